@@ -1,0 +1,79 @@
+//! Signing strings and hashes of receipts and fiscal days (docs/FDMS.md section 6).
+//!
+//! Fields are concatenated with nothing between; amounts in cents with sign, percents with two digits.
+//! The hash is SHA-256 of the string; the key signs the same string, never the hash.
+
+use std::fmt::Write as _;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::counters::Counters;
+use crate::receipt::{Hash, Receipt, TaxRow};
+use crate::{DateTime, DeviceId, FiscalDayNo};
+
+/// SHA-256 of a signing string.
+#[must_use]
+pub fn hash(signing_string: &str) -> Hash {
+    Hash(Sha256::digest(signing_string.as_bytes()).into())
+}
+
+/// What the device signs of a receipt. `previous` is our own hash of the receipt before it, left out for
+/// the first receipt of a fiscal day.
+#[must_use]
+pub fn receipt_string(device: DeviceId, receipt: &Receipt, previous: Option<&Hash>) -> String {
+    let mut out = String::with_capacity(160);
+    // Writing to a String cannot fail.
+    let _ = write!(
+        out,
+        "{device}{}{}{}{}{}",
+        receipt.receipt_type.as_str().to_ascii_uppercase(),
+        receipt.currency,
+        receipt.global_no,
+        receipt.date,
+        receipt.total.get(),
+    );
+    let mut rows: Vec<&TaxRow> = receipt.taxes.iter().collect();
+    rows.sort_by(|a, b| a.tax.cmp(&b.tax));
+    for row in rows {
+        out.push_str(row.tax.code.as_deref().unwrap_or_default());
+        if let Some(percent) = row.tax.percent {
+            out.push_str(&percent.fixed());
+        }
+        let _ = write!(
+            out,
+            "{}{}",
+            row.tax_amount.get(),
+            row.sales_amount_with_tax.get()
+        );
+    }
+    if let Some(previous) = previous {
+        let _ = write!(out, "{previous}");
+    }
+    out
+}
+
+/// What the device signs of a fiscal day. `opened` is the day's opening: its date is signed, whenever the
+/// day is closed.
+#[must_use]
+pub fn day_string(
+    device: DeviceId,
+    day: FiscalDayNo,
+    opened: DateTime,
+    counters: &Counters,
+) -> String {
+    let mut out = format!("{device}{day}{}", opened.date());
+    for (key, value) in counters.non_zero() {
+        let _ = write!(out, "{}{}", key.signing_prefix(), value.get());
+    }
+    out
+}
+
+/// What FDMS signs of a receipt it has accepted: our signature (base64), its own number and date.
+#[must_use]
+pub fn fdms_receipt_string(
+    device_signature: &str,
+    receipt_id: u64,
+    server_date: DateTime,
+) -> String {
+    format!("{device_signature}{receipt_id}{server_date}")
+}

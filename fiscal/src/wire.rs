@@ -1,0 +1,204 @@
+//! The JSON that FDMS is sent, written so that no number passes through a float.
+//!
+//! Absent fields are left out, amounts have two digits after the point, tax rows stand in the order in
+//! which they are signed. The bytes are kept in the ledger and sent again unchanged on every try.
+
+use std::fmt::Write as _;
+
+use crate::counters::{By, Counters};
+use crate::json::write_string;
+use crate::receipt::{Line, Receipt, Signature, TaxKey};
+use crate::{DateTime, FiscalDayNo, ReceiptCounter};
+
+/// Writes `{"name":value,…}` with commas where they belong.
+struct Object<'o> {
+    out: &'o mut String,
+    first: bool,
+}
+
+impl<'o> Object<'o> {
+    fn open(out: &'o mut String) -> Self {
+        out.push('{');
+        Self { out, first: true }
+    }
+
+    fn name(&mut self, name: &str) -> &mut String {
+        if !self.first {
+            self.out.push(',');
+        }
+        self.first = false;
+        self.out.push('"');
+        self.out.push_str(name);
+        self.out.push_str("\":");
+        self.out
+    }
+
+    fn text(&mut self, name: &str, text: &str) {
+        write_string(self.name(name), text);
+    }
+
+    fn optional_text(&mut self, name: &str, text: Option<&str>) {
+        if let Some(text) = text {
+            self.text(name, text);
+        }
+    }
+
+    /// A value whose text is a JSON number already.
+    fn number(&mut self, name: &str, number: impl std::fmt::Display) {
+        // Writing to a String cannot fail.
+        let _ = write!(self.name(name), "{number}");
+    }
+
+    fn close(self) {
+        self.out.push('}');
+    }
+}
+
+fn rows<T>(out: &mut String, rows: &[T], write: impl Fn(&mut Object<'_>, &T)) {
+    out.push('[');
+    for (place, row) in rows.iter().enumerate() {
+        if place > 0 {
+            out.push(',');
+        }
+        let mut object = Object::open(out);
+        write(&mut object, row);
+        object.close();
+    }
+    out.push(']');
+}
+
+/// The whole body of SubmitReceipt: `{"receipt":{…}}`.
+#[must_use]
+pub fn submit_receipt_body(receipt: &Receipt, signature: &Signature) -> String {
+    let mut out = String::with_capacity(1024);
+    out.push_str("{\"receipt\":");
+    write_receipt(&mut out, receipt, Some(signature));
+    out.push('}');
+    out
+}
+
+/// The receipt as FDMS wants it, with its signature if there is one.
+pub fn write_receipt(out: &mut String, receipt: &Receipt, signature: Option<&Signature>) {
+    let mut o = Object::open(out);
+    o.text("receiptType", receipt.receipt_type.as_str());
+    o.text("receiptCurrency", receipt.currency.as_str());
+    o.number("receiptCounter", receipt.counter);
+    o.number("receiptGlobalNo", receipt.global_no);
+    o.text("invoiceNo", &receipt.invoice_no);
+    if let Some(buyer) = &receipt.buyer {
+        // A buyer holds only strings: it always serialises.
+        let text = serde_json::to_string(buyer).unwrap_or_default();
+        o.name("buyerData").push_str(&text);
+    }
+    o.optional_text("receiptNotes", receipt.notes.as_deref());
+    o.text("receiptDate", &receipt.date.to_string());
+    if let Some(original) = &receipt.credit_debit_note {
+        // Integers only: it always serialises.
+        let text = serde_json::to_string(original).unwrap_or_default();
+        o.name("creditDebitNote").push_str(&text);
+    }
+    o.number("receiptLinesTaxInclusive", receipt.lines_tax_inclusive);
+    rows(o.name("receiptLines"), &receipt.lines, write_line);
+    rows(o.name("receiptTaxes"), &receipt.taxes, |o, row| {
+        write_tax(o, &row.tax);
+        o.number("taxAmount", row.tax_amount);
+        o.number("salesAmountWithTax", row.sales_amount_with_tax);
+    });
+    rows(
+        o.name("receiptPayments"),
+        &receipt.payments,
+        |o, payment| {
+            o.text("moneyTypeCode", payment.money_type.as_str());
+            o.number("paymentAmount", payment.amount);
+        },
+    );
+    o.number("receiptTotal", receipt.total);
+    o.optional_text("receiptPrintForm", receipt.print_form.map(|f| f.as_str()));
+    if let Some(signature) = signature {
+        write_signature(o.name("receiptDeviceSignature"), signature);
+    }
+    o.close();
+}
+
+fn write_line(o: &mut Object<'_>, line: &Line) {
+    o.text("receiptLineType", line.kind.as_str());
+    o.number("receiptLineNo", line.no);
+    o.optional_text("receiptLineHSCode", line.hs_code.as_deref());
+    o.text("receiptLineName", &line.name);
+    if let Some(price) = line.price {
+        o.number("receiptLinePrice", price);
+    }
+    o.number("receiptLineQuantity", line.quantity);
+    o.number("receiptLineTotal", line.total);
+    write_tax(o, &line.tax);
+}
+
+fn write_tax(o: &mut Object<'_>, tax: &TaxKey) {
+    o.optional_text("taxCode", tax.code.as_deref());
+    if let Some(percent) = tax.percent {
+        o.number("taxPercent", percent);
+    }
+    o.number("taxID", tax.id);
+}
+
+fn write_signature(out: &mut String, signature: &Signature) {
+    let mut o = Object::open(out);
+    o.text("hash", &signature.hash.to_string());
+    o.text("signature", &signature.base64());
+    o.close();
+}
+
+/// The tax rows alone, as `fiscald inspect` shows them.
+pub fn write_taxes(out: &mut String, taxes: &[crate::receipt::TaxRow]) {
+    rows(out, taxes, |o, row| {
+        write_tax(o, &row.tax);
+        o.number("taxAmount", row.tax_amount);
+        o.number("salesAmountWithTax", row.sales_amount_with_tax);
+    });
+}
+
+/// The counters of a day: those that are not zero, in the order in which they are signed.
+pub fn write_counters(out: &mut String, counters: &Counters) {
+    let all: Vec<_> = counters.non_zero().collect();
+    rows(out, &all, |o, (key, value)| {
+        o.text("fiscalCounterType", key.counter_type.as_str());
+        o.text("fiscalCounterCurrency", key.currency.as_str());
+        match key.by {
+            By::Tax(id, percent) => {
+                if let Some(percent) = percent {
+                    o.number("fiscalCounterTaxPercent", percent);
+                }
+                o.number("fiscalCounterTaxID", id);
+            }
+            By::Money(money) => o.text("fiscalCounterMoneyType", money.as_str()),
+        }
+        o.number("fiscalCounterValue", value);
+    });
+}
+
+/// The whole body of CloseDay.
+#[must_use]
+pub fn close_day_body(
+    day: FiscalDayNo,
+    counters: &Counters,
+    signature: &Signature,
+    last_counter: Option<ReceiptCounter>,
+) -> String {
+    let mut out = String::with_capacity(512);
+    let mut o = Object::open(&mut out);
+    o.number("fiscalDayNo", day);
+    write_counters(o.name("fiscalDayCounters"), counters);
+    write_signature(o.name("fiscalDayDeviceSignature"), signature);
+    o.number(
+        "receiptCounter",
+        last_counter.map_or(0, ReceiptCounter::get),
+    );
+    o.close();
+    out
+}
+
+/// The whole body of OpenDay.
+#[must_use]
+pub fn open_day_body(day: FiscalDayNo, opened: DateTime) -> String {
+    format!("{{\"fiscalDayNo\":{day},\"fiscalDayOpened\":\"{opened}\"}}")
+}
