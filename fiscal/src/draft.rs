@@ -4,7 +4,7 @@
 //! Numbers come as JSON numbers or as strings and are read exactly; `null` is absent; unknown and doubled
 //! fields are findings. [`Draft::fingerprint`] is what idempotency compares.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::json::Value;
@@ -87,8 +87,8 @@ pub struct Draft {
 }
 
 /// What is printed and never reaches FDMS.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct PrintOnly {
     /// Who sold.
     #[serde(skip_serializing_if = "Option::is_none")]

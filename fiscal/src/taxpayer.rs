@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::json::Value;
 use crate::{DateTime, Percent, TaxId};
 
 /// A street address.
@@ -91,7 +92,73 @@ pub struct Taxpayer {
     pub qr_url: String,
 }
 
+/// Why a GetConfig answer cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the configuration that FDMS sent cannot be used: {field} {what}")]
+pub struct ConfigError {
+    /// The field.
+    pub field: String,
+    /// What is wrong with it.
+    pub what: String,
+}
+
 impl Taxpayer {
+    /// Reads a GetConfig answer. Fields that are not needed for selling are ignored; both spellings of a
+    /// tax's validity are taken (docs/FDMS.md section 1).
+    ///
+    /// # Errors
+    /// It is no JSON, or a field without which no receipt can be issued is missing or malformed.
+    pub fn from_config(bytes: &[u8]) -> Result<Self, ConfigError> {
+        let root = Value::parse(bytes).map_err(|error| ConfigError {
+            field: "body".to_owned(),
+            what: format!("is {error}"),
+        })?;
+        let taxes = match root.get("applicableTaxes") {
+            Some(Value::Array(rows)) => rows.iter().map(tax).collect::<Result<Vec<_>, _>>()?,
+            _ => return Err(wrong("applicableTaxes", "is missing")),
+        };
+        let address = root.get("deviceBranchAddress");
+        let part = |name: &str| address.and_then(|a| text(a, name)).unwrap_or_default();
+        let contacts = root.get("deviceBranchContacts");
+        let name = needed_text(&root, "taxPayerName")?;
+        Ok(Self {
+            tin: needed_text(&root, "taxPayerTIN")?,
+            vat_number: text(&root, "vatNumber")
+                .or_else(|| text(&root, "VATNumber"))
+                .filter(|number| !number.is_empty()),
+            device_serial_no: needed_text(&root, "deviceSerialNo")?,
+            branch_name: text(&root, "deviceBranchName").unwrap_or_else(|| name.clone()),
+            name,
+            branch_address: Address {
+                province: part("province"),
+                city: part("city"),
+                street: part("street"),
+                house_no: part("houseNo"),
+                district: address.and_then(|a| text(a, "district")),
+            },
+            branch_contacts: Contacts {
+                phone_no: contacts.and_then(|c| text(c, "phoneNo")),
+                email: contacts.and_then(|c| text(c, "email")),
+            },
+            taxes,
+            day_max_hours: needed_integer(&root, "taxPayerDayMaxHrs")?,
+            day_end_notification_hours: needed_integer(&root, "taxpayerDayEndNotificationHrs")
+                .unwrap_or(0),
+            qr_url: needed_text(&root, "qrUrl")?,
+        })
+    }
+
+    /// Keeps every tax that an earlier configuration had and this one no longer lists: notes on old
+    /// receipts need them (docs/FDMS.md section 2).
+    pub fn keep_old_taxes(&mut self, earlier: &Self) {
+        for tax in &earlier.taxes {
+            let listed = |t: &&Tax| (t.id, t.percent) == (tax.id, tax.percent);
+            if !self.taxes.iter().any(|t| listed(&t)) {
+                self.taxes.push(tax.clone());
+            }
+        }
+    }
+
     /// Whether the taxpayer is registered for VAT.
     #[must_use]
     pub fn is_vat_payer(&self) -> bool {
@@ -116,4 +183,54 @@ impl Taxpayer {
             .filter(|tax| tax.percent == percent && tax.is_valid_at(date))
             .collect()
     }
+}
+
+fn wrong(field: &str, what: &str) -> ConfigError {
+    ConfigError {
+        field: field.to_owned(),
+        what: what.to_owned(),
+    }
+}
+
+fn text(object: &Value<'_>, name: &str) -> Option<String> {
+    match object.get(name)? {
+        Value::String(text) => Some(text.to_string()),
+        Value::Number(text) => Some((*text).to_owned()),
+        _ => None,
+    }
+}
+
+fn needed_text(object: &Value<'_>, name: &str) -> Result<String, ConfigError> {
+    text(object, name).ok_or_else(|| wrong(name, "is missing"))
+}
+
+fn needed_integer(object: &Value<'_>, name: &str) -> Result<u32, ConfigError> {
+    needed_text(object, name)?
+        .parse()
+        .map_err(|_| wrong(name, "is not a whole number"))
+}
+
+fn tax(row: &Value<'_>) -> Result<Tax, ConfigError> {
+    let either = |a: &str, b: &str| text(row, a).or_else(|| text(row, b));
+    let date = |text: &str| {
+        DateTime::strptime("%Y-%m-%dT%H:%M:%S", text.get(..19).unwrap_or(text))
+            .map_err(|_| wrong("applicableTaxes", &format!("has the date \"{text}\"")))
+    };
+    let percent = match text(row, "taxPercent") {
+        None => None,
+        Some(text) => Some(Percent::parse(&text).map_err(|error| {
+            wrong("applicableTaxes", &format!("has a taxPercent that {error}"))
+        })?),
+    };
+    Ok(Tax {
+        id: TaxId::new(needed_integer(row, "taxID")?)
+            .ok_or_else(|| wrong("applicableTaxes", "has a taxID that is too large"))?,
+        name: needed_text(row, "taxName")?,
+        percent,
+        valid_from: either("validFrom", "taxValidFrom")
+            .map_or(Ok(DateTime::MIN), |text| date(&text))?,
+        valid_till: either("validTill", "taxValidTill")
+            .map(|text| date(&text))
+            .transpose()?,
+    })
 }
