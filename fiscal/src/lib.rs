@@ -14,11 +14,15 @@ pub mod ids;
 pub mod json;
 pub mod money;
 pub mod number;
+pub mod paper;
 pub mod qr;
 pub mod receipt;
+pub mod report;
 pub mod rules;
 pub mod sign;
 pub mod taxpayer;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod text;
 pub mod wire;
 
