@@ -1,2 +1,3 @@
 //! x
+pub mod fdms;
 pub mod keys;
