@@ -153,7 +153,7 @@ pub(super) fn blame(error: &rustls::Error) -> Option<Blame> {
                 | Cert::ExpiredContext { .. }
                 | Cert::NotValidYet
                 | Cert::NotValidYetContext { .. } => "; or this machine's clock is wrong",
-                Cert::UnknownIssuer => {
+                Cert::UnknownIssuer | Cert::BadSignature => {
                     "; if this is a sandbox or a proxy, name its certificate authority in the configuration"
                 }
                 _ => "",
@@ -168,7 +168,9 @@ pub(super) fn blame(error: &rustls::Error) -> Option<Blame> {
             | Alert::CertificateUnknown
             | Alert::CertificateRequired
             | Alert::UnknownCA
-            | Alert::AccessDenied),
+            | Alert::AccessDenied
+            // Issued by a namesake of the server's authority, as after a sandbox was set up anew.
+            | Alert::DecryptError),
         ) => Some(Blame::OurCertificate(format!(
             "the server ended the TLS handshake with {alert:?}"
         ))),
