@@ -1,1 +1,44 @@
-//! x
+//! A faithful FDMS to develop, test and demonstrate against.
+//!
+//! It has a certification authority of its own, speaks mutual TLS, and *checks* what the authority
+//! checks, by its own reading of the rules (docs/FDMS.md): hashes, signatures, taxes, counters, the
+//! chain. Nothing is canned, and no code is shared with the gateway that it judges. Where the authority
+//! has published nothing, [`Settings`] has a switch.
+//!
+//! [`Sandbox::builder`] starts one in-process; the program `fdms-sandbox` runs one by itself.
+
+mod admin;
+mod answer;
+mod ca;
+mod counters;
+mod csr;
+mod fault;
+mod finding;
+mod http;
+mod json;
+mod judge;
+mod micro;
+mod model;
+mod receipt;
+mod sandbox;
+mod service;
+mod settings;
+mod signing;
+mod spec;
+mod tls;
+mod world;
+
+pub use fault::{Call, Fault, FaultKind};
+pub use finding::{Code, Color, Finding};
+pub use micro::{Micro, NumberError};
+pub use model::{ClosingError, DayStatus, ReconciliationMode, StoredDay, StoredReceipt};
+pub use receipt::{MoneyType, ReceiptType};
+pub use sandbox::{RequestCount, RunningSandbox, Sandbox, SandboxBuilder};
+pub use settings::{
+    CloseWithBadReceipts, CsrSubjectErrors, Currency, ExpiredTaxOnNote, FieldErrors, GapSignature,
+    GreySpelling, ModelErrors, Settings,
+};
+pub use spec::{
+    Address, Contacts, DeviceChange, DeviceSpec, Model, OperatingMode, TaxSpec, usual_taxes,
+};
+pub use world::DeviceError;

@@ -1,0 +1,363 @@
+//! The network side of FDMS: connections, paths, headers, and the faults on the line.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Result;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+use hyper::service::service_fn;
+use hyper::{Method, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::answer::{Answer, Document, Refusal};
+use crate::ca;
+use crate::fault::{Call, FaultKind, Faults};
+use crate::service::{Request, Service};
+use crate::world::ModelHeaders;
+
+/// The longest body that is read: more than the 3 MB that any message may have.
+const LONGEST_BODY: usize = 4 << 20;
+
+/// The connection is dropped instead of answering.
+#[derive(Debug, thiserror::Error)]
+#[error("dropped on demand")]
+struct Dropped;
+
+/// What all connections share.
+#[derive(Debug)]
+pub(crate) struct Line {
+    pub(crate) service: Service,
+    pub(crate) faults: Mutex<Faults>,
+    pub(crate) offline: watch::Sender<bool>,
+    /// How many requests have come, by device and call.
+    pub(crate) requests: Mutex<BTreeMap<(u32, Call), u64>>,
+}
+
+impl Line {
+    pub(crate) fn new(service: Service) -> Self {
+        Self {
+            service,
+            faults: Mutex::default(),
+            offline: watch::Sender::new(false),
+            requests: Mutex::default(),
+        }
+    }
+}
+
+/// Takes connections until it is told to stop.
+pub(crate) async fn serve(
+    line: Arc<Line>,
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+) {
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = shutdown.cancelled() => return,
+        };
+        let Ok((stream, _)) = stream else {
+            // Out of descriptors, or a connection that died in the queue: let others run, go on.
+            tokio::task::yield_now().await;
+            continue;
+        };
+        let line = Arc::clone(&line);
+        let acceptor = acceptor.clone();
+        let shutdown = shutdown.clone();
+        tasks.spawn(async move {
+            let mut offline = line.offline.subscribe();
+            tokio::select! {
+                () = serve_connection(&line, stream, acceptor) => {}
+                _ = offline.wait_for(|offline| *offline) => {}
+                () = shutdown.cancelled() => {}
+            }
+        });
+    }
+}
+
+async fn serve_connection(line: &Arc<Line>, stream: TcpStream, acceptor: TlsAcceptor) {
+    // Small answers must not wait for more to send.
+    let _ = stream.set_nodelay(true);
+    let stream = match acceptor.accept(stream).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            tracing::debug!(%error, "a TLS handshake failed");
+            return;
+        }
+    };
+    let (_, session) = stream.get_ref();
+    let fingerprint = session.peer_certificates().and_then(|chain| chain.first());
+    let fingerprint = fingerprint.map(ca::fingerprint);
+    let service = service_fn(move |request| {
+        let line = Arc::clone(line);
+        async move { line.handle(request, fingerprint).await }
+    });
+    let served = hyper::server::conn::http1::Builder::new()
+        .auto_date_header(false)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// An answer and what goes around it.
+struct Outcome {
+    document: Document,
+    retry_after: Option<u32>,
+}
+
+impl Line {
+    async fn handle(
+        self: Arc<Self>,
+        request: hyper::Request<Incoming>,
+        fingerprint: Option<[u8; 32]>,
+    ) -> Result<Response<Full<Bytes>>, Dropped> {
+        let operation_id = self.service.operation_id();
+        let outcome = match self.read(request, fingerprint).await {
+            Ok(request) => self.outcome(request, &operation_id).await?,
+            Err(refusal) => Outcome {
+                document: Answer::Refused(refusal).document(&operation_id),
+                retry_after: None,
+            },
+        };
+        Ok(self.response(outcome, &operation_id))
+    }
+
+    fn count(&self, device_id: u32, call: Call) {
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        *requests.entry((device_id, call)).or_default() += 1;
+    }
+
+    fn next_fault(&self, device_id: u32, call: Call) -> Option<FaultKind> {
+        let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        faults.take(device_id, call)
+    }
+
+    /// Finds the call and reads the body.
+    async fn read(
+        &self,
+        request: hyper::Request<Incoming>,
+        fingerprint: Option<[u8; 32]>,
+    ) -> Result<Request, Refusal> {
+        let (head, body) = request.into_parts();
+        let (call, device_id) = find_call(&head.method, head.uri.path())?;
+        self.count(device_id, call);
+        let body = Limited::new(body, LONGEST_BODY).collect().await;
+        let body =
+            body.map_err(|_| Refusal::status(413, "The body cannot be read or is too long."))?;
+        if takes_body(call) && !is_json(&head.headers) {
+            return Err(Refusal::status(
+                415,
+                "The content type must be application/json.",
+            ));
+        }
+        let body = String::from_utf8(body.to_bytes().into()).map_err(|_| {
+            let mut errors = crate::json::Errors::default();
+            errors.push("$", "The body is not UTF-8.");
+            Refusal::Fields(errors)
+        })?;
+        Ok(Request {
+            call,
+            device_id,
+            fingerprint,
+            model: ModelHeaders {
+                name: header(&head.headers, "DeviceModelName"),
+                version: header(&head.headers, "DeviceModelVersion"),
+            },
+            thumbprint: thumbprint(head.uri.query()),
+            body,
+        })
+    }
+
+    /// Processes the request, and does to it what the next fault says.
+    async fn outcome(
+        self: &Arc<Self>,
+        request: Request,
+        operation_id: &str,
+    ) -> Result<Outcome, Dropped> {
+        let fault = self.next_fault(request.device_id, request.call);
+        let before = match &fault {
+            Some(FaultKind::LoseRequest) => return Err(Dropped),
+            Some(FaultKind::Status {
+                status,
+                retry_after,
+                processed: false,
+            }) => return Ok(failure(*status, *retry_after, operation_id)),
+            Some(FaultKind::Delay(time)) => *time,
+            _ => Duration::ZERO,
+        };
+        // In a task of its own: whoever hangs up has sent his request all the same.
+        let line = Arc::clone(self);
+        let id = operation_id.to_owned();
+        let processed = tokio::spawn(async move {
+            if !before.is_zero() {
+                line.service.clock().sleep(before).await;
+            }
+            line.service.answer(&request, &id)
+        });
+        let document = processed.await.map_err(|_| Dropped)?;
+        match fault {
+            Some(FaultKind::LoseAnswer) => return Err(Dropped),
+            Some(FaultKind::Status {
+                status,
+                retry_after,
+                ..
+            }) => return Ok(failure(status, retry_after, operation_id)),
+            Some(FaultKind::DelayAnswer(time)) => self.service.clock().sleep(time).await,
+            _ => {}
+        }
+        Ok(Outcome {
+            document,
+            retry_after: None,
+        })
+    }
+
+    fn response(&self, outcome: Outcome, operation_id: &str) -> Response<Full<Bytes>> {
+        let document = outcome.document;
+        let mut response = Response::new(Full::new(Bytes::from(document.body)));
+        *response.status_mut() =
+            hyper::StatusCode::from_u16(document.status).unwrap_or(hyper::StatusCode::BAD_GATEWAY);
+        let headers = response.headers_mut();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static(document.content_type),
+        );
+        if let Ok(id) = HeaderValue::from_str(operation_id) {
+            headers.insert("operationId", id);
+        }
+        let date = self.service.now().strftime("%a, %d %b %Y %H:%M:%S GMT");
+        if let Ok(date) = HeaderValue::from_str(&date.to_string()) {
+            headers.insert(DATE, date);
+        }
+        if let Some(seconds) = outcome.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+/// An answer on demand. A 502 comes from the proxy in front of FDMS, which answers in HTML.
+fn failure(status: u16, retry_after: Option<u32>, operation_id: &str) -> Outcome {
+    let document = if status == 502 {
+        Document {
+            status,
+            content_type: "text/html",
+            body: "<html><head><title>502 Bad Gateway</title></head></html>".to_owned(),
+        }
+    } else {
+        Answer::Refused(Refusal::status(status, "A fault on demand.")).document(operation_id)
+    };
+    Outcome {
+        document,
+        retry_after,
+    }
+}
+
+fn header(headers: &HeaderMap, name: &str) -> Option<String> {
+    let value = headers.get(name)?.to_str().ok()?.trim();
+    (!value.is_empty()).then(|| value.to_owned())
+}
+
+fn thumbprint(query: Option<&str>) -> Option<String> {
+    let mut pairs = query?.split('&').filter_map(|pair| pair.split_once('='));
+    let found = pairs.find(|(key, _)| key.eq_ignore_ascii_case("thumbprint"));
+    found.map(|(_, value)| value.to_owned())
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(kind) = header(headers, "content-type") else {
+        return false;
+    };
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/json")
+}
+
+fn takes_body(call: Call) -> bool {
+    matches!(
+        call,
+        Call::VerifyTaxpayerInformation
+            | Call::RegisterDevice
+            | Call::OpenDay
+            | Call::SubmitReceipt
+            | Call::CloseDay
+            | Call::IssueCertificate
+    )
+}
+
+/// Every path of the API: its first part, its last, its method, its call.
+const PATHS: [(&str, &str, Method, Call); 9] = [
+    (
+        "Public",
+        "VerifyTaxpayerInformation",
+        Method::POST,
+        Call::VerifyTaxpayerInformation,
+    ),
+    (
+        "Public",
+        "RegisterDevice",
+        Method::POST,
+        Call::RegisterDevice,
+    ),
+    ("Device", "GetConfig", Method::GET, Call::GetConfig),
+    ("Device", "GetStatus", Method::GET, Call::GetStatus),
+    ("Device", "OpenDay", Method::POST, Call::OpenDay),
+    ("Device", "SubmitReceipt", Method::POST, Call::SubmitReceipt),
+    ("Device", "CloseDay", Method::POST, Call::CloseDay),
+    (
+        "Device",
+        "IssueCertificate",
+        Method::POST,
+        Call::IssueCertificate,
+    ),
+    ("Device", "Ping", Method::POST, Call::Ping),
+];
+
+/// The call of a path and whose it is: 404 for a wrong path, 405 for a wrong method.
+fn find_call(method: &Method, path: &str) -> Result<(Call, u32), Refusal> {
+    let parts: Vec<&str> = path.split('/').skip(1).collect();
+    let (expected, call, device) = match parts.as_slice() {
+        ["Public", "v1", "GetServerCertificate"] => (Method::GET, Call::GetServerCertificate, "0"),
+        [kind, "v1", device, name] => {
+            let known = PATHS.iter().find(|path| path.0 == *kind && path.1 == *name);
+            let known = known.ok_or_else(|| Refusal::status(404, "There is no such path."))?;
+            (known.2.clone(), known.3, *device)
+        }
+        _ => return Err(Refusal::status(404, "There is no such path.")),
+    };
+    if *method != expected {
+        return Err(Refusal::status(
+            405,
+            "The method is not allowed for this path.",
+        ));
+    }
+    let device = device.parse().map_err(|_| {
+        let mut errors = crate::json::Errors::default();
+        errors.push("deviceID", format!("The value '{device}' is not valid."));
+        Refusal::Fields(errors)
+    })?;
+    Ok((call, device))
+}
+
+/// Serves the admin port until it is told to stop.
+pub(crate) async fn serve_admin(
+    listener: TcpListener,
+    router: axum::Router,
+    shutdown: CancellationToken,
+) -> Result<(), Infallible> {
+    let served = axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned());
+    if let Err(error) = served.await {
+        tracing::warn!(%error, "the admin port has stopped");
+    }
+    Ok(())
+}

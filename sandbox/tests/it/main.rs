@@ -1,0 +1,6 @@
+//! The sandbox tested from outside: real mutual TLS, a till of the tests' own, a clock that they move.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on must stop")]
+
+mod life;
+mod till;
