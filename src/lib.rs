@@ -1,3 +1,10 @@
-//! x
+//! The point-of-sale fiscal gateway `fiscald`: the daemon beside the tills, as a library.
+//!
+//! A sale is checked, numbered, chained and signed and is in the [`ledger`] before it is answered; FDMS
+//! hears of it in order when it can be reached. The way of a sale, and why things are where they are, is
+//! told in `docs/ARCHITECTURE.md`.
+
 pub mod fdms;
 pub mod keys;
+pub mod ledger;
+pub mod time;

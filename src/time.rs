@@ -193,10 +193,7 @@ impl TimeKeeper {
 fn trusted(anchor: &Anchor, wall: Timestamp, boot: Duration) -> (Timestamp, bool) {
     let passed = boot.saturating_sub(Duration::from_millis(anchor.boot_ms));
     let passed = SignedDuration::try_from(passed).unwrap_or(SignedDuration::MAX);
-    let expected = anchor
-        .trusted
-        .checked_add(passed)
-        .unwrap_or(anchor.trusted);
+    let expected = anchor.trusted.checked_add(passed).unwrap_or(anchor.trusted);
     let leapt = wall.duration_since(expected).abs() > TOLERANCE;
     (if leapt { expected } else { wall }, leapt)
 }
@@ -260,7 +257,11 @@ mod tests {
         clock.set_wall(at("2026-05-29T05:00:00Z"));
         assert_eq!(keeper.now(), at("2026-05-28T05:00:00Z"));
         keeper.learn(at("2026-05-29T05:00:02Z"), Duration::from_secs(60));
-        assert_eq!(keeper.now(), at("2026-05-28T05:00:00Z"), "a slow answer says nothing");
+        assert_eq!(
+            keeper.now(),
+            at("2026-05-28T05:00:00Z"),
+            "a slow answer says nothing"
+        );
         keeper.learn(at("2026-05-29T05:00:02Z"), Duration::from_millis(80));
         assert_eq!(keeper.now(), at("2026-05-29T05:00:00Z"));
         clock.set_wall(at("2026-05-28T04:00:00Z"));
@@ -277,14 +278,29 @@ mod tests {
         let last = at("2026-05-28T06:00:00Z");
         clock.reboot();
         let table = [
-            ("2026-05-30T05:00:00Z", "2026-05-30T05:00:00Z", TimeFlag::UnconfirmedAfterReboot),
-            ("2026-05-28T01:00:00Z", "2026-05-28T06:00:00Z", TimeFlag::BehindLastReceipt),
-            ("2026-07-28T01:00:00Z", "2026-05-28T06:00:00Z", TimeFlag::LongAfterReboot),
+            (
+                "2026-05-30T05:00:00Z",
+                "2026-05-30T05:00:00Z",
+                TimeFlag::UnconfirmedAfterReboot,
+            ),
+            (
+                "2026-05-28T01:00:00Z",
+                "2026-05-28T06:00:00Z",
+                TimeFlag::BehindLastReceipt,
+            ),
+            (
+                "2026-07-28T01:00:00Z",
+                "2026-05-28T06:00:00Z",
+                TimeFlag::LongAfterReboot,
+            ),
         ];
         for (wall, trusted, flag) in table {
             clock.set_wall(at(wall));
             let keeper = TimeKeeper::start(clock.clone(), Some(saved.clone()), Some(last));
-            assert_eq!((keeper.now(), keeper.status().flag), (at(trusted), Some(flag)));
+            assert_eq!(
+                (keeper.now(), keeper.status().flag),
+                (at(trusted), Some(flag))
+            );
         }
     }
 

@@ -1,0 +1,372 @@
+//! The synchronous heart of the ledger: one writing connection, every till's chain in memory, and the
+//! transaction around a batch of work. It knows no threads and reads no clock but the trusted one.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use clock::{SharedClock, Timestamp};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::audit::{AuditHead, Entry};
+use super::chain::{self, Till};
+use super::{
+    LedgerError, Refusal, Sale, SaleDone, Seq, Settings, StorageError, TillId, schema, sql,
+};
+use crate::keys::SealingKey;
+use crate::time::{Anchor, TimeKeeper};
+
+/// The ledger's writing side.
+#[derive(Debug)]
+pub struct Core {
+    pub(super) conn: Connection,
+    pub(super) sealing: SealingKey,
+    pub(super) settings: Settings,
+    pub(super) tills: BTreeMap<TillId, Till>,
+    /// The trusted time at which the present transaction began.
+    pub(super) now: Timestamp,
+    pub(super) next_seq: i64,
+    pub(super) audit: AuditHead,
+    time: Arc<TimeKeeper>,
+    data_version: i64,
+    fault: Option<String>,
+    #[cfg(test)]
+    pub(super) planted: Planted,
+}
+
+/// Defects that tests plant, to show that their checks can fail.
+#[cfg(test)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Planted {
+    /// None.
+    #[default]
+    None,
+    /// COMMIT answers with an I/O error though it has written.
+    CommitFails,
+    /// A key is not looked up before a sale is issued.
+    KeyForgotten,
+    /// The next number skips one.
+    NumberSkipped,
+    /// The previous hash is left out.
+    ChainBroken,
+    /// A receipt does not feed the counters.
+    CountersForgotten,
+    /// The date is the wall clock's, whatever came before.
+    DateNotRising,
+}
+
+/// Work other than sales: one named step that reads and writes through the core.
+pub(super) trait Task: Send {
+    /// Does the work. False asks for its writes to be undone.
+    fn run(&mut self, core: &mut Core) -> Result<bool, StorageError>;
+    /// Hears, after COMMIT, whether it is in the ledger.
+    fn finish(self: Box<Self>, commit: Result<(), StorageError>);
+}
+
+impl Core {
+    /// Opens or makes the ledger at `path`.
+    ///
+    /// # Errors
+    /// The file cannot be opened, is of a newer version, contradicts itself, or was sealed with another key.
+    pub fn open(
+        path: &Path,
+        sealing: SealingKey,
+        clock: SharedClock,
+        settings: Settings,
+    ) -> Result<Self, StorageError> {
+        let mut conn = sql::open_writer(path)?;
+        schema::migrate(&mut conn)?;
+        let anchor = load_anchor(&conn)?;
+        let tills = chain::load_tills(&conn, &sealing, &BTreeMap::new())?;
+        let last_date = tills.values().filter_map(|till| till.head.last_date).max();
+        let time = TimeKeeper::start(clock, anchor, last_date.map(clock::instant));
+        let mut core = Self {
+            next_seq: next_seq(&conn)?,
+            audit: AuditHead::load(&conn)?,
+            data_version: data_version(&conn)?,
+            now: time.now(),
+            time: Arc::new(time),
+            conn,
+            sealing,
+            settings,
+            tills,
+            fault: None,
+            #[cfg(test)]
+            planted: Planted::None,
+        };
+        core.transaction(|core| core.store_anchor())?;
+        Ok(core)
+    }
+
+    /// The trusted time, shared with everybody who needs it.
+    #[must_use]
+    pub fn time(&self) -> &Arc<TimeKeeper> {
+        &self.time
+    }
+
+    /// The storage fault that made the ledger read-only.
+    #[must_use]
+    pub fn fault(&self) -> Option<&str> {
+        self.fault.as_deref()
+    }
+
+    /// One transaction of its own around one piece of work: for commands and simulations.
+    ///
+    /// # Errors
+    /// The work's own refusal, or a fault of the storage; nothing is written then.
+    pub fn write<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
+        let mut refused = None;
+        let done = self.transaction(|core| match work(core) {
+            Ok(value) => Ok(Some(value)),
+            Err(LedgerError::Storage(error)) => Err(error),
+            Err(LedgerError::Refused(refusal)) => {
+                refused = Some(refusal);
+                core.conn.execute_batch("ROLLBACK; BEGIN IMMEDIATE")?;
+                core.reload()?;
+                Ok(None)
+            }
+        });
+        match (done?, refused) {
+            (Some(value), _) => Ok(value),
+            (None, Some(refusal)) => Err(refusal.into()),
+            (None, None) => Err(sql::damaged("work ended with nothing").into()),
+        }
+    }
+
+    /// Issues sales in one transaction.
+    ///
+    /// # Errors
+    /// A fault of the storage; then none of them is issued (or, from COMMIT, it is not known).
+    pub fn issue(
+        &mut self,
+        sales: Vec<Sale>,
+    ) -> Result<Vec<Result<SaleDone, Refusal>>, StorageError> {
+        self.transaction(|core| core.issue_all(sales))
+    }
+
+    /// Runs tasks and then sales in one transaction, and tells the tasks how it ended.
+    pub(super) fn run_batch(
+        &mut self,
+        mut tasks: Vec<Box<dyn Task>>,
+        sales: Vec<Sale>,
+    ) -> Result<Vec<Result<SaleDone, Refusal>>, StorageError> {
+        let result = self.transaction(|core| {
+            for task in &mut tasks {
+                core.conn.execute_batch("SAVEPOINT task")?;
+                if !task.run(core)? {
+                    core.conn.execute_batch("ROLLBACK TO task")?;
+                    core.reload()?;
+                }
+                core.store_heads()?;
+                core.conn.execute_batch("RELEASE task")?;
+            }
+            core.issue_all(sales)
+        });
+        for task in tasks {
+            task.finish(result.as_ref().map(|_| ()).map_err(Clone::clone));
+        }
+        result
+    }
+
+    fn transaction<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        if let Some(fault) = &self.fault {
+            return Err(StorageError::ReadOnly(fault.clone()));
+        }
+        let result = self.begin().and_then(|()| work(self)).and_then(|value| {
+            self.store_heads()?;
+            Ok(value)
+        });
+        let result = match result {
+            Ok(value) => self.commit().map(|()| value),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &result {
+            self.recover(error);
+        }
+        result
+    }
+
+    fn begin(&mut self) -> Result<(), StorageError> {
+        self.conn.execute_batch("BEGIN IMMEDIATE")?;
+        self.now = self.time.now();
+        // A technician's command may have written meanwhile.
+        let version = data_version(&self.conn)?;
+        if version != self.data_version {
+            self.data_version = version;
+            self.reload()?;
+        }
+        Ok(())
+    }
+
+    /// An error from COMMIT leaves open whether the rows will be there after a crash: SQLite may have
+    /// written the frame that commits before its fsync failed. A full disk is told apart: then that frame
+    /// was never written, and the sale is refused for certain.
+    fn commit(&mut self) -> Result<(), StorageError> {
+        #[cfg(test)]
+        if self.planted == Planted::CommitFails {
+            self.conn.execute_batch("COMMIT")?;
+            return Err(StorageError::CommitUnknown("planted".to_owned()));
+        }
+        match self
+            .conn
+            .execute_batch("COMMIT")
+            .map_err(StorageError::from)
+        {
+            Ok(()) => Ok(()),
+            Err(StorageError::Full) => Err(StorageError::Full),
+            Err(error) => Err(StorageError::CommitUnknown(error.to_string())),
+        }
+    }
+
+    /// After a failed transaction: undo it and read again what the ledger holds. What cannot be undone or
+    /// read makes the ledger read-only.
+    fn recover(&mut self, error: &StorageError) {
+        let undone = if self.conn.is_autocommit() {
+            Ok(())
+        } else {
+            self.conn
+                .execute_batch("ROLLBACK")
+                .map_err(StorageError::from)
+        };
+        let result = undone.and_then(|()| self.reload());
+        if error.is_fault() {
+            self.fault = Some(error.to_string());
+        } else if let Err(second) = result {
+            self.fault = Some(second.to_string());
+        }
+    }
+
+    /// Reads every cached end of a chain again.
+    pub(super) fn reload(&mut self) -> Result<(), StorageError> {
+        let keys = self
+            .tills
+            .values()
+            .filter_map(|till| till.key.as_ref())
+            .map(|key| (key.key_id, Arc::clone(&key.signer)))
+            .collect();
+        self.tills = chain::load_tills(&self.conn, &self.sealing, &keys)?;
+        self.next_seq = next_seq(&self.conn)?;
+        self.audit = AuditHead::load(&self.conn)?;
+        Ok(())
+    }
+
+    fn store_heads(&mut self) -> Result<(), StorageError> {
+        for (id, till) in &mut self.tills {
+            if till.head.dirty {
+                chain::store_head(&self.conn, *id, &till.head)?;
+                till.head.dirty = false;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the trusted time, so that a restart goes on from it.
+    pub(super) fn store_anchor(&mut self) -> Result<(), StorageError> {
+        // An anchor always serialises.
+        let anchor = serde_json::to_vec(&self.time.anchor()).unwrap_or_default();
+        self.set_meta("time_anchor", &anchor)
+    }
+
+    pub(super) fn set_meta(&mut self, name: &str, value: &[u8]) -> Result<(), StorageError> {
+        self.conn
+            .prepare_cached(
+                "INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2",
+            )?
+            .execute(params![name, value])?;
+        Ok(())
+    }
+
+    /// The trusted time of this transaction in milliseconds since 1970.
+    pub(super) fn now_ms(&self) -> i64 {
+        self.now.as_millisecond()
+    }
+
+    /// The trusted time of this transaction as FDMS writes it.
+    pub(super) fn now_local(&self) -> fiscal::DateTime {
+        clock::local(self.now)
+    }
+
+    pub(super) fn take_seq(&mut self) -> Seq {
+        let seq = Seq(self.next_seq);
+        self.next_seq += 1;
+        seq
+    }
+
+    /// Appends an event under a number taken before.
+    pub(super) fn append_event(
+        &mut self,
+        seq: Seq,
+        till: Option<TillId>,
+        kind: &str,
+        detail: Option<&str>,
+    ) -> Result<(), StorageError> {
+        self.conn
+            .prepare_cached("INSERT INTO event VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute(params![
+                seq.0,
+                self.now_ms(),
+                till.map(|till| till.0),
+                kind,
+                detail
+            ])?;
+        Ok(())
+    }
+
+    /// Appends to the audit.
+    pub(super) fn audit(
+        &mut self,
+        actor: &str,
+        action: &str,
+        till: Option<TillId>,
+        detail: &str,
+    ) -> Result<(), StorageError> {
+        let entry = Entry {
+            at: self.now.as_millisecond(),
+            actor,
+            action,
+            till,
+            detail,
+        };
+        self.audit.append(&self.conn, &entry)
+    }
+
+    pub(super) fn till(&self, id: TillId) -> Result<&Till, LedgerError> {
+        Ok(self.tills.get(&id).ok_or(Refusal::NoSuchTill)?)
+    }
+
+    /// Plants a defect, or takes it out again.
+    #[cfg(test)]
+    pub(crate) fn plant(&mut self, defect: Planted) {
+        self.planted = defect;
+    }
+}
+
+fn next_seq(conn: &Connection) -> Result<i64, StorageError> {
+    let last: Option<i64> = conn
+        .prepare_cached("SELECT max(seq) FROM event")?
+        .query_row([], |row| row.get(0))?;
+    Ok(last.unwrap_or(0) + 1)
+}
+
+fn data_version(conn: &Connection) -> Result<i64, StorageError> {
+    Ok(conn
+        .prepare_cached("PRAGMA data_version")?
+        .query_row([], |row| row.get(0))?)
+}
+
+fn load_anchor(conn: &Connection) -> Result<Option<Anchor>, StorageError> {
+    let bytes: Option<Vec<u8>> = conn
+        .prepare_cached("SELECT value FROM meta WHERE name = 'time_anchor'")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    bytes
+        .map(|bytes| serde_json::from_slice(&bytes))
+        .transpose()
+        .map_err(|_| sql::damaged("meta.time_anchor"))
+}

@@ -1,0 +1,136 @@
+//! Opening and closing fiscal days, locally and at once; FDMS hears of it in its place in the stream.
+
+use fiscal::receipt::Signature;
+use fiscal::{DateTime, ReceiptCounter, sign, wire};
+use rusqlite::params;
+
+use super::chain::OpenDay;
+use super::core::Core;
+use super::issue::sign_checked;
+use super::{CloseFacts, DayFacts, LedgerError, Refusal, TillId};
+
+impl Core {
+    /// Opens a day now, by hand.
+    ///
+    /// # Errors
+    /// A day is open already, or the till cannot sell yet.
+    pub fn open_day(&mut self, till: TillId, actor: &str) -> Result<DayFacts, LedgerError> {
+        let state = self.till(till)?;
+        state.ready()?;
+        if let Some(day) = state.head.day {
+            return Err(Refusal::DayOpen {
+                device: state.info.device_id,
+                no: day.no,
+            }
+            .into());
+        }
+        let now = self.now_local();
+        let at = state.head.last_date.map_or(now, |date| now.max(date));
+        let day = self.open_day_at(till, at, actor)?;
+        Ok(DayFacts {
+            day_id: day.day_id,
+            fiscal_day_no: day.no,
+            opened: day.opened,
+            close: None,
+            totals: fiscal::counters::DayTotals::default(),
+            receipt_counter: 0,
+        })
+    }
+
+    /// Closes the open day now: counters frozen and signed. FDMS is asked to close it in its turn.
+    ///
+    /// # Errors
+    /// No day is open.
+    pub fn close_day(&mut self, till: TillId, actor: &str) -> Result<DayFacts, LedgerError> {
+        let state = self.till(till)?;
+        let now = self.now_local();
+        let at = state.head.last_date.map_or(now, |date| now.max(date));
+        self.close_day_at(till, at, actor)
+    }
+
+    pub(super) fn open_day_at(
+        &mut self,
+        till: TillId,
+        opened: DateTime,
+        actor: &str,
+    ) -> Result<OpenDay, LedgerError> {
+        let seq = self.take_seq();
+        let no = self.till(till)?.head.last_day_no.next();
+        self.append_event(seq, Some(till), "day.opened", Some(&no.to_string()))?;
+        self.conn
+            .prepare_cached("INSERT INTO day VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![seq.0, till.0, no.get(), opened.to_string()])?;
+        self.audit(actor, "day.open", Some(till), &format!("{no} {opened}"))?;
+        let day = OpenDay {
+            day_id: seq,
+            no,
+            opened,
+        };
+        let state = self.tills.get_mut(&till).ok_or(Refusal::NoSuchTill)?;
+        state.head.day = Some(day);
+        state.head.last_day_no = no;
+        state.head.last_counter = ReceiptCounter::ZERO;
+        state.head.last_hash = None;
+        state.head.totals = fiscal::counters::DayTotals::default();
+        state.head.dirty = true;
+        Ok(day)
+    }
+
+    pub(super) fn close_day_at(
+        &mut self,
+        till: TillId,
+        at: DateTime,
+        actor: &str,
+    ) -> Result<DayFacts, LedgerError> {
+        let state = self.till(till)?;
+        let device = state.info.device_id;
+        let Some(day) = state.head.day else {
+            return Err(Refusal::DayNotOpen { device }.into());
+        };
+        let (key, _) = state.ready()?;
+        let totals = state.head.totals.clone();
+        let counter = state.head.last_counter;
+        let at = at.max(day.opened);
+        let text = sign::day_string(device, day.no, day.opened, &totals.counters);
+        let signature = Signature {
+            hash: sign::hash(&text),
+            bytes: sign_checked(&*key.signer, &text)?,
+        };
+        let body = wire::close_day_body(day.no, &totals.counters, &signature, Some(counter));
+        let seq = self.take_seq();
+        self.append_event(seq, Some(till), "day.closed", Some(&day.no.to_string()))?;
+        self.conn
+            .prepare_cached("INSERT INTO day_close VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?
+            .execute(params![
+                seq.0,
+                day.day_id.0,
+                at.to_string(),
+                counter.get(),
+                totals.to_text(),
+                signature.hash.0,
+                signature.bytes,
+                key.key_id,
+                body
+            ])?;
+        let detail = format!("{} {}", day.no, signature.hash);
+        self.audit(actor, "day.close", Some(till), &detail)?;
+        let state = self.tills.get_mut(&till).ok_or(Refusal::NoSuchTill)?;
+        state.head.day = None;
+        state.head.last_counter = ReceiptCounter::ZERO;
+        state.head.last_hash = None;
+        state.head.totals = fiscal::counters::DayTotals::default();
+        state.head.dirty = true;
+        Ok(DayFacts {
+            day_id: day.day_id,
+            fiscal_day_no: day.no,
+            opened: day.opened,
+            close: Some(CloseFacts {
+                seq,
+                closed: at,
+                signature,
+            }),
+            totals,
+            receipt_counter: counter.get(),
+        })
+    }
+}

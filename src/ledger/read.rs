@@ -1,0 +1,447 @@
+//! Answers from the ledger: short snapshots on read-only connections, never in the way of a sale.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fiscal::compose::{Known, compose};
+use fiscal::counters::DayTotals;
+use fiscal::draft::{Draft, PrintOnly};
+use fiscal::receipt::{Hash, Receipt, Signature};
+use fiscal::taxpayer::Taxpayer;
+use fiscal::{Cents, Currency, DateTime, DeviceId, FiscalDayNo, ReceiptGlobalNo, rules};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::stream::{Item, StreamState, load_stream, next_item};
+use super::tills::{TokenInfo, token_hash};
+use super::{
+    CloseFacts, DayFacts, Issued, LedgerError, OriginalFacts, Sale, Seq, Settings, StorageError,
+    TillId, TillInfo, chain, issue, sql,
+};
+
+mod rows;
+pub use rows::{CreditableFacts, EventRow, Filter, ReceiptRow, SubmissionRow};
+pub(super) use rows::{by_key, invoice_no_used, original_by_invoice, original_by_number};
+
+/// Most idle connections that are kept.
+const POOL: usize = 2;
+
+/// The reading side of the ledger. Clones share their connections.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    path: PathBuf,
+    pool: Arc<Mutex<Vec<Connection>>>,
+}
+
+/// The original of a note, with what is judged and what is printed.
+#[derive(Debug, Clone)]
+pub(super) struct Original {
+    pub(super) seq: Seq,
+    pub(super) device_id: DeviceId,
+    pub(super) fiscal_day_no: FiscalDayNo,
+    pub(super) facts: OriginalFacts,
+    pub(super) judged: rules::Original,
+}
+
+impl Reader {
+    /// A reader of the ledger at `path`, which a writer has made.
+    #[must_use]
+    pub fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            pool: Arc::default(),
+        }
+    }
+
+    /// Runs a query on a connection of the pool, in one snapshot. It blocks: asynchronous callers use
+    /// `spawn_blocking`.
+    fn with<T>(
+        &self,
+        query: impl FnOnce(&Connection) -> Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
+        let pooled = self.lock().pop();
+        let conn = match pooled {
+            Some(conn) => conn,
+            None => sql::open_reader(&self.path)?,
+        };
+        conn.execute_batch("BEGIN").map_err(StorageError::from)?;
+        let result = query(&conn);
+        let ended = conn.execute_batch("COMMIT");
+        if ended.is_ok() {
+            let mut pool = self.lock();
+            if pool.len() < POOL {
+                pool.push(conn);
+            }
+        }
+        result
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All tills.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn tills(&self) -> Result<Vec<TillInfo>, LedgerError> {
+        self.with(|conn| Ok(chain::till_infos(conn)?))
+    }
+
+    /// The configuration of a till, with every tax ever seen.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn taxpayer(&self, till: TillId) -> Result<Option<Arc<Taxpayer>>, LedgerError> {
+        self.with(|conn| Ok(chain::load_config(conn, till)?.map(|config| config.taxpayer)))
+    }
+
+    /// The certificate that a till uses, as PEM.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn certificate_pem(&self, till: TillId) -> Result<Option<String>, LedgerError> {
+        self.with(|conn| {
+            Ok(conn
+                .prepare_cached(
+                    "SELECT c.pem FROM certificate c JOIN device_key k USING (key_id)
+                     WHERE k.till_id = ?1 ORDER BY c.certificate_id DESC LIMIT 1",
+                )?
+                .query_row([till.0], |row| row.get(0))
+                .optional()?)
+        })
+    }
+
+    /// A receipt by its event.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn by_seq(&self, seq: Seq) -> Result<Option<Issued>, LedgerError> {
+        self.with(|conn| issued(conn, "r.seq = ?1", params![seq.0]))
+    }
+
+    /// A receipt by its number.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn by_number(
+        &self,
+        till: TillId,
+        number: ReceiptGlobalNo,
+    ) -> Result<Option<Issued>, LedgerError> {
+        self.with(|conn| {
+            issued(
+                conn,
+                "r.till_id = ?1 AND r.global_no = ?2",
+                params![till.0, number.get()],
+            )
+        })
+    }
+
+    /// A receipt by the shop's number; the till's prefix may be left out.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn by_invoice_no(
+        &self,
+        till: &TillInfo,
+        invoice_no: &str,
+    ) -> Result<Option<Issued>, LedgerError> {
+        self.with(|conn| {
+            for name in [
+                format!("{}{invoice_no}", till.invoice_prefix),
+                invoice_no.to_owned(),
+            ] {
+                let found = issued(
+                    conn,
+                    "r.invoice_no = ?1 AND r.environment = ?2",
+                    params![name, till.environment.as_str()],
+                )?;
+                if found.is_some() {
+                    return Ok(found);
+                }
+            }
+            Ok(None)
+        })
+    }
+
+    /// A receipt by its idempotency key.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn by_key(&self, till: TillId, key: &str) -> Result<Option<Issued>, LedgerError> {
+        self.with(|conn| issued(conn, "r.till_id = ?1 AND r.key = ?2", params![till.0, key]))
+    }
+
+    /// Receipts in a list, newest first.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn list(&self, till: TillId, filter: &Filter) -> Result<Vec<ReceiptRow>, LedgerError> {
+        self.with(|conn| rows::list(conn, till, filter))
+    }
+
+    /// What of a receipt can still be credited.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn creditable(&self, seq: Seq) -> Result<CreditableFacts, LedgerError> {
+        self.with(|conn| rows::creditable(conn, seq))
+    }
+
+    /// What FDMS said to a receipt, an opening or a close.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn submission(&self, seq: Seq) -> Result<Option<SubmissionRow>, LedgerError> {
+        self.with(|conn| rows::submission(conn, seq))
+    }
+
+    /// Everything but issuing: the receipt as it would be issued now.
+    ///
+    /// # Errors
+    /// What issuing would refuse, or a fault of the storage.
+    pub fn preview(
+        &self,
+        sale: &Sale,
+        settings: &Settings,
+        now: DateTime,
+    ) -> Result<Issued, LedgerError> {
+        self.with(|conn| {
+            let till = till_info(conn, sale.till)?;
+            let head = chain::load_head(conn, sale.till)?;
+            let config = chain::load_config(conn, sale.till)?.ok_or(super::Refusal::NotReady {
+                device: till.device_id,
+                missing: "FDMS has not sent its configuration yet",
+            })?;
+            let ground = issue::Ground {
+                conn,
+                till: &till,
+                taxpayer: &config.taxpayer,
+                head: &head,
+                settings,
+                now,
+            };
+            let assessed = issue::assess(&ground, sale)?;
+            Ok(Issued {
+                seq: Seq(0),
+                fiscal_day_no: assessed.plan.no(),
+                till: Arc::new(till),
+                taxpayer: config.taxpayer,
+                signature: Signature {
+                    hash: Hash([0; 32]),
+                    bytes: Vec::new(),
+                },
+                receipt: assessed.receipt,
+                print: sale.draft.print.clone(),
+                original: assessed.original.map(|original| original.facts),
+            })
+        })
+    }
+
+    /// A fiscal day by its number, or the latest.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn day(
+        &self,
+        till: TillId,
+        no: Option<FiscalDayNo>,
+    ) -> Result<Option<DayFacts>, LedgerError> {
+        self.with(|conn| day(conn, till, no))
+    }
+
+    /// The end of a till's chain: last receipt's number and date.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn last_receipt(
+        &self,
+        till: TillId,
+    ) -> Result<(ReceiptGlobalNo, Option<DateTime>), LedgerError> {
+        self.with(|conn| {
+            let head = chain::load_head(conn, till)?;
+            Ok((head.last_global_no, head.last_date))
+        })
+    }
+
+    /// A till's stream: its state and the item at its head.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn stream(&self, till: TillId) -> Result<(StreamState, Option<Item>), LedgerError> {
+        self.with(|conn| {
+            let state = load_stream(conn, till)?;
+            let item = next_item(conn, &state)?;
+            Ok((state, item))
+        })
+    }
+
+    /// The token with this text, unless it is revoked.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn token(&self, token: &str) -> Result<Option<TokenInfo>, LedgerError> {
+        self.with(|conn| {
+            Ok(conn
+                .prepare_cached(
+                    "SELECT token_id, name, till_id, revoked_at IS NOT NULL FROM token
+                     WHERE hash = ?1 AND revoked_at IS NULL",
+                )?
+                .query_row([token_hash(token)], token_info)
+                .optional()?)
+        })
+    }
+
+    /// All tokens, revoked ones too.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn tokens(&self) -> Result<Vec<TokenInfo>, LedgerError> {
+        self.with(|conn| {
+            let mut statement = conn.prepare_cached(
+                "SELECT token_id, name, till_id, revoked_at IS NOT NULL FROM token ORDER BY token_id",
+            )?;
+            let rows = statement.query_map([], token_info)?;
+            Ok(rows.collect::<Result<Vec<_>, _>>()?)
+        })
+    }
+
+    /// Events after a number, oldest first, of one till or of all.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn events(
+        &self,
+        after: Seq,
+        till: Option<TillId>,
+        limit: u32,
+    ) -> Result<Vec<EventRow>, LedgerError> {
+        self.with(|conn| rows::events(conn, after, till, limit))
+    }
+}
+
+fn token_info(row: &Row<'_>) -> rusqlite::Result<TokenInfo> {
+    Ok(TokenInfo {
+        token_id: row.get(0)?,
+        name: row.get(1)?,
+        till: row.get::<_, Option<i64>>(2)?.map(TillId),
+        revoked: row.get(3)?,
+    })
+}
+
+fn till_info(conn: &Connection, till: TillId) -> Result<TillInfo, LedgerError> {
+    let infos = chain::till_infos(conn)?;
+    Ok(infos
+        .into_iter()
+        .find(|info| info.id == till)
+        .ok_or(super::Refusal::NoSuchTill)?)
+}
+
+/// The body of a receipt, read back as the receipt that it was written from.
+pub(super) fn receipt_of(body: &str, place: &str) -> Result<Receipt, StorageError> {
+    let inner = body
+        .strip_prefix("{\"receipt\":")
+        .and_then(|rest| rest.strip_suffix('}'))
+        .ok_or_else(|| sql::damaged(format!("{place} is no receipt")))?;
+    let (draft, findings) = Draft::read(inner.as_bytes());
+    let (receipt, more) = compose(&draft, &Known::default());
+    match findings.first().or(more.first()) {
+        Some(finding) => Err(sql::damaged(format!("{place}: {finding}"))),
+        None => Ok(receipt),
+    }
+}
+
+fn issued(
+    conn: &Connection,
+    condition: &str,
+    values: &[&dyn rusqlite::ToSql],
+) -> Result<Option<Issued>, LedgerError> {
+    let text = format!(
+        "SELECT r.seq, r.till_id, d.fiscal_day_no, r.body, r.hash, r.signature, r.print,
+                r.config_id, r.original_seq
+         FROM receipt r JOIN day d USING (day_id) WHERE {condition}"
+    );
+    let mut statement = conn.prepare_cached(&text)?;
+    let mut found = statement.query(values)?;
+    let Some(row) = found.next()? else {
+        return Ok(None);
+    };
+    let seq = Seq(row.get(0)?);
+    let place = format!("receipt {seq}");
+    let hash: Vec<u8> = row.get(4)?;
+    let print: Option<String> = row.get(6)?;
+    let original: Option<i64> = row.get(8)?;
+    let original = original
+        .map(|original| rows::original_by_seq(conn, Seq(original)))
+        .transpose()?
+        .flatten();
+    Ok(Some(Issued {
+        seq,
+        till: Arc::new(till_info(conn, TillId(row.get(1)?))?),
+        taxpayer: Arc::new(rows::taxpayer_of(conn, row.get(7)?)?),
+        fiscal_day_no: sql::number(row.get(2)?, FiscalDayNo::new, &place)?,
+        receipt: receipt_of(&row.get::<_, String>(3)?, &place)?,
+        signature: Signature {
+            hash: sql::hash(&hash, &place)?,
+            bytes: row.get(5)?,
+        },
+        print: match print {
+            None => PrintOnly::default(),
+            Some(text) => serde_json::from_str(&text).map_err(|_| sql::damaged(&*place))?,
+        },
+        original: original.map(|original| original.facts),
+    }))
+}
+
+fn day(
+    conn: &Connection,
+    till: TillId,
+    no: Option<FiscalDayNo>,
+) -> Result<Option<DayFacts>, LedgerError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT d.day_id, d.fiscal_day_no, d.opened, c.seq, c.closed, c.totals, c.hash, c.signature,
+                c.receipt_counter
+         FROM day d LEFT JOIN day_close c USING (day_id)
+         WHERE d.till_id = ?1 AND (?2 IS NULL OR d.fiscal_day_no = ?2)
+         ORDER BY d.fiscal_day_no DESC LIMIT 1",
+    )?;
+    let mut found = statement.query(params![till.0, no.map(FiscalDayNo::get)])?;
+    let Some(row) = found.next()? else {
+        return Ok(None);
+    };
+    let head = chain::load_head(conn, till)?;
+    let close_seq: Option<i64> = row.get(3)?;
+    let (close, totals, receipt_counter) = match close_seq {
+        None => (None, head.totals, head.last_counter.get()),
+        Some(seq) => {
+            let totals: String = row.get(5)?;
+            let hash: Vec<u8> = row.get(6)?;
+            let close = CloseFacts {
+                seq: Seq(seq),
+                closed: sql::date(&row.get::<_, String>(4)?, "day_close.closed")?,
+                signature: Signature {
+                    hash: sql::hash(&hash, "day_close.hash")?,
+                    bytes: row.get(7)?,
+                },
+            };
+            let totals =
+                DayTotals::parse(&totals).ok_or_else(|| sql::damaged("day_close.totals"))?;
+            (Some(close), totals, row.get(8)?)
+        }
+    };
+    Ok(Some(DayFacts {
+        day_id: Seq(row.get(0)?),
+        fiscal_day_no: sql::number(row.get(1)?, FiscalDayNo::new, "day.fiscal_day_no")?,
+        opened: sql::date(&row.get::<_, String>(2)?, "day.opened")?,
+        close,
+        totals,
+        receipt_counter,
+    }))
+}
+
+/// A currency and an amount out of a row.
+fn money(currency: &str, total: i64, place: &str) -> Result<(Currency, Cents), StorageError> {
+    let currency =
+        Currency::parse(currency).ok_or_else(|| sql::damaged(format!("{place}.currency")))?;
+    Ok((currency, Cents::new(total)))
+}

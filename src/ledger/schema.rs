@@ -1,0 +1,194 @@
+//! The ledger's tables, as migrations that are only ever appended to.
+//!
+//! Receipts, days, closes, submissions, events and audit are never changed once written. Tables grow at
+//! their end; secondary indexes are few, because each costs every sale. Money is whole cents, times are
+//! milliseconds since 1970 or FDMS's local date and time as text.
+
+use rusqlite::Connection;
+
+use super::StorageError;
+
+/// One step each; the number of steps done is SQLite's `user_version`.
+const MIGRATIONS: &[&str] = &[r"
+-- What there is once in a ledger: its id, epoch, recovery wrap, time anchor.
+CREATE TABLE meta (
+  name  TEXT PRIMARY KEY,
+  value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- A fiscal device as FDMS knows it. It never changes its environment.
+CREATE TABLE till (
+  till_id        INTEGER PRIMARY KEY,
+  environment    TEXT NOT NULL CHECK (environment IN ('test', 'production')),
+  device_id      INTEGER NOT NULL,
+  serial_no      TEXT NOT NULL,
+  model_name     TEXT NOT NULL,
+  model_version  TEXT NOT NULL,
+  invoice_prefix TEXT NOT NULL,
+  created_at     INTEGER NOT NULL,
+  UNIQUE (environment, device_id)
+) STRICT;
+
+-- A till's private keys, sealed, with the public half for verification.
+CREATE TABLE device_key (
+  key_id     INTEGER PRIMARY KEY,
+  till_id    INTEGER NOT NULL REFERENCES till,
+  sealed     BLOB NOT NULL,
+  public_key BLOB NOT NULL,
+  created_at INTEGER NOT NULL
+) STRICT;
+
+-- Certificates that FDMS issued for those keys. The newest is in use.
+CREATE TABLE certificate (
+  certificate_id INTEGER PRIMARY KEY,
+  key_id         INTEGER NOT NULL REFERENCES device_key,
+  pem            TEXT NOT NULL,
+  created_at     INTEGER NOT NULL
+) STRICT;
+
+-- What GetConfig answered, each time that it changed.
+CREATE TABLE config (
+  config_id  INTEGER PRIMARY KEY,
+  till_id    INTEGER NOT NULL REFERENCES till,
+  body       TEXT NOT NULL,
+  fetched_at INTEGER NOT NULL
+) STRICT;
+
+-- The one outbox: FDMS, head office and printers each read it with a cursor of their own.
+CREATE TABLE event (
+  seq     INTEGER PRIMARY KEY,
+  at      INTEGER NOT NULL,
+  till_id INTEGER,
+  kind    TEXT NOT NULL,
+  detail  TEXT
+) STRICT;
+
+-- A fiscal day, from its opening on. day_id is the number of its event.
+CREATE TABLE day (
+  day_id        INTEGER PRIMARY KEY REFERENCES event,
+  till_id       INTEGER NOT NULL REFERENCES till,
+  fiscal_day_no INTEGER NOT NULL,
+  opened        TEXT NOT NULL,
+  UNIQUE (till_id, fiscal_day_no)
+) STRICT;
+
+-- The close of a fiscal day: counters frozen and signed. seq is the number of its event.
+CREATE TABLE day_close (
+  seq             INTEGER PRIMARY KEY REFERENCES event,
+  day_id          INTEGER NOT NULL UNIQUE REFERENCES day,
+  closed          TEXT NOT NULL,
+  receipt_counter INTEGER NOT NULL,
+  totals          TEXT NOT NULL,
+  hash            BLOB NOT NULL,
+  signature       BLOB NOT NULL,
+  key_id          INTEGER NOT NULL REFERENCES device_key,
+  body            TEXT NOT NULL
+) STRICT;
+
+-- A receipt. seq is the number of its event; body is, byte for byte, what FDMS is sent.
+CREATE TABLE receipt (
+  seq          INTEGER PRIMARY KEY REFERENCES event,
+  till_id      INTEGER NOT NULL REFERENCES till,
+  day_id       INTEGER NOT NULL REFERENCES day,
+  global_no    INTEGER NOT NULL,
+  counter      INTEGER NOT NULL,
+  receipt_type TEXT NOT NULL,
+  currency     TEXT NOT NULL,
+  total        INTEGER NOT NULL,
+  date         TEXT NOT NULL,
+  environment  TEXT NOT NULL,
+  invoice_no   TEXT NOT NULL,
+  key          TEXT NOT NULL,
+  fingerprint  BLOB NOT NULL,
+  original_seq INTEGER REFERENCES receipt,
+  config_id    INTEGER NOT NULL REFERENCES config,
+  key_id       INTEGER NOT NULL REFERENCES device_key,
+  hash         BLOB NOT NULL,
+  signature    BLOB NOT NULL,
+  body         TEXT NOT NULL,
+  print        TEXT
+) STRICT;
+CREATE UNIQUE INDEX receipt_number  ON receipt (till_id, global_no);
+CREATE UNIQUE INDEX receipt_invoice ON receipt (invoice_no, environment);
+CREATE UNIQUE INDEX receipt_key     ON receipt (till_id, key);
+CREATE INDEX receipt_original ON receipt (original_seq) WHERE original_seq IS NOT NULL;
+
+-- The end of each till's chain: what the next receipt continues. Derivable, and checked by verify.
+CREATE TABLE head (
+  till_id        INTEGER PRIMARY KEY REFERENCES till,
+  last_day_no    INTEGER NOT NULL,
+  last_global_no INTEGER NOT NULL,
+  last_date      TEXT,
+  day_id         INTEGER REFERENCES day,
+  last_counter   INTEGER NOT NULL,
+  last_hash      BLOB,
+  totals         TEXT NOT NULL
+) STRICT;
+
+-- How far a till's openings, receipts and closes have been sent, and how the next one is doing.
+CREATE TABLE stream (
+  till_id        INTEGER PRIMARY KEY REFERENCES till,
+  cursor         INTEGER NOT NULL,
+  last_day_no    INTEGER NOT NULL,
+  last_global_no INTEGER NOT NULL,
+  step         TEXT NOT NULL,
+  attempts     INTEGER NOT NULL,
+  next_attempt INTEGER NOT NULL,
+  last_error   TEXT,
+  parked       TEXT
+) STRICT;
+
+-- What FDMS finally said to an opening, a receipt or a close.
+CREATE TABLE submission (
+  seq          INTEGER PRIMARY KEY REFERENCES event,
+  till_id      INTEGER NOT NULL REFERENCES till,
+  finished_at  INTEGER NOT NULL,
+  operation_id TEXT,
+  color        TEXT,
+  answer       TEXT NOT NULL
+) STRICT;
+
+-- Tokens of tills and technicians: only their hashes.
+CREATE TABLE token (
+  token_id   INTEGER PRIMARY KEY,
+  name       TEXT NOT NULL,
+  till_id    INTEGER REFERENCES till,
+  hash       BLOB NOT NULL UNIQUE,
+  created_at INTEGER NOT NULL,
+  revoked_at INTEGER
+) STRICT;
+
+-- Who did what, chained by hash.
+CREATE TABLE audit (
+  audit_id INTEGER PRIMARY KEY,
+  at       INTEGER NOT NULL,
+  actor    TEXT NOT NULL,
+  action   TEXT NOT NULL,
+  till_id  INTEGER,
+  detail   TEXT NOT NULL,
+  hash     BLOB NOT NULL
+) STRICT;
+"];
+
+/// Brings a ledger to this version's tables.
+///
+/// # Errors
+/// The file cannot be written, or a newer version has already changed it.
+pub(super) fn migrate(conn: &mut Connection) -> Result<(), StorageError> {
+    let newest = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    let tx = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let version: i64 = tx.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if version > newest {
+        return Err(StorageError::Newer {
+            found: version,
+            known: newest,
+        });
+    }
+    let done = usize::try_from(version).unwrap_or(0);
+    for step in MIGRATIONS.iter().skip(done) {
+        tx.execute_batch(step)?;
+    }
+    tx.pragma_update(None, "user_version", newest)?;
+    tx.commit()?;
+    Ok(())
+}

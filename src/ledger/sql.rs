@@ -1,0 +1,65 @@
+//! Small helpers between rows and types. A value that cannot be read is damage, said with its place.
+
+use fiscal::DateTime;
+use fiscal::receipt::Hash;
+use rusqlite::{Connection, OpenFlags};
+use std::path::Path;
+
+use super::StorageError;
+
+/// SQLite's page cache at most, in KiB (negative: KiB instead of pages).
+const CACHE_KIB: i64 = -8 * 1024;
+/// How long another process's short write (a command of the technician) is waited for.
+const BUSY: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Opens the ledger for writing, with everything that durability rests on.
+pub(super) fn open_writer(path: &Path) -> Result<Connection, StorageError> {
+    let conn = Connection::open(path)?;
+    conn.busy_timeout(BUSY)?;
+    conn.pragma_update(None, "journal_mode", "WAL")?;
+    conn.pragma_update(None, "synchronous", "FULL")?;
+    conn.pragma_update(None, "foreign_keys", true)?;
+    conn.pragma_update(None, "cache_size", CACHE_KIB)?;
+    // Checkpoints are made beside the sale path, not by whichever COMMIT happens to reach a limit.
+    conn.pragma_update(None, "wal_autocheckpoint", 0)?;
+    conn.set_prepared_statement_cache_capacity(64);
+    Ok(conn)
+}
+
+/// Opens the ledger for reading: snapshots, never a lock that a sale would wait for.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, StorageError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    conn.busy_timeout(BUSY)?;
+    conn.pragma_update(None, "cache_size", -1024_i64)?;
+    conn.set_prepared_statement_cache_capacity(32);
+    Ok(conn)
+}
+
+pub(super) fn damaged(what: impl Into<String>) -> StorageError {
+    StorageError::Damaged(what.into())
+}
+
+pub(super) fn date(text: &str, place: &str) -> Result<DateTime, StorageError> {
+    text.parse()
+        .map_err(|_| damaged(format!("{place} holds \"{text}\", which is no date")))
+}
+
+pub(super) fn hash(bytes: &[u8], place: &str) -> Result<Hash, StorageError> {
+    let bytes: [u8; 32] = bytes
+        .try_into()
+        .map_err(|_| damaged(format!("{place} holds {} bytes, not a hash", bytes.len())))?;
+    Ok(Hash(bytes))
+}
+
+/// A number of FDMS's kind out of SQLite's 64 bits.
+pub(super) fn number<T>(
+    value: i64,
+    make: impl FnOnce(u32) -> Option<T>,
+    place: &str,
+) -> Result<T, StorageError> {
+    u32::try_from(value)
+        .ok()
+        .and_then(make)
+        .ok_or_else(|| damaged(format!("{place} holds {value}")))
+}

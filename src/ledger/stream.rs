@@ -1,0 +1,377 @@
+//! The stream of a till to FDMS: openings, receipts and closes, in the order of their events.
+//!
+//! What has been sent is a cursor; only the item at the head has a state: attempts, when to try next, the
+//! last error, or why sending is parked. Nothing is ever taken out of a stream.
+
+use clock::Timestamp;
+use fiscal::{DateTime, FiscalDayNo, ReceiptGlobalNo, wire};
+use rusqlite::{Connection, OptionalExtension as _, params};
+use serde::{Deserialize, Serialize};
+
+use super::core::Core;
+use super::{LedgerError, Refusal, Seq, StorageError, TillId, sql};
+
+/// One thing that FDMS must hear.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// Its event.
+    pub seq: Seq,
+    /// What it is.
+    pub kind: ItemKind,
+    /// It is not sent before this moment (local time): FDMS must not see the future.
+    pub due: DateTime,
+    /// The body to send, byte for byte the same on every try.
+    pub body: String,
+}
+
+/// What FDMS must hear of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ItemKind {
+    /// The opening of a day.
+    Open(FiscalDayNo),
+    /// A receipt.
+    Receipt(ReceiptGlobalNo),
+    /// The close of a day.
+    Close(FiscalDayNo),
+}
+
+impl std::fmt::Display for ItemKind {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Open(no) => write!(formatter, "opening of day {no}"),
+            Self::Receipt(no) => write!(formatter, "receipt {no}"),
+            Self::Close(no) => write!(formatter, "close of day {no}"),
+        }
+    }
+}
+
+/// Where the item at the head stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// It is to be sent.
+    #[default]
+    Send,
+    /// It may have arrived: GetStatus tells.
+    Ask,
+    /// A close was taken: GetStatus tells when it is done.
+    Poll,
+}
+
+/// Why sending is parked, and what a person may do (docs/FAILURES.md).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Parked {
+    /// A sentence.
+    pub reason: String,
+    /// FDMS's code, or `HTTP 401` and its kin, or the closing error.
+    pub code: String,
+    /// What FDMS answered, as received.
+    pub answer: Option<String>,
+    /// What may be done: `retry`.
+    pub actions: Vec<String>,
+    /// When.
+    pub since: Timestamp,
+}
+
+/// How far a till's stream is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamState {
+    /// The till.
+    pub till: TillId,
+    /// The event of the last item that FDMS has taken.
+    pub cursor: Seq,
+    /// The last day whose opening FDMS has taken.
+    pub last_day_no: FiscalDayNo,
+    /// The last receipt that FDMS has taken.
+    pub last_global_no: ReceiptGlobalNo,
+    /// Where the head stands.
+    pub step: Step,
+    /// How often the head was tried in vain.
+    pub attempts: u32,
+    /// When it is tried next.
+    pub next_attempt: Timestamp,
+    /// Why the last try was in vain.
+    pub last_error: Option<String>,
+    /// Why nothing is sent until a person has acted.
+    pub parked: Option<Parked>,
+}
+
+/// What FDMS finally said to an item.
+#[derive(Debug, Clone, Default)]
+pub struct Submission {
+    /// FDMS's number of the operation.
+    pub operation_id: Option<String>,
+    /// The worst colour among its validation errors: `Red`, `Grey`, `Yellow`.
+    pub color: Option<String>,
+    /// The answer, as received.
+    pub answer: String,
+}
+
+impl StreamState {
+    fn new(till: TillId) -> Self {
+        Self {
+            till,
+            cursor: Seq(0),
+            last_day_no: FiscalDayNo::ZERO,
+            last_global_no: ReceiptGlobalNo::ZERO,
+            step: Step::Send,
+            attempts: 0,
+            next_attempt: Timestamp::UNIX_EPOCH,
+            last_error: None,
+            parked: None,
+        }
+    }
+}
+
+impl Core {
+    /// FDMS has taken the item at the head: its answer is kept, the cursor moves on.
+    ///
+    /// # Errors
+    /// The item is not at the head.
+    pub fn finish_item(
+        &mut self,
+        till: TillId,
+        item: &Item,
+        submission: &Submission,
+    ) -> Result<(), LedgerError> {
+        let mut state = load_stream(&self.conn, till)?;
+        let head = next_item(&self.conn, &state)?;
+        if head.as_ref().map(|head| head.seq) != Some(item.seq) {
+            return Err(
+                Refusal::Stream(format!("{} is not at the head of the queue", item.kind)).into(),
+            );
+        }
+        self.conn
+            .prepare_cached("INSERT INTO submission VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+            .execute(params![
+                item.seq.0,
+                till.0,
+                self.now_ms(),
+                submission.operation_id,
+                submission.color,
+                submission.answer
+            ])?;
+        match item.kind {
+            ItemKind::Open(no) => state.last_day_no = no,
+            ItemKind::Receipt(no) => state.last_global_no = no,
+            ItemKind::Close(_) => {}
+        }
+        let detail = serde_json::json!({
+            "seq": item.seq,
+            "operationID": submission.operation_id,
+            "color": submission.color,
+        });
+        let kind = match item.kind {
+            ItemKind::Open(_) => "fdms.opened",
+            ItemKind::Receipt(_) => "fdms.receipt",
+            ItemKind::Close(_) => "fdms.closed",
+        };
+        let seq = self.take_seq();
+        self.append_event(seq, Some(till), kind, Some(&detail.to_string()))?;
+        store_stream(
+            &self.conn,
+            &StreamState {
+                cursor: item.seq,
+                step: Step::Send,
+                attempts: 0,
+                next_attempt: Timestamp::UNIX_EPOCH,
+                last_error: None,
+                parked: None,
+                ..state
+            },
+        )?;
+        Ok(())
+    }
+
+    /// Keeps where the head stands: another step, a failed attempt. The cursor does not move.
+    ///
+    /// # Errors
+    /// The stream has moved on meanwhile.
+    pub fn update_stream(&mut self, state: &StreamState) -> Result<(), LedgerError> {
+        let present = load_stream(&self.conn, state.till)?;
+        if present.cursor != state.cursor {
+            return Err(Refusal::Stream("the queue has moved on".to_owned()).into());
+        }
+        if present.parked != state.parked {
+            let (kind, detail) = match &state.parked {
+                Some(parked) => ("stream.parked", parked.reason.as_str()),
+                None => ("stream.resumed", ""),
+            };
+            let seq = self.take_seq();
+            self.append_event(seq, Some(state.till), kind, Some(detail))?;
+            self.audit("system", kind, Some(state.till), detail)?;
+        }
+        store_stream(&self.conn, state)?;
+        Ok(())
+    }
+
+    /// A person lets a parked stream try again.
+    ///
+    /// # Errors
+    /// No such till.
+    pub fn retry_stream(&mut self, till: TillId, actor: &str) -> Result<StreamState, LedgerError> {
+        self.till(till)?;
+        let mut state = load_stream(&self.conn, till)?;
+        let was_parked = state.parked.take().is_some();
+        state.attempts = 0;
+        state.next_attempt = Timestamp::UNIX_EPOCH;
+        // What was refused may have arrived all the same: openings and closes ask first.
+        state.step = if was_parked { Step::Ask } else { state.step };
+        store_stream(&self.conn, &state)?;
+        let seq = self.take_seq();
+        self.append_event(seq, Some(till), "stream.resumed", None)?;
+        self.audit(actor, "stream.retry", Some(till), "")?;
+        Ok(state)
+    }
+}
+
+/// The state of a till's stream.
+pub(super) fn load_stream(conn: &Connection, till: TillId) -> Result<StreamState, StorageError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT cursor, last_day_no, last_global_no, step, attempts, next_attempt, last_error, parked
+         FROM stream WHERE till_id = ?1",
+    )?;
+    let mut rows = statement.query([till.0])?;
+    let Some(row) = rows.next()? else {
+        return Ok(StreamState::new(till));
+    };
+    let step: String = row.get(3)?;
+    let parked: Option<String> = row.get(7)?;
+    Ok(StreamState {
+        till,
+        cursor: Seq(row.get(0)?),
+        last_day_no: sql::number(row.get(1)?, FiscalDayNo::new, "stream.last_day_no")?,
+        last_global_no: sql::number(row.get(2)?, ReceiptGlobalNo::new, "stream.last_global_no")?,
+        step: match step.as_str() {
+            "send" => Step::Send,
+            "ask" => Step::Ask,
+            "poll" => Step::Poll,
+            other => return Err(sql::damaged(format!("stream.step is {other}"))),
+        },
+        attempts: row.get(4)?,
+        next_attempt: Timestamp::from_millisecond(row.get(5)?)
+            .map_err(|_| sql::damaged("stream.next_attempt"))?,
+        last_error: row.get(6)?,
+        parked: parked
+            .map(|text| serde_json::from_str(&text))
+            .transpose()
+            .map_err(|_| sql::damaged("stream.parked"))?,
+    })
+}
+
+fn store_stream(conn: &Connection, state: &StreamState) -> Result<(), StorageError> {
+    let step = match state.step {
+        Step::Send => "send",
+        Step::Ask => "ask",
+        Step::Poll => "poll",
+    };
+    let parked = state
+        .parked
+        .as_ref()
+        // Texts and a time always serialise.
+        .map(|parked| serde_json::to_string(parked).unwrap_or_default());
+    conn.prepare_cached(
+        "INSERT OR REPLACE INTO stream VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?
+    .execute(params![
+        state.till.0,
+        state.cursor.0,
+        state.last_day_no.get(),
+        state.last_global_no.get(),
+        step,
+        state.attempts,
+        state.next_attempt.as_millisecond(),
+        state.last_error,
+        parked
+    ])?;
+    Ok(())
+}
+
+/// The first thing that FDMS has not taken yet.
+pub(super) fn next_item(
+    conn: &Connection,
+    state: &StreamState,
+) -> Result<Option<Item>, StorageError> {
+    let candidates = [
+        next_receipt(conn, state)?,
+        next_open(conn, state)?,
+        next_close(conn, state)?,
+    ];
+    Ok(candidates.into_iter().flatten().min_by_key(|item| item.seq))
+}
+
+fn next_receipt(conn: &Connection, state: &StreamState) -> Result<Option<Item>, StorageError> {
+    let row = conn
+        .prepare_cached(
+            "SELECT seq, global_no, date, body FROM receipt
+             WHERE till_id = ?1 AND global_no > ?2 ORDER BY global_no LIMIT 1",
+        )?
+        .query_row(
+            [state.till.0, i64::from(state.last_global_no.get())],
+            |row| {
+                Ok((
+                    row.get(0)?,
+                    row.get::<_, i64>(1)?,
+                    row.get::<_, String>(2)?,
+                    row.get(3)?,
+                ))
+            },
+        )
+        .optional()?;
+    let Some((seq, number, date, body)) = row else {
+        return Ok(None);
+    };
+    let number = sql::number(number, ReceiptGlobalNo::new, "receipt.global_no")?;
+    Ok(Some(Item {
+        seq: Seq(seq),
+        kind: ItemKind::Receipt(number),
+        due: sql::date(&date, "receipt.date")?,
+        body,
+    }))
+}
+
+fn next_open(conn: &Connection, state: &StreamState) -> Result<Option<Item>, StorageError> {
+    let row = conn
+        .prepare_cached(
+            "SELECT day_id, fiscal_day_no, opened FROM day
+             WHERE till_id = ?1 AND fiscal_day_no > ?2 ORDER BY fiscal_day_no LIMIT 1",
+        )?
+        .query_row([state.till.0, i64::from(state.last_day_no.get())], |row| {
+            Ok((row.get(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?))
+        })
+        .optional()?;
+    let Some((seq, no, opened)) = row else {
+        return Ok(None);
+    };
+    let no = sql::number(no, FiscalDayNo::new, "day.fiscal_day_no")?;
+    let opened = sql::date(&opened, "day.opened")?;
+    Ok(Some(Item {
+        seq: Seq(seq),
+        kind: ItemKind::Open(no),
+        due: opened,
+        body: wire::open_day_body(no, opened),
+    }))
+}
+
+fn next_close(conn: &Connection, state: &StreamState) -> Result<Option<Item>, StorageError> {
+    let row = conn
+        .prepare_cached(
+            "SELECT c.seq, c.closed, c.body FROM day d JOIN day_close c USING (day_id)
+             WHERE d.till_id = ?1 AND d.fiscal_day_no = ?2 AND c.seq > ?3",
+        )?
+        .query_row(
+            params![state.till.0, state.last_day_no.get(), state.cursor.0],
+            |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?)),
+        )
+        .optional()?;
+    let Some((seq, closed, body)) = row else {
+        return Ok(None);
+    };
+    Ok(Some(Item {
+        seq: Seq(seq),
+        kind: ItemKind::Close(state.last_day_no),
+        due: sql::date(&closed, "day_close.closed")?,
+        body,
+    }))
+}

@@ -1,0 +1,302 @@
+//! Tills, their keys, certificates and configurations; tokens; what a ledger keeps once.
+
+use fiscal::DeviceId;
+use fiscal::taxpayer::Taxpayer;
+use rusqlite::{OptionalExtension as _, params};
+use sha2::{Digest as _, Sha256};
+
+use super::chain::{self, key_cell};
+use super::core::Core;
+use super::{Environment, LedgerError, Refusal, StorageError, TillId};
+use crate::keys::{Certificate, DeviceKey, RecoveryWrap, Signer as _};
+
+/// A till that joins this store.
+#[derive(Debug, Clone)]
+pub struct NewTill {
+    /// Test or production, for life.
+    pub environment: Environment,
+    /// Its number at FDMS.
+    pub device_id: DeviceId,
+    /// Serial number of the device.
+    pub serial_no: String,
+    /// `DeviceModelName` as registered.
+    pub model_name: String,
+    /// `DeviceModelVersion` as registered.
+    pub model_version: String,
+    /// Put in front of every `invoiceNo`.
+    pub invoice_prefix: String,
+}
+
+/// A token as it is listed: never the token itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenInfo {
+    /// Its row.
+    pub token_id: i64,
+    /// Its name, as the audit shows it.
+    pub name: String,
+    /// The till it sells for; `None` may read and steer every till.
+    pub till: Option<TillId>,
+    /// Whether it has been revoked.
+    pub revoked: bool,
+}
+
+/// The hash under which a token is stored. Tokens are 256 random bits, so a plain hash is enough.
+#[must_use]
+pub fn token_hash(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+impl Core {
+    /// Adds a till with a key of its own, sealed. The key is kept before FDMS hears of it, so that an
+    /// interrupted registration loses nothing.
+    ///
+    /// # Errors
+    /// The till is there already.
+    pub fn add_till(&mut self, till: &NewTill, actor: &str) -> Result<TillId, LedgerError> {
+        let taken = self.tills.values().any(|other| {
+            other.info.environment == till.environment && other.info.device_id == till.device_id
+        });
+        if taken {
+            return Err(Refusal::Exists(format!(
+                "the till {} ({}) is in this store already",
+                till.device_id, till.environment
+            ))
+            .into());
+        }
+        self.conn
+            .prepare_cached(
+                "INSERT INTO till (environment, device_id, serial_no, model_name, model_version,
+                                   invoice_prefix, created_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?
+            .execute(params![
+                till.environment.as_str(),
+                till.device_id.get(),
+                till.serial_no,
+                till.model_name,
+                till.model_version,
+                till.invoice_prefix,
+                self.now_ms()
+            ])?;
+        let id = TillId(self.conn.last_insert_rowid());
+        let detail = format!("{} {}", till.environment, till.device_id);
+        self.audit(actor, "till.add", Some(id), &detail)?;
+        self.reload()?;
+        Ok(id)
+    }
+
+    /// Keeps a till's private key, sealed, and returns its row.
+    ///
+    /// # Errors
+    /// Sealing failed.
+    pub fn add_key(
+        &mut self,
+        till: TillId,
+        key: &DeviceKey,
+        actor: &str,
+    ) -> Result<i64, LedgerError> {
+        self.till(till)?;
+        let row = till.0.to_string();
+        let sealed = self
+            .sealing
+            .seal(key.pkcs8(), key_cell(&row))
+            .map_err(StorageError::from)?;
+        self.conn
+            .prepare_cached(
+                "INSERT INTO device_key (till_id, sealed, public_key, created_at)
+                 VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![
+                till.0,
+                sealed,
+                key.public_key().spki_der(),
+                self.now_ms()
+            ])?;
+        let key_id = self.conn.last_insert_rowid();
+        self.audit(actor, "key.add", Some(till), &key_id.to_string())?;
+        Ok(key_id)
+    }
+
+    /// The newest key of a till that has no certificate yet: an interrupted registration goes on with it.
+    ///
+    /// # Errors
+    /// The key cannot be opened.
+    pub fn pending_key(&self, till: TillId) -> Result<Option<(i64, DeviceKey)>, LedgerError> {
+        let row = self
+            .conn
+            .prepare_cached(
+                "SELECT key_id, sealed FROM device_key k WHERE till_id = ?1 AND NOT EXISTS
+                 (SELECT 1 FROM certificate c WHERE c.key_id = k.key_id) ORDER BY key_id DESC LIMIT 1",
+            )?
+            .query_row([till.0], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
+            })
+            .optional()?;
+        match row {
+            None => Ok(None),
+            Some((key_id, sealed)) => {
+                Ok(Some((key_id, chain::unseal(&self.sealing, till, &sealed)?)))
+            }
+        }
+    }
+
+    /// The key and certificate that a till uses now.
+    ///
+    /// # Errors
+    /// The key cannot be opened.
+    pub fn identity(&self, till: TillId) -> Result<Option<(DeviceKey, String)>, LedgerError> {
+        let row = self
+            .conn
+            .prepare_cached(
+                "SELECT k.sealed, c.pem FROM certificate c JOIN device_key k USING (key_id)
+                 WHERE k.till_id = ?1 ORDER BY c.certificate_id DESC LIMIT 1",
+            )?
+            .query_row([till.0], |row| {
+                Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, String>(1)?))
+            })
+            .optional()?;
+        match row {
+            None => Ok(None),
+            Some((sealed, pem)) => Ok(Some((chain::unseal(&self.sealing, till, &sealed)?, pem))),
+        }
+    }
+
+    /// Keeps the certificate that FDMS issued for a key; from now on the till signs with that key.
+    ///
+    /// # Errors
+    /// The certificate cannot be read.
+    pub fn add_certificate(
+        &mut self,
+        till: TillId,
+        key_id: i64,
+        pem: &str,
+        actor: &str,
+    ) -> Result<(), LedgerError> {
+        let certificate = Certificate::from_pem(pem).map_err(StorageError::from)?;
+        self.conn
+            .prepare_cached(
+                "INSERT INTO certificate (key_id, pem, created_at) VALUES (?1, ?2, ?3)",
+            )?
+            .execute(params![key_id, pem, self.now_ms()])?;
+        let detail = format!("key {key_id} {}", certificate.thumbprint());
+        self.audit(actor, "certificate.add", Some(till), &detail)?;
+        self.reload()?;
+        Ok(())
+    }
+
+    /// Keeps what GetConfig answered if it is new; true if it was.
+    ///
+    /// # Errors
+    /// The configuration cannot be used; the till goes on with the one it has.
+    pub fn store_config(&mut self, till: TillId, body: &str) -> Result<bool, LedgerError> {
+        self.till(till)?;
+        Taxpayer::from_config(body.as_bytes())
+            .map_err(|error| Refusal::Exists(error.to_string()))?;
+        // FDMS gives every answer another operationID; that is no change.
+        let newest: Option<String> = self
+            .conn
+            .prepare_cached(
+                "SELECT body FROM config WHERE till_id = ?1 ORDER BY config_id DESC LIMIT 1",
+            )?
+            .query_row([till.0], |row| row.get(0))
+            .optional()?;
+        if newest.is_some_and(|newest| without_operation(&newest) == without_operation(body)) {
+            return Ok(false);
+        }
+        self.conn
+            .prepare_cached("INSERT INTO config (till_id, body, fetched_at) VALUES (?1, ?2, ?3)")?
+            .execute(params![till.0, body, self.now_ms()])?;
+        let seq = self.take_seq();
+        self.append_event(seq, Some(till), "config.changed", None)?;
+        self.audit("fdms", "config.change", Some(till), "")?;
+        self.reload()?;
+        Ok(true)
+    }
+
+    /// Keeps a token's hash.
+    ///
+    /// # Errors
+    /// The name is taken, or there is no such till.
+    pub fn add_token(
+        &mut self,
+        name: &str,
+        till: Option<TillId>,
+        token: &str,
+        actor: &str,
+    ) -> Result<(), LedgerError> {
+        if let Some(till) = till {
+            self.till(till)?;
+        }
+        let taken: bool = self
+            .conn
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM token WHERE name = ?1 AND revoked_at IS NULL)",
+            )?
+            .query_row([name], |row| row.get(0))?;
+        if taken {
+            return Err(Refusal::Exists(format!(
+                "a token called \"{name}\" is in use; revoke it first or take another name"
+            ))
+            .into());
+        }
+        self.conn
+            .prepare_cached(
+                "INSERT INTO token (name, till_id, hash, created_at) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![
+                name,
+                till.map(|t| t.0),
+                token_hash(token),
+                self.now_ms()
+            ])?;
+        self.audit(actor, "token.add", till, name)
+            .map_err(LedgerError::from)
+    }
+
+    /// Revokes a token; false if there is none of that name.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn revoke_token(&mut self, name: &str, actor: &str) -> Result<bool, LedgerError> {
+        let revoked = self
+            .conn
+            .prepare_cached(
+                "UPDATE token SET revoked_at = ?2 WHERE name = ?1 AND revoked_at IS NULL",
+            )?
+            .execute(params![name, self.now_ms()])?;
+        if revoked > 0 {
+            self.audit(actor, "token.revoke", None, name)?;
+        }
+        Ok(revoked > 0)
+    }
+
+    /// Keeps the sealing key wrapped under the recovery passphrase: the way to open a backup elsewhere.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn set_recovery(&mut self, wrap: &RecoveryWrap) -> Result<(), LedgerError> {
+        self.set_meta("recovery", wrap.as_bytes())?;
+        self.audit("setup", "recovery.set", None, "")?;
+        Ok(())
+    }
+
+    /// The wrapped sealing key, if set-up has made one.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn recovery(&self) -> Result<Option<RecoveryWrap>, LedgerError> {
+        let bytes: Option<Vec<u8>> = self
+            .conn
+            .prepare_cached("SELECT value FROM meta WHERE name = 'recovery'")?
+            .query_row([], |row| row.get(0))
+            .optional()?;
+        Ok(bytes.map(|bytes| RecoveryWrap::from_bytes(&bytes)))
+    }
+}
+
+fn without_operation(body: &str) -> Option<serde_json::Value> {
+    // Only compared, never kept: that numbers pass through floats does no harm here.
+    let mut value: serde_json::Value = serde_json::from_str(body).ok()?;
+    value.as_object_mut()?.remove("operationID");
+    Some(value)
+}

@@ -1,0 +1,428 @@
+//! The writer thread: one queue with two lanes, many sales to a commit.
+//!
+//! Whoever asks gets his answer after COMMIT; whoever stops waiting undoes nothing. Outcomes, days and
+//! commands have a lane before sales, so that a rush at the tills never holds up what FDMS said. While one
+//! batch is committed the next one gathers: the busier the shop, the more sales share one fsync.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::hooks::Wal;
+use tokio::sync::{Notify, oneshot, watch};
+
+use super::core::{Core, Task};
+use super::{
+    LedgerError, Reader, Refusal, Sale, SaleDone, Seq, Settings, StorageError, TillId, sql,
+};
+use crate::time::TimeKeeper;
+
+/// Sales that may wait; more are answered with "busy" (503). At a thousand a second this is one second.
+const MAX_SALES: usize = 1024;
+/// Other work that may wait.
+const MAX_TASKS: usize = 4096;
+/// Sales in one commit: large enough that the fsync is shared, small enough that nobody waits long.
+const BATCH: usize = 128;
+/// From so many pages in the write-ahead log on, it is copied into the database beside the sales (4 MB).
+const CHECKPOINT_PAGES: i32 = 1_000;
+/// From so many on the writer itself stops to copy and starts the log anew (64 MB).
+const RESTART_PAGES: i32 = 16_000;
+/// How often an idle writer keeps the trusted time.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// The handle to the ledger: give it work, ask its [`Reader`], hear of changes.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    shared: Arc<Shared>,
+    reader: Reader,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    wake: Condvar,
+    time: Arc<TimeKeeper>,
+    settings: Settings,
+    fault: Mutex<Option<String>>,
+    committed: watch::Sender<Seq>,
+    tills: Mutex<BTreeMap<TillId, Arc<Notify>>>,
+    heartbeat: AtomicU64,
+    threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Ledger").finish_non_exhaustive()
+    }
+}
+
+#[derive(Default)]
+struct Queue {
+    tasks: VecDeque<Box<dyn Task>>,
+    sales: VecDeque<SaleJob>,
+    stopping: bool,
+}
+
+struct SaleJob {
+    sale: Sale,
+    reply: oneshot::Sender<Result<SaleDone, LedgerError>>,
+}
+
+/// A closure as a task, with the channel that its answer goes to.
+struct Closure<T, F> {
+    work: Option<F>,
+    result: Option<Result<T, Refusal>>,
+    reply: Option<oneshot::Sender<Result<T, LedgerError>>>,
+}
+
+impl<T, F> Task for Closure<T, F>
+where
+    T: Send,
+    F: FnOnce(&mut Core) -> Result<T, LedgerError> + Send,
+{
+    fn run(&mut self, core: &mut Core) -> Result<bool, StorageError> {
+        let Some(work) = self.work.take() else {
+            return Ok(false);
+        };
+        let result = match work(core) {
+            Ok(value) => Ok(value),
+            Err(LedgerError::Refused(refusal)) => Err(refusal),
+            Err(LedgerError::Storage(error)) => return Err(error),
+        };
+        let keep = result.is_ok();
+        self.result = Some(result);
+        Ok(keep)
+    }
+
+    fn finish(self: Box<Self>, commit: Result<(), StorageError>) {
+        let answer = match (commit, self.result) {
+            (Ok(()), Some(result)) => result.map_err(LedgerError::from),
+            (Ok(()), None) => Err(StorageError::Stopping.into()),
+            (Err(error), _) => Err(error.into()),
+        };
+        if let Some(reply) = self.reply {
+            // Nobody waits any more: the work is done all the same.
+            let _ = reply.send(answer);
+        }
+    }
+}
+
+impl Ledger {
+    /// Puts the writer thread, and the one that copies the log beside it, before a core.
+    ///
+    /// # Errors
+    /// The threads cannot be started.
+    pub fn start(mut core: Core, path: &Path) -> Result<Self, StorageError> {
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            wake: Condvar::new(),
+            time: Arc::clone(core.time()),
+            settings: core.settings.clone(),
+            fault: Mutex::new(core.fault().map(str::to_owned)),
+            committed: watch::Sender::new(Seq(core.next_seq - 1)),
+            tills: Mutex::default(),
+            heartbeat: AtomicU64::new(0),
+            threads: Mutex::default(),
+        });
+        let (nudge, nudged) = std::sync::mpsc::sync_channel(1);
+        let wal_path = path.to_owned();
+        let failed = |error: std::io::Error| sql::damaged(format!("no thread: {error}"));
+        let checkpointer = std::thread::Builder::new()
+            .name("checkpoint".to_owned())
+            .spawn(move || checkpoint_beside(&wal_path, &nudged))
+            .map_err(failed)?;
+        let writer_shared = Arc::clone(&shared);
+        let writer = std::thread::Builder::new()
+            .name("ledger".to_owned())
+            .spawn(move || write_loop(&writer_shared, &mut core, &nudge))
+            .map_err(failed)?;
+        shared
+            .threads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend([writer, checkpointer]);
+        Ok(Self {
+            shared,
+            reader: Reader::new(path),
+        })
+    }
+
+    /// The reading side.
+    #[must_use]
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// The trusted time.
+    #[must_use]
+    pub fn time(&self) -> &Arc<TimeKeeper> {
+        &self.shared.time
+    }
+
+    /// The settings that sales are assessed with.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    /// Issues a sale. The answer comes after COMMIT; dropping the future undoes nothing.
+    ///
+    /// # Errors
+    /// The sale is refused, the queue is full, or the storage failed.
+    pub async fn issue(&self, sale: Sale) -> Result<SaleDone, LedgerError> {
+        let (reply, answer) = oneshot::channel();
+        {
+            let mut queue = self.shared.lock();
+            if queue.stopping {
+                return Err(StorageError::Stopping.into());
+            }
+            if queue.sales.len() >= MAX_SALES {
+                return Err(StorageError::Busy.into());
+            }
+            queue.sales.push_back(SaleJob { sale, reply });
+        }
+        self.shared.wake.notify_one();
+        answer.await.unwrap_or(Err(StorageError::Stopping.into()))
+    }
+
+    /// Does other work in the lane before sales.
+    ///
+    /// # Errors
+    /// The work's own refusal, a full queue, or a fault of the storage.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Core) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let (reply, answer) = oneshot::channel();
+        {
+            let mut queue = self.shared.lock();
+            if queue.stopping {
+                return Err(StorageError::Stopping.into());
+            }
+            if queue.tasks.len() >= MAX_TASKS {
+                return Err(StorageError::Busy.into());
+            }
+            queue.tasks.push_back(Box::new(Closure {
+                work: Some(work),
+                result: None,
+                reply: Some(reply),
+            }));
+        }
+        self.shared.wake.notify_one();
+        answer.await.unwrap_or(Err(StorageError::Stopping.into()))
+    }
+
+    /// Asks a blocking question of the reader on a thread that may block.
+    ///
+    /// # Errors
+    /// The question's own, or the runtime is stopping.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Reader) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let reader = self.reader.clone();
+        tokio::task::spawn_blocking(move || question(&reader))
+            .await
+            .unwrap_or(Err(StorageError::Stopping.into()))
+    }
+
+    /// Rung after every commit that touched the till.
+    #[must_use]
+    pub fn changes(&self, till: TillId) -> Arc<Notify> {
+        let mut tills = self
+            .shared
+            .tills
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(tills.entry(till).or_default())
+    }
+
+    /// The number of the last event that is in the ledger.
+    #[must_use]
+    pub fn committed(&self) -> watch::Receiver<Seq> {
+        self.shared.committed.subscribe()
+    }
+
+    /// The storage fault that made the ledger read-only.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        self.shared
+            .fault
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Rises as long as the writer thread lives: what the watchdog is fed by.
+    #[must_use]
+    pub fn heartbeat(&self) -> u64 {
+        self.shared.heartbeat.load(Ordering::Relaxed)
+    }
+
+    /// How many sales wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.shared.lock().sales.len()
+    }
+
+    /// Takes no more work, finishes what waits, and ends the threads. It blocks.
+    pub fn stop(&self) {
+        self.shared.lock().stopping = true;
+        self.shared.wake.notify_all();
+        let threads = std::mem::take(
+            &mut *self
+                .shared
+                .threads
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        for thread in threads {
+            // A thread that panicked has said so itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for work; `None` when there is none for a minute, an empty batch never.
+    fn next_batch(&self) -> Next {
+        let mut queue = self.lock();
+        while queue.tasks.is_empty() && queue.sales.is_empty() {
+            if queue.stopping {
+                return Next::Stop;
+            }
+            let (guard, timeout) = self
+                .wake
+                .wait_timeout(queue, IDLE)
+                .unwrap_or_else(PoisonError::into_inner);
+            queue = guard;
+            if timeout.timed_out() {
+                return Next::Idle;
+            }
+        }
+        let tasks = queue.tasks.drain(..).collect();
+        let count = queue.sales.len().min(BATCH);
+        let sales = queue.sales.drain(..count).collect();
+        Next::Work(tasks, sales)
+    }
+
+    /// Tells who waits for changes.
+    fn announce(&self, last: Seq, tills: Option<&[TillId]>) {
+        self.committed.send_replace(last);
+        let bells = self.tills.lock().unwrap_or_else(PoisonError::into_inner);
+        match tills {
+            None => bells.values().for_each(|bell| bell.notify_one()),
+            Some(tills) => {
+                for till in tills {
+                    if let Some(bell) = bells.get(till) {
+                        bell.notify_one();
+                    }
+                }
+            }
+        }
+    }
+}
+
+enum Next {
+    Work(Vec<Box<dyn Task>>, Vec<SaleJob>),
+    Idle,
+    Stop,
+}
+
+fn write_loop(shared: &Shared, core: &mut Core, nudge: &std::sync::mpsc::SyncSender<()>) {
+    let wal_pages = Arc::new(AtomicI32::new(0));
+    let counter = Arc::clone(&wal_pages);
+    let hooked = core.conn.wal_hook(Some(move |_: &mut Wal, pages: i32| {
+        counter.store(pages, Ordering::Relaxed);
+        Ok(())
+    }));
+    if let Err(error) = hooked {
+        tracing::error!(%error, "the ledger's log cannot be watched");
+    }
+    loop {
+        shared.heartbeat.fetch_add(1, Ordering::Relaxed);
+        match shared.next_batch() {
+            Next::Stop => break,
+            Next::Idle => {
+                if let Err(error) = core.write(|core| Ok(core.store_anchor()?)) {
+                    tracing::warn!(%error, "the trusted time could not be kept");
+                }
+            }
+            Next::Work(tasks, sales) => work(shared, core, tasks, sales),
+        }
+        checkpoint(core, &wal_pages, nudge);
+        *shared.fault.lock().unwrap_or_else(PoisonError::into_inner) =
+            core.fault().map(str::to_owned);
+    }
+    if let Err(error) = core.write(|core| Ok(core.store_anchor()?)) {
+        tracing::warn!(%error, "the trusted time could not be kept");
+    }
+    wal_checkpoint(&core.conn, "TRUNCATE");
+}
+
+fn work(shared: &Shared, core: &mut Core, tasks: Vec<Box<dyn Task>>, jobs: Vec<SaleJob>) {
+    let has_tasks = !tasks.is_empty();
+    let (sales, replies): (Vec<_>, Vec<_>) =
+        jobs.into_iter().map(|job| (job.sale, job.reply)).unzip();
+    let mut tills: Vec<TillId> = sales.iter().map(|sale| sale.till).collect();
+    tills.sort_unstable();
+    tills.dedup();
+    let result = core.run_batch(tasks, sales);
+    match result {
+        Ok(outcomes) => {
+            for (reply, outcome) in replies.into_iter().zip(outcomes) {
+                // The POS has hung up: the receipt is there, found by its key.
+                let _ = reply.send(outcome.map_err(LedgerError::from));
+            }
+        }
+        Err(error) => {
+            tracing::error!(%error, "a batch of sales could not be committed");
+            for reply in replies {
+                let _ = reply.send(Err(error.clone().into()));
+            }
+        }
+    }
+    let last = Seq(core.next_seq - 1);
+    shared.announce(last, if has_tasks { None } else { Some(&tills) });
+}
+
+/// Keeps the write-ahead log short without making a sale wait.
+fn checkpoint(core: &Core, wal_pages: &AtomicI32, nudge: &std::sync::mpsc::SyncSender<()>) {
+    let pages = wal_pages.load(Ordering::Relaxed);
+    if pages >= RESTART_PAGES {
+        wal_checkpoint(&core.conn, "RESTART");
+        wal_pages.store(0, Ordering::Relaxed);
+    } else if pages >= CHECKPOINT_PAGES {
+        // Full: the thread is at it already.
+        let _ = nudge.try_send(());
+    }
+}
+
+fn wal_checkpoint(conn: &rusqlite::Connection, mode: &str) {
+    let done: rusqlite::Result<(i64, i64, i64)> =
+        conn.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        });
+    if let Err(error) = done {
+        tracing::warn!(%error, "the ledger's log could not be copied into the database");
+    }
+}
+
+/// Copies the log into the database whenever it is nudged, until the writer is gone.
+fn checkpoint_beside(path: &PathBuf, nudged: &std::sync::mpsc::Receiver<()>) {
+    let conn = match sql::open_writer(path) {
+        Ok(conn) => conn,
+        Err(error) => {
+            tracing::warn!(%error, "no checkpoints beside the sales");
+            return;
+        }
+    };
+    while nudged.recv().is_ok() {
+        wal_checkpoint(&conn, "PASSIVE");
+    }
+}
