@@ -1,1 +1,553 @@
-//! Verification of a whole ledger.
+//! Verification of a whole ledger: everything that can be computed again is, and must agree.
+//!
+//! Hashes, signatures (each with the key that was in use, across renewed certificates), numbers, dates,
+//! counters, totals, the audit's chain and the cached ends of chains. It reads one snapshot, also beside a
+//! running daemon, and names the first thing that is wrong.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use fiscal::counters::DayTotals;
+use fiscal::receipt::{Receipt, Signature};
+use fiscal::rules::{Day, Facts, Previous, judge};
+use fiscal::{DateTime, FiscalDayNo, ReceiptCounter, sign, wire};
+use rusqlite::{Connection, params};
+
+use super::audit::{Entry, GENESIS};
+use super::chain::{self, Head, OpenDay};
+use super::{Seq, StorageError, TillId, TillInfo, read, sql};
+use crate::keys::{Certificate, PublicKey};
+
+/// Receipts whose signatures are checked together, on all cores.
+const CHUNK: usize = 512;
+
+/// What has been verified.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Verified {
+    /// Tills.
+    pub tills: u64,
+    /// Fiscal days, open ones too.
+    pub days: u64,
+    /// Receipts.
+    pub receipts: u64,
+    /// Rows of the audit.
+    pub audit: u64,
+}
+
+/// The first thing that is wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// Something does not agree.
+    #[error("{place}: {what}")]
+    Wrong {
+        /// Which till, day, receipt or row.
+        place: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The ledger cannot be read.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl From<rusqlite::Error> for VerifyError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Storage(error.into())
+    }
+}
+
+type Checked = Result<(), VerifyError>;
+
+fn wrong(place: impl Into<String>, what: impl Into<String>) -> VerifyError {
+    VerifyError::Wrong {
+        place: place.into(),
+        what: what.into(),
+    }
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(
+    place: &str,
+    what: &str,
+    found: &T,
+    computed: &T,
+) -> Checked {
+    if found == computed {
+        return Ok(());
+    }
+    Err(wrong(
+        place,
+        format!("{what} is {found:?}, computed again it is {computed:?}"),
+    ))
+}
+
+/// Verifies the ledger at `path`; `progress` hears of receipts done and receipts in all.
+///
+/// # Errors
+/// The first thing that is wrong, or the ledger cannot be read.
+pub fn verify(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Verified, VerifyError> {
+    let conn = sql::open_reader(path)?;
+    conn.execute_batch("BEGIN")?;
+    let check: String = conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if check != "ok" {
+        return Err(wrong("database file", check));
+    }
+    let total: i64 = conn.query_row("SELECT count(*) FROM receipt", [], |row| row.get(0))?;
+    let mut verified = Verified {
+        audit: verify_audit(&conn)?,
+        ..Verified::default()
+    };
+    verify_events(&conn)?;
+    let keys = public_keys(&conn)?;
+    for info in chain::till_infos(&conn)? {
+        let mut walk = Walk {
+            conn: &conn,
+            keys: &keys,
+            place: format!("till {} ({})", info.device_id, info.environment),
+            info,
+            head: Head::default(),
+            waiting: Vec::new(),
+        };
+        let mut days = walk.days()?.into_iter().peekable();
+        while let Some(day) = days.next() {
+            verified.days += 1;
+            walk.open(&day)?;
+            verified.receipts += walk.receipts(&day, &mut |done| {
+                progress(verified.receipts + done, u64::try_from(total).unwrap_or(0));
+            })?;
+            if !walk.close(&day)? && days.peek().is_some() {
+                return Err(wrong(
+                    walk.day_place(day.no),
+                    "it was never closed, but a later day was opened",
+                ));
+            }
+        }
+        walk.check_waiting()?;
+        walk.end()?;
+        verified.tills += 1;
+    }
+    if verified.receipts != u64::try_from(total).unwrap_or(0) {
+        return Err(wrong(
+            "receipts",
+            format!(
+                "{total} are in the table, but {} belong to a till's chain",
+                verified.receipts
+            ),
+        ));
+    }
+    Ok(verified)
+}
+
+fn verify_audit(conn: &Connection) -> Result<u64, VerifyError> {
+    let mut statement = conn.prepare(
+        "SELECT audit_id, at, actor, action, till_id, detail, hash FROM audit ORDER BY audit_id",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut previous = GENESIS;
+    let mut count = 0_u64;
+    while let Some(row) = rows.next()? {
+        let id: i64 = row.get(0)?;
+        let place = format!("audit row {id}");
+        count += 1;
+        same(
+            &place,
+            "its number",
+            &id,
+            &i64::try_from(count).unwrap_or(0),
+        )?;
+        let (actor, action, detail): (String, String, String) =
+            (row.get(2)?, row.get(3)?, row.get(5)?);
+        let entry = Entry {
+            at: row.get(1)?,
+            actor: &actor,
+            action: &action,
+            till: row.get::<_, Option<i64>>(4)?.map(TillId),
+            detail: &detail,
+        };
+        let found = sql::hash(&row.get::<_, Vec<u8>>(6)?, &place)?;
+        let computed = entry.hash(id, &previous);
+        same(&place, "its hash", &found, &computed)?;
+        previous = computed;
+    }
+    Ok(count)
+}
+
+/// Events have no gap, and each receipt, opening and close has the event that it is numbered by.
+fn verify_events(conn: &Connection) -> Checked {
+    let (count, last): (i64, Option<i64>) =
+        conn.query_row("SELECT count(*), max(seq) FROM event", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+    same(
+        "events",
+        "the number of the last one",
+        &last.unwrap_or(0),
+        &count,
+    )?;
+    let pairs = [
+        ("receipt", "seq", "receipt.issued"),
+        ("day", "day_id", "day.opened"),
+        ("day_close", "seq", "day.closed"),
+    ];
+    for (table, id, kind) in pairs {
+        let text = format!(
+            "SELECT (SELECT count(*) FROM {table} t JOIN event e ON e.seq = t.{id} WHERE e.kind = ?1),
+                    (SELECT count(*) FROM {table}),
+                    (SELECT count(*) FROM event WHERE kind = ?1)"
+        );
+        let (joined, rows, events): (i64, i64, i64) = conn.query_row(&text, [kind], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?;
+        same(table, "the number of rows with their event", &joined, &rows)?;
+        same(table, "the number of events", &events, &rows)?;
+    }
+    Ok(())
+}
+
+/// Every key's public half; a certificate must belong to its key.
+fn public_keys(conn: &Connection) -> Result<BTreeMap<i64, (TillId, PublicKey)>, VerifyError> {
+    let mut statement = conn.prepare("SELECT key_id, till_id, public_key FROM device_key")?;
+    let mut rows = statement.query([])?;
+    let mut keys = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let spki: Vec<u8> = row.get(2)?;
+        let key = PublicKey::from_spki_der(&spki).map_err(StorageError::from)?;
+        keys.insert(row.get(0)?, (TillId(row.get(1)?), key));
+    }
+    let mut statement = conn.prepare("SELECT certificate_id, key_id, pem FROM certificate")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let place = format!("certificate {}", row.get::<_, i64>(0)?);
+        let pem: String = row.get(2)?;
+        let certificate = Certificate::from_pem(&pem).map_err(StorageError::from)?;
+        let key: Option<&(TillId, PublicKey)> = keys.get(&row.get(1)?);
+        let fits = key.is_some_and(|key| key.1.spki_der() == certificate.public_key().spki_der());
+        if !fits {
+            return Err(wrong(place, "it does not belong to its key"));
+        }
+    }
+    Ok(keys)
+}
+
+struct DayRow {
+    day_id: Seq,
+    no: FiscalDayNo,
+    opened: DateTime,
+}
+
+/// A signature that waits to be checked together with others.
+struct Waiting {
+    place: String,
+    key_id: i64,
+    text: String,
+    signature: Vec<u8>,
+}
+
+/// The walk along one till's chain.
+struct Walk<'a> {
+    conn: &'a Connection,
+    keys: &'a BTreeMap<i64, (TillId, PublicKey)>,
+    info: TillInfo,
+    place: String,
+    head: Head,
+    waiting: Vec<Waiting>,
+}
+
+impl Walk<'_> {
+    fn day_place(&self, no: FiscalDayNo) -> String {
+        format!("{}, fiscal day {no}", self.place)
+    }
+
+    fn days(&self) -> Result<Vec<DayRow>, VerifyError> {
+        let mut statement = self.conn.prepare(
+            "SELECT day_id, fiscal_day_no, opened FROM day WHERE till_id = ?1 ORDER BY fiscal_day_no",
+        )?;
+        let mut rows = statement.query([self.info.id.0])?;
+        let mut days = Vec::new();
+        while let Some(row) = rows.next()? {
+            days.push(DayRow {
+                day_id: Seq(row.get(0)?),
+                no: sql::number(row.get(1)?, FiscalDayNo::new, "day.fiscal_day_no")?,
+                opened: sql::date(&row.get::<_, String>(2)?, "day.opened")?,
+            });
+        }
+        Ok(days)
+    }
+
+    fn open(&mut self, day: &DayRow) -> Checked {
+        let place = self.day_place(day.no);
+        same(&place, "its number", &day.no, &self.head.last_day_no.next())?;
+        if self.head.last_date.is_some_and(|last| day.opened < last) {
+            return Err(wrong(
+                place,
+                "it was opened before the last receipt of the day before",
+            ));
+        }
+        self.head = Head {
+            last_day_no: day.no,
+            day: Some(OpenDay {
+                day_id: day.day_id,
+                no: day.no,
+                opened: day.opened,
+            }),
+            last_global_no: self.head.last_global_no,
+            last_date: self.head.last_date,
+            ..Head::default()
+        };
+        Ok(())
+    }
+
+    fn receipts(
+        &mut self,
+        day: &DayRow,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<u64, VerifyError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT seq, global_no, counter, receipt_type, currency, total, date, invoice_no, hash,
+                    signature, key_id, body, original_seq
+             FROM receipt WHERE till_id = ?1 AND global_no > ?2 AND day_id = ?3 ORDER BY global_no",
+        )?;
+        let first = i64::from(self.head.last_global_no.get());
+        let mut rows = statement.query(params![self.info.id.0, first, day.day_id.0])?;
+        let mut count = 0;
+        while let Some(row) = rows.next()? {
+            self.receipt(day, row)?;
+            count += 1;
+            if self.waiting.len() >= CHUNK {
+                self.check_waiting()?;
+                progress(count);
+            }
+        }
+        Ok(count)
+    }
+
+    fn receipt(&mut self, day: &DayRow, row: &rusqlite::Row<'_>) -> Checked {
+        let number: i64 = row.get(1)?;
+        let place = format!("{}, receipt {number}", self.place);
+        let body: String = row.get(11)?;
+        let receipt = read::receipt_of(&body, &place)?;
+        let columns = (
+            number,
+            row.get::<_, i64>(2)?,
+            row.get::<_, String>(3)?,
+            row.get::<_, String>(4)?,
+            row.get::<_, i64>(5)?,
+            row.get::<_, String>(6)?,
+            row.get::<_, String>(7)?,
+        );
+        let from_body = (
+            i64::from(receipt.global_no.get()),
+            i64::from(receipt.counter.get()),
+            receipt.receipt_type.to_string(),
+            receipt.currency.to_string(),
+            receipt.total.get(),
+            receipt.date.to_string(),
+            receipt.invoice_no.clone(),
+        );
+        same(&place, "the row", &columns, &from_body)?;
+        self.rules(&place, day, &receipt)?;
+        self.original(&place, &receipt, row.get(12)?)?;
+        let text =
+            sign::receipt_string(self.info.device_id, &receipt, self.head.last_hash.as_ref());
+        let signature = Signature {
+            hash: sql::hash(&row.get::<_, Vec<u8>>(8)?, &place)?,
+            bytes: row.get(9)?,
+        };
+        same(&place, "its hash", &signature.hash, &sign::hash(&text))?;
+        let rebuilt = wire::submit_receipt_body(&receipt, &signature);
+        same(&place, "its body", &body, &rebuilt)?;
+        self.head.last_hash = Some(signature.hash);
+        self.head.last_global_no = receipt.global_no;
+        self.head.last_counter = receipt.counter;
+        self.head.last_date = Some(receipt.date);
+        self.head.totals.add_receipt(&receipt);
+        self.waiting.push(Waiting {
+            place,
+            key_id: row.get(10)?,
+            text,
+            signature: signature.bytes,
+        });
+        Ok(())
+    }
+
+    /// Sums, signs, numbers and dates. What needs yesterday's configuration was judged when it was issued.
+    fn rules(&self, place: &str, day: &DayRow, receipt: &Receipt) -> Checked {
+        let facts = Facts {
+            previous: Some(Previous {
+                counter: self.head.last_counter,
+                global_no: self.head.last_global_no,
+                date: self.head.last_date,
+            }),
+            day: Some(Day {
+                opened: day.opened,
+                max_hours: u32::MAX,
+            }),
+            ..Facts::default()
+        };
+        match judge(receipt, &facts).first() {
+            Some(finding) => Err(wrong(place, finding.to_string())),
+            None => Ok(()),
+        }
+    }
+
+    /// A note's original is the receipt that its numbers name.
+    fn original(&self, place: &str, receipt: &Receipt, original: Option<i64>) -> Checked {
+        let (Some(original), Some(named)) = (original, &receipt.credit_debit_note) else {
+            return Ok(());
+        };
+        let (device, number): (i64, i64) = self
+            .conn
+            .prepare_cached(
+                "SELECT t.device_id, r.global_no FROM receipt r JOIN till t USING (till_id)
+                 WHERE r.seq = ?1",
+            )?
+            .query_row([original], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let named = (
+            named.device_id.map(|id| i64::from(id.get())),
+            named.receipt_global_no.map(|no| i64::from(no.get())),
+        );
+        same(place, "its original", &named, &(Some(device), Some(number)))
+    }
+
+    /// Checks the close of a day; false if it is still open.
+    fn close(&mut self, day: &DayRow) -> Result<bool, VerifyError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT seq, closed, receipt_counter, totals, hash, signature, key_id, body
+             FROM day_close WHERE day_id = ?1",
+        )?;
+        let mut rows = statement.query([day.day_id.0])?;
+        let Some(row) = rows.next()? else {
+            return Ok(false);
+        };
+        let place = format!("{}, its close", self.day_place(day.no));
+        let closed = sql::date(&row.get::<_, String>(1)?, &place)?;
+        if closed < day.opened || self.head.last_date.is_some_and(|last| closed < last) {
+            return Err(wrong(place, "it is earlier than the day's last receipt"));
+        }
+        let counter = i64::from(self.head.last_counter.get());
+        same(&place, "receiptCounter", &row.get::<_, i64>(2)?, &counter)?;
+        let totals: String = row.get(3)?;
+        let found =
+            DayTotals::parse(&totals).ok_or_else(|| wrong(&*place, "its totals are damaged"))?;
+        same(&place, "the counters", &found, &self.head.totals)?;
+        let text = sign::day_string(
+            self.info.device_id,
+            day.no,
+            day.opened,
+            &self.head.totals.counters,
+        );
+        let signature = Signature {
+            hash: sql::hash(&row.get::<_, Vec<u8>>(4)?, &place)?,
+            bytes: row.get(5)?,
+        };
+        same(&place, "its hash", &signature.hash, &sign::hash(&text))?;
+        let rebuilt = wire::close_day_body(
+            day.no,
+            &self.head.totals.counters,
+            &signature,
+            Some(self.head.last_counter),
+        );
+        same(&place, "its body", &row.get::<_, String>(7)?, &rebuilt)?;
+        self.waiting.push(Waiting {
+            place,
+            key_id: row.get(6)?,
+            text,
+            signature: signature.bytes,
+        });
+        self.head.day = None;
+        self.head.last_counter = ReceiptCounter::ZERO;
+        self.head.last_hash = None;
+        self.head.totals = DayTotals::default();
+        Ok(true)
+    }
+
+    /// The end that the writer goes on from is the end that the rows lead to.
+    fn end(&self) -> Checked {
+        let stored = chain::load_head(self.conn, self.info.id)?;
+        let place = format!("{}, the end of its chain", self.place);
+        same(&place, "the open day", &stored.day, &self.head.day)?;
+        same(
+            &place,
+            "the last day",
+            &stored.last_day_no,
+            &self.head.last_day_no,
+        )?;
+        same(
+            &place,
+            "the last number",
+            &stored.last_global_no,
+            &self.head.last_global_no,
+        )?;
+        same(
+            &place,
+            "the last counter",
+            &stored.last_counter,
+            &self.head.last_counter,
+        )?;
+        same(
+            &place,
+            "the last date",
+            &stored.last_date,
+            &self.head.last_date,
+        )?;
+        same(
+            &place,
+            "the last hash",
+            &stored.last_hash,
+            &self.head.last_hash,
+        )?;
+        same(&place, "the counters", &stored.totals, &self.head.totals)?;
+        let sent = super::stream::load_stream(self.conn, self.info.id)?;
+        if sent.last_global_no > self.head.last_global_no {
+            return Err(wrong(
+                place,
+                "FDMS has taken more receipts than were issued",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Checks the signatures that wait, on all cores.
+    fn check_waiting(&mut self) -> Checked {
+        let waiting = std::mem::take(&mut self.waiting);
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let share = waiting.len().div_ceil(cores);
+        let (keys, till) = (self.keys, self.info.id);
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = waiting
+                .chunks(share)
+                .map(|chunk| scope.spawn(move || check_signatures(chunk, keys, till)))
+                .collect();
+            for thread in threads {
+                thread
+                    .join()
+                    .map_err(|_| wrong("verification", "a thread panicked"))??;
+            }
+            Ok(())
+        })
+    }
+}
+
+fn check_signatures(
+    waiting: &[Waiting],
+    keys: &BTreeMap<i64, (TillId, PublicKey)>,
+    till: TillId,
+) -> Checked {
+    for one in waiting {
+        let Some((owner, key)) = keys.get(&one.key_id) else {
+            return Err(wrong(
+                &*one.place,
+                format!("its key {} is not there", one.key_id),
+            ));
+        };
+        if *owner != till {
+            return Err(wrong(&*one.place, "it is signed with another till's key"));
+        }
+        if !key.verify(one.text.as_bytes(), &one.signature) {
+            return Err(wrong(&*one.place, "its signature does not verify"));
+        }
+    }
+    Ok(())
+}
