@@ -4,6 +4,7 @@
 //! unknown (docs/FDMS.md section 1). Receipts are written by hand here, so that nothing but client and
 //! sandbox is on trial.
 #![cfg(feature = "demo")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up may end")]
 
 use std::sync::Arc;
 use std::time::Duration;
