@@ -76,10 +76,13 @@ pub(crate) async fn serve(
         let shutdown = shutdown.clone();
         tasks.spawn(async move {
             let mut offline = line.offline.subscribe();
+            // Biased: while offline not even the first bytes of TLS may be answered, or a client would
+            // believe in a connection that was never taken.
             tokio::select! {
-                () = serve_connection(&line, stream, acceptor) => {}
+                biased;
                 _ = offline.wait_for(|offline| *offline) => {}
                 () = shutdown.cancelled() => {}
+                () = serve_connection(&line, stream, acceptor) => {}
             }
         });
     }
