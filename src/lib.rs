@@ -8,3 +8,5 @@ pub mod fdms;
 pub mod keys;
 pub mod ledger;
 pub mod time;
+#[cfg(feature = "demo")]
+pub mod testing;

@@ -122,8 +122,8 @@ impl TimeKeeper {
         let wall = self.clock.wall();
         let (trusted, leapt) = trusted(&state.anchor, wall, boot);
         if leapt {
-            state.flag = Some(TimeFlag::WallLeapt);
-        } else if state.flag == Some(TimeFlag::WallLeapt) {
+            state.flag = state.flag.or(Some(TimeFlag::WallLeapt));
+        } else if state.flag != Some(TimeFlag::UnconfirmedAfterReboot) {
             state.flag = None;
         }
         if boot - anchored >= ANCHOR_EVERY {

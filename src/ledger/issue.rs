@@ -497,6 +497,8 @@ impl Core {
         let receipt = p.receipt;
         let till_id = p.till.id;
         self.append_event(p.seq, Some(till_id), "receipt.issued", None)?;
+        let body = wire::submit_receipt_body(&receipt, &signature);
+        let body_hash = sign::hash(&body);
         let print = (p.sale.draft.print != fiscal::draft::PrintOnly::default())
             // Print-only fields always serialise.
             .then(|| serde_json::to_string(&p.sale.draft.print).unwrap_or_default());
@@ -524,10 +526,11 @@ impl Core {
                 p.key.key_id,
                 signature.hash.0,
                 signature.bytes,
-                wire::submit_receipt_body(&receipt, &signature),
+                body,
                 print,
             ])?;
-        let detail = format!("{} {}", receipt.global_no, signature.hash);
+        // The signature covers the sums; this covers every name and note as well.
+        let detail = format!("{} {body_hash}", receipt.global_no);
         self.audit(&p.sale.actor, "receipt.issue", Some(till_id), &detail)?;
         Ok(Issued {
             seq: p.seq,

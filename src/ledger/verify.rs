@@ -4,11 +4,11 @@
 //! counters, totals, the audit's chain and the cached ends of chains. It reads one snapshot, also beside a
 //! running daemon, and names the first thing that is wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use fiscal::counters::DayTotals;
-use fiscal::receipt::{Receipt, Signature};
+use fiscal::receipt::{Hash, Receipt, Signature};
 use fiscal::rules::{Day, Facts, Previous, judge};
 use fiscal::{DateTime, FiscalDayNo, ReceiptCounter, sign, wire};
 use rusqlite::{Connection, params};
@@ -92,8 +92,9 @@ pub fn verify(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Verifie
         return Err(wrong("database file", check));
     }
     let total: i64 = conn.query_row("SELECT count(*) FROM receipt", [], |row| row.get(0))?;
+    let audit = verify_audit(&conn)?;
     let mut verified = Verified {
-        audit: verify_audit(&conn)?,
+        audit: audit.rows,
         ..Verified::default()
     };
     verify_events(&conn)?;
@@ -102,6 +103,7 @@ pub fn verify(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Verifie
         let mut walk = Walk {
             conn: &conn,
             keys: &keys,
+            bodies: &audit.bodies,
             place: format!("till {} ({})", info.device_id, info.environment),
             info,
             head: Head::default(),
@@ -137,7 +139,15 @@ pub fn verify(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Verifie
     Ok(verified)
 }
 
-fn verify_audit(conn: &Connection) -> Result<u64, VerifyError> {
+/// What the audit says.
+struct Audit {
+    rows: u64,
+    /// The hash of each receipt's body, by till and number.
+    bodies: HashMap<(TillId, i64), Hash>,
+}
+
+fn verify_audit(conn: &Connection) -> Result<Audit, VerifyError> {
+    let mut bodies = HashMap::new();
     let mut statement = conn.prepare(
         "SELECT audit_id, at, actor, action, till_id, detail, hash FROM audit ORDER BY audit_id",
     )?;
@@ -167,8 +177,22 @@ fn verify_audit(conn: &Connection) -> Result<u64, VerifyError> {
         let computed = entry.hash(id, &previous);
         same(&place, "its hash", &found, &computed)?;
         previous = computed;
+        if let (Some(till), "receipt.issue") = (entry.till, entry.action) {
+            let (number, body) = receipt_entry(entry.detail)
+                .ok_or_else(|| wrong(&*place, "its detail names no receipt"))?;
+            bodies.insert((till, number), body);
+        }
     }
-    Ok(count)
+    Ok(Audit {
+        rows: count,
+        bodies,
+    })
+}
+
+/// Number and hash of the body, as issuing wrote them.
+fn receipt_entry(detail: &str) -> Option<(i64, Hash)> {
+    let (number, hash) = detail.split_once(' ')?;
+    Some((number.parse().ok()?, Hash::parse(hash)?))
 }
 
 /// Events have no gap, and each receipt, opening and close has the event that it is numbered by.
@@ -246,6 +270,7 @@ struct Waiting {
 struct Walk<'a> {
     conn: &'a Connection,
     keys: &'a BTreeMap<i64, (TillId, PublicKey)>,
+    bodies: &'a HashMap<(TillId, i64), Hash>,
     info: TillInfo,
     place: String,
     head: Head,
@@ -355,6 +380,13 @@ impl Walk<'_> {
         same(&place, "its hash", &signature.hash, &sign::hash(&text))?;
         let rebuilt = wire::submit_receipt_body(&receipt, &signature);
         same(&place, "its body", &body, &rebuilt)?;
+        let audited = self.bodies.get(&(self.info.id, number)).copied();
+        same(
+            &place,
+            "the body's hash in the audit",
+            &audited,
+            &Some(sign::hash(&body)),
+        )?;
         self.head.last_hash = Some(signature.hash);
         self.head.last_global_no = receipt.global_no;
         self.head.last_counter = receipt.counter;
