@@ -23,6 +23,9 @@ pub enum NumberError {
     /// Not a JSON number: a comma, letters, white space.
     #[error("is not a number; write digits with a point, like 12.50")]
     NotANumber,
+    /// Not a whole number from zero on, where one is needed.
+    #[error("is not a whole number; write digits only, like 517")]
+    NotAnInteger,
     /// More digits after the point than the field has.
     #[error("has more than {0} digits after the point")]
     TooManyDecimals(u32),
@@ -129,10 +132,10 @@ macro_rules! decimal_type {
                 self.0
             }
 
-            /// The value with the other sign.
+            /// The value with the other sign; zero stays zero, never `-0`.
             #[must_use]
             pub fn negated(self) -> Self {
-                Self(-self.0)
+                if self.0.is_zero() { self } else { Self(-self.0) }
             }
 
             /// -1, 0 or 1.
@@ -311,6 +314,14 @@ mod tests {
         assert_eq!(total("1081.08", "0.555"), "600.00");
         assert_eq!(total("2.5974", "100"), "259.74");
         assert_eq!(total("0.004", "1"), "0.00");
+    }
+
+    /// Zero has no sign, whatever was done to it: FDMS is never sent `-0`.
+    #[test]
+    fn zero_has_no_sign() {
+        let zero = Price::parse("-0.00").unwrap();
+        assert_eq!(zero.to_string(), "0");
+        assert_eq!(zero.negated().to_string(), "0");
     }
 
     proptest! {

@@ -11,7 +11,7 @@ pub enum TextError {
     /// A control character, NUL among them.
     #[error("holds the control character U+{0:04X} at character {1}")]
     Control(u32, usize),
-    /// A picture or a private character, which no receipt printer has.
+    /// A picture, an invisible or a private character, which no receipt printer has.
     #[error("holds U+{0:04X} at character {1}, which no receipt printer can print")]
     NotPrintable(u32, usize),
     /// Right-to-left script, or a mark that reorders text.
@@ -71,7 +71,10 @@ fn is_right_to_left(code: u32) -> bool {
 fn is_picture(code: u32) -> bool {
     matches!(
         code,
-        0x200B..=0x200D
+        0x00AD
+            | 0x200B..=0x200D
+            | 0x2060..=0x2065
+            | 0x206A..=0x206F
             | 0x20E3
             | 0x2600..=0x27BF
             | 0x2B00..=0x2BFF

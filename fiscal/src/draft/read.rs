@@ -145,7 +145,7 @@ impl<'f, 'v> Fields<'f, 'v> {
             Ok(number) => Some(number),
             Err(error) => {
                 let code = match error {
-                    NumberError::NotANumber => Code::NumberInvalid,
+                    NumberError::NotANumber | NumberError::NotAnInteger => Code::NumberInvalid,
                     NumberError::TooManyDecimals(_) => Code::NumberTooPrecise,
                     NumberError::TooLarge => Code::NumberTooLarge,
                     NumberError::Negative => Code::Rcpt025,
@@ -158,13 +158,10 @@ impl<'f, 'v> Fields<'f, 'v> {
 
     fn integer<T>(&mut self, name: &str, make: impl FnOnce(u32) -> Option<T>) -> Option<T> {
         let number: u32 = self.number(name, |text| {
-            text.parse().map_err(|_| {
-                if text.bytes().all(|b| b.is_ascii_digit()) {
-                    NumberError::TooLarge
-                } else {
-                    NumberError::NotANumber
-                }
-            })
+            if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+                return Err(NumberError::NotAnInteger);
+            }
+            text.parse().map_err(|_| NumberError::TooLarge)
         })?;
         let made = make(number);
         if made.is_none() {
@@ -480,7 +477,10 @@ fn original(f: &mut Fields<'_, '_>) -> DraftOriginal {
     DraftOriginal {
         by_number: OriginalRef {
             receipt_id: f.number("receiptID", |text| {
-                text.parse().map_err(|_| NumberError::NotANumber)
+                if text.starts_with('+') {
+                    return Err(NumberError::NotAnInteger);
+                }
+                text.parse().map_err(|_| NumberError::NotAnInteger)
             }),
             device_id: f.integer("deviceID", DeviceId::new),
             receipt_global_no: f.integer("receiptGlobalNo", ReceiptGlobalNo::new),
