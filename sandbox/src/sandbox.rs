@@ -28,7 +28,6 @@ pub struct Sandbox;
 
 impl Sandbox {
     /// A sandbox with the machine's clock, seed 0, no devices and default settings, to be changed.
-    #[must_use]
     pub fn builder() -> SandboxBuilder {
         SandboxBuilder {
             clock: Arc::new(SystemClock),

@@ -3,4 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must stop")]
 
 mod life;
+mod rules_amounts;
+mod rules_chain;
+mod rules_head;
+mod rules_lines;
+mod rules_notes;
+mod rules_taxes;
 mod till;

@@ -70,6 +70,11 @@ impl Bench {
         clock::local(self.clock.wall())
     }
 
+    /// The instant.
+    pub(crate) fn clock_time(&self) -> clock::Timestamp {
+        self.clock.wall()
+    }
+
     /// A client without a certificate.
     pub(crate) fn stranger(&self) -> reqwest::Client {
         client(&self.sandbox, None)
@@ -214,6 +219,16 @@ impl Till {
         }
     }
 
+    /// Gets a new certificate for the same key.
+    pub(crate) async fn renew(&mut self, bench: &Bench) {
+        let name = format!("ZIMRA-till-{}-{:010}", self.id, self.id);
+        let message = json!({"certificateRequest": request_for(&self.key, &name)});
+        let answer = self.post("IssueCertificate", &message).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        self.certificate = answer.body["certificate"].as_str().unwrap().to_owned();
+        self.client = client(&bench.sandbox, Some((&self.certificate, &self.key)));
+    }
+
     pub(crate) fn now(&self) -> DateTime {
         clock::local(self.clock.wall())
     }
@@ -244,7 +259,11 @@ impl Till {
     }
 
     pub(crate) async fn open_day(&mut self) {
-        self.opened = self.now();
+        self.open_day_at(self.now()).await;
+    }
+
+    pub(crate) async fn open_day_at(&mut self, opened: DateTime) {
+        self.opened = opened;
         let message = json!({"fiscalDayOpened": self.opened.to_string()});
         let answer = self.post("OpenDay", &message).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
@@ -431,7 +450,8 @@ impl Till {
 }
 
 /// A sale line of quantity 1.
-pub(crate) fn line(no: i64, amount: f64, tax_id: i64, percent: Option<f64>) -> Value {
+pub(crate) fn line(no: i64, amount: impl Into<Value>, tax_id: i64, percent: Option<f64>) -> Value {
+    let amount = amount.into();
     let mut line = json!({
         "receiptLineType": "Sale",
         "receiptLineNo": no,
@@ -449,7 +469,13 @@ pub(crate) fn line(no: i64, amount: f64, tax_id: i64, percent: Option<f64>) -> V
 }
 
 /// A tax row.
-pub(crate) fn row(tax_id: i64, percent: Option<f64>, tax: f64, sales: f64) -> Value {
+pub(crate) fn row(
+    tax_id: i64,
+    percent: Option<f64>,
+    tax: impl Into<Value>,
+    sales: impl Into<Value>,
+) -> Value {
+    let (tax, sales) = (tax.into(), sales.into());
     let mut row = json!({"taxID": tax_id, "taxAmount": tax, "salesAmountWithTax": sales});
     if let Some(percent) = percent {
         row["taxPercent"] = percent.into();
