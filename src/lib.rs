@@ -4,9 +4,11 @@
 //! hears of it in order when it can be reached. The way of a sale, and why things are where they are, is
 //! told in `docs/ARCHITECTURE.md`.
 
+pub mod config;
 pub mod fdms;
 pub mod keys;
 pub mod ledger;
+pub mod telemetry;
 pub mod time;
 #[cfg(feature = "demo")]
 pub mod testing;

@@ -1,0 +1,391 @@
+//! The configuration: one strict TOML file, defaults here, secrets only by path.
+//!
+//! A name that is not known is an error, so that a misspelt setting is never silently ignored. Under
+//! systemd `$STATE_DIRECTORY`, `$RUNTIME_DIRECTORY` and `$CREDENTIALS_DIRECTORY` win over the defaults for
+//! a developer's machine.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use fiscal::{Currency, TaxId};
+use serde::Deserialize;
+
+use crate::keys::{KeyError, SealingKey};
+use crate::ledger::{DayOpening, Environment, Settings};
+
+/// Name of the sealing key as a systemd credential.
+pub const SEALING_CREDENTIAL: &str = "fiscald.key";
+
+/// Where the authority's servers are (docs/FDMS.md section 1).
+const TEST_URL: &str = "https://fdmsapitest.zimra.co.zw";
+const PRODUCTION_URL: &str = "https://fdmsapi.zimra.co.zw";
+
+/// A configuration that cannot be used: which file and why.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error(
+        "{path}: {source}; give the path with --config, or leave it out to run on the defaults"
+    )]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is no valid configuration.
+    #[error("{path}: {source}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: Box<toml::de::Error>,
+    },
+    /// A value makes no sense.
+    #[error("{path}: {what}")]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what would be right.
+        what: String,
+    },
+}
+
+/// The whole configuration.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The store: ledger, currencies, days.
+    pub store: StoreConfig,
+    /// Names that POS software may use for taxes: `standard = 517`.
+    pub taxes: BTreeMap<String, u32>,
+    /// The API for the tills.
+    pub api: ApiConfig,
+    /// The authority's servers.
+    pub fdms: FdmsConfig,
+    /// Logs.
+    pub log: LogConfig,
+}
+
+/// `[store]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreConfig {
+    /// Where the ledger is kept. Default: `$STATE_DIRECTORY`, else the user's data directory.
+    pub data_dir: Option<PathBuf>,
+    /// The file with the sealing key. Default: the systemd credential `fiscald.key`, else `sealing.key`
+    /// beside the ledger.
+    pub sealing_key: Option<PathBuf>,
+    /// Currencies that may be sold in.
+    pub currencies: Vec<String>,
+    /// Whether the first sale opens the day, or a person.
+    pub day_opening: DayOpening,
+    /// Whether a day that has lasted its longest is closed and the next opened by itself.
+    pub rollover_offline: bool,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        let settings = Settings::default();
+        Self {
+            data_dir: None,
+            sealing_key: None,
+            currencies: settings
+                .currencies
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            day_opening: settings.day_opening,
+            rollover_offline: settings.rollover_offline,
+        }
+    }
+}
+
+/// `[api]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApiConfig {
+    /// Loopback address of the HTTP API.
+    pub listen: SocketAddr,
+    /// Unix socket of the HTTP API. Default: `fiscald.sock` in `$RUNTIME_DIRECTORY`, else beside the ledger.
+    pub socket: Option<PathBuf>,
+    /// Loopback address for JSON lines; none by default.
+    pub lines_listen: Option<SocketAddr>,
+    /// Unix socket for JSON lines; none by default.
+    pub lines_socket: Option<PathBuf>,
+    /// Which local users may use the Unix sockets without a token. The daemon's own user and root always may.
+    pub unix_users: Vec<UnixUser>,
+    /// For tills on other machines of the shop; off by default.
+    pub lan: Option<LanConfig>,
+}
+
+impl Default for ApiConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8487)),
+            socket: None,
+            lines_listen: None,
+            lines_socket: None,
+            unix_users: Vec::new(),
+            lan: None,
+        }
+    }
+}
+
+/// `[[api.unix_users]]`
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnixUser {
+    /// The user's number.
+    pub uid: Option<u32>,
+    /// Or the group's.
+    pub gid: Option<u32>,
+    /// The till it sells for; left out: every till.
+    pub device_id: Option<u32>,
+}
+
+/// `[api.lan]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LanConfig {
+    /// Address to listen on.
+    pub listen: SocketAddr,
+    /// Certificate chain, PEM.
+    pub certificate: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
+    /// Addresses that may connect, such as `192.168.1.20` or `192.168.1.0/24`.
+    pub allow: Vec<String>,
+    /// Host names that clients use.
+    #[serde(default)]
+    pub names: Vec<String>,
+}
+
+/// `[fdms]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FdmsConfig {
+    /// The authority's test server.
+    pub test_url: String,
+    /// The real one.
+    pub production_url: String,
+    /// A certificate authority to trust beside the system's (PEM): the sandbox's, or a proxy's.
+    pub extra_ca: Option<PathBuf>,
+}
+
+impl Default for FdmsConfig {
+    fn default() -> Self {
+        Self {
+            test_url: TEST_URL.to_owned(),
+            production_url: PRODUCTION_URL.to_owned(),
+            extra_ca: None,
+        }
+    }
+}
+
+impl FdmsConfig {
+    /// The address of an environment.
+    #[must_use]
+    pub fn url(&self, environment: Environment) -> &str {
+        match environment {
+            Environment::Test => &self.test_url,
+            Environment::Production => &self.production_url,
+        }
+    }
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// What is logged, as `tracing` filters: `info`, `fiscald=debug`.
+    pub level: String,
+    /// A folder for daily files; without it logs go to standard error, where systemd takes them.
+    pub directory: Option<PathBuf>,
+    /// How many daily files are kept.
+    pub keep: usize,
+    /// JSON lines instead of text.
+    pub json: bool,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            level: "info".to_owned(),
+            directory: None,
+            keep: 14,
+            json: false,
+        }
+    }
+}
+
+impl Config {
+    /// Reads a file; without one the defaults hold.
+    ///
+    /// # Errors
+    /// The file cannot be read, has a name that is not known, or a value that makes no sense.
+    pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
+        let Some(path) = path else {
+            return Ok(Self::default());
+        };
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse(path, &text)
+    }
+
+    /// Reads a text; `path` is for messages.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let config: Self = toml::from_str(text).map_err(|source| ConfigError::Parse {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })?;
+        config.check().map_err(|what| ConfigError::Value {
+            path: path.to_owned(),
+            what,
+        })?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.settings()?;
+        let loopback = [Some(self.api.listen), self.api.lines_listen];
+        for address in loopback.into_iter().flatten() {
+            if !address.ip().is_loopback() {
+                return Err(format!(
+                    "api: {address} is not a loopback address; for tills on other machines use [api.lan]"
+                ));
+            }
+        }
+        for url in [&self.fdms.test_url, &self.fdms.production_url] {
+            if !url.starts_with("https://") {
+                return Err(format!("fdms: \"{url}\" must begin with https://"));
+            }
+        }
+        for user in &self.api.unix_users {
+            if user.uid.is_none() == user.gid.is_none() {
+                return Err("api.unix_users: give either uid or gid".to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// What the ledger assesses sales with.
+    ///
+    /// # Errors
+    /// A currency or a tax that is none.
+    pub fn settings(&self) -> Result<Settings, String> {
+        let currencies = self.store.currencies.iter().map(|text| {
+            Currency::parse(text)
+                .ok_or_else(|| format!("store.currencies: \"{text}\" is not three letters"))
+        });
+        let taxes = self.taxes.iter().map(|(name, id)| {
+            TaxId::new(*id)
+                .map(|id| (name.clone(), id))
+                .ok_or_else(|| format!("taxes: {name} = {id} is too large"))
+        });
+        Ok(Settings {
+            currencies: currencies.collect::<Result<_, _>>()?,
+            tax_aliases: taxes.collect::<Result<_, _>>()?,
+            day_opening: self.store.day_opening,
+            rollover_offline: self.store.rollover_offline,
+        })
+    }
+
+    /// Where the ledger is kept.
+    #[must_use]
+    pub fn data_dir(&self) -> PathBuf {
+        let state = || std::env::var_os("STATE_DIRECTORY").map(PathBuf::from);
+        let home = || {
+            directories::ProjectDirs::from("", "", "fiscald")
+                .map(|dirs| dirs.data_local_dir().to_owned())
+        };
+        self.store
+            .data_dir
+            .clone()
+            .or_else(state)
+            .or_else(home)
+            .unwrap_or_else(|| PathBuf::from("fiscald-data"))
+    }
+
+    /// The ledger itself.
+    #[must_use]
+    pub fn ledger_path(&self) -> PathBuf {
+        self.data_dir().join("ledger.db")
+    }
+
+    /// The Unix socket of the HTTP API.
+    #[must_use]
+    pub fn socket_path(&self) -> PathBuf {
+        let runtime = || std::env::var_os("RUNTIME_DIRECTORY").map(PathBuf::from);
+        self.api.socket.clone().unwrap_or_else(|| {
+            runtime()
+                .unwrap_or_else(|| self.data_dir())
+                .join("fiscald.sock")
+        })
+    }
+
+    /// The file that the sealing key is read from when it is no credential.
+    #[must_use]
+    pub fn sealing_key_path(&self) -> PathBuf {
+        self.store
+            .sealing_key
+            .clone()
+            .unwrap_or_else(|| self.data_dir().join("sealing.key"))
+    }
+
+    /// Reads the sealing key: the configured file, else the systemd credential, else the file beside the
+    /// ledger.
+    ///
+    /// # Errors
+    /// The key is not there, or others may read it.
+    pub fn sealing_key(&self) -> Result<SealingKey, KeyError> {
+        let credential = std::env::var_os("CREDENTIALS_DIRECTORY")
+            .map(|dir| PathBuf::from(dir).join(SEALING_CREDENTIAL));
+        let is_there = credential.is_some_and(|path| path.exists());
+        if self.store.sealing_key.is_none() && is_there {
+            return SealingKey::from_credential(SEALING_CREDENTIAL);
+        }
+        SealingKey::from_file(&self.sealing_key_path())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse(Path::new("fiscald.toml"), text).map_err(|error| error.to_string())
+    }
+
+    /// An empty file is the defaults; what is set is taken.
+    #[test]
+    fn defaults_and_values() {
+        assert_eq!(parse("").unwrap().api.listen.port(), 8487);
+        let config =
+            parse("[store]\nday_opening = \"by_hand\"\n[taxes]\nstandard = 517\n").unwrap();
+        let settings = config.settings().unwrap();
+        assert_eq!(settings.day_opening, DayOpening::ByHand);
+        assert_eq!(settings.tax_aliases.len(), 1);
+    }
+
+    /// What is misspelt or makes no sense is said with its place.
+    #[test]
+    fn faults_are_said() {
+        for (text, expected) in [
+            ("[store]\ncurrency = [\"USD\"]", "currency"),
+            ("[api]\nlisten = \"0.0.0.0:80\"", "loopback"),
+            ("[store]\ncurrencies = [\"US$\"]", "US$"),
+            ("[fdms]\ntest_url = \"http://x\"", "https://"),
+            ("[[api.unix_users]]\ndevice_id = 1", "uid or gid"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+}
