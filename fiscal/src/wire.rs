@@ -10,19 +10,22 @@ use crate::json::write_string;
 use crate::receipt::{Line, Receipt, Signature, TaxKey};
 use crate::{DateTime, FiscalDayNo, ReceiptCounter};
 
-/// Writes `{"name":value,…}` with commas where they belong.
-struct Object<'o> {
+/// Writes `{"name":value,…}` with commas where they belong. Numbers keep every digit.
+#[derive(Debug)]
+pub struct Object<'o> {
     out: &'o mut String,
     first: bool,
 }
 
 impl<'o> Object<'o> {
-    fn open(out: &'o mut String) -> Self {
+    /// Begins an object at the end of `out`; [`Object::close`] ends it.
+    pub fn open(out: &'o mut String) -> Self {
         out.push('{');
         Self { out, first: true }
     }
 
-    fn name(&mut self, name: &str) -> &mut String {
+    /// Begins a member; its value, as JSON, is to be appended to what this returns.
+    pub fn name(&mut self, name: &str) -> &mut String {
         if !self.first {
             self.out.push(',');
         }
@@ -33,30 +36,45 @@ impl<'o> Object<'o> {
         self.out
     }
 
-    fn text(&mut self, name: &str, text: &str) {
+    /// A string.
+    pub fn text(&mut self, name: &str, text: &str) {
         write_string(self.name(name), text);
     }
 
-    fn optional_text(&mut self, name: &str, text: Option<&str>) {
+    /// A string, or nothing.
+    pub fn optional_text(&mut self, name: &str, text: Option<&str>) {
         if let Some(text) = text {
             self.text(name, text);
         }
     }
 
-    /// A value whose text is a JSON number already.
-    fn number(&mut self, name: &str, number: impl std::fmt::Display) {
+    /// A value whose text is JSON already: a number, `true` or `false`.
+    pub fn number(&mut self, name: &str, number: impl std::fmt::Display) {
         // Writing to a String cannot fail.
         let _ = write!(self.name(name), "{number}");
     }
 
-    fn close(self) {
+    /// An object inside this one.
+    pub fn object(&mut self, name: &str, write: impl FnOnce(&mut Object<'_>)) {
+        let mut inner = Object::open(self.name(name));
+        write(&mut inner);
+        inner.close();
+    }
+
+    /// Ends the object.
+    pub fn close(self) {
         self.out.push('}');
     }
 }
 
-fn rows<T>(out: &mut String, rows: &[T], write: impl Fn(&mut Object<'_>, &T)) {
+/// Appends an array with an object for each row.
+pub fn rows<T>(
+    out: &mut String,
+    rows: impl IntoIterator<Item = T>,
+    write: impl Fn(&mut Object<'_>, T),
+) {
     out.push('[');
-    for (place, row) in rows.iter().enumerate() {
+    for (place, row) in rows.into_iter().enumerate() {
         if place > 0 {
             out.push(',');
         }
@@ -80,6 +98,15 @@ pub fn submit_receipt_body(receipt: &Receipt, signature: &Signature) -> String {
 /// The receipt as FDMS wants it, with its signature if there is one.
 pub fn write_receipt(out: &mut String, receipt: &Receipt, signature: Option<&Signature>) {
     let mut o = Object::open(out);
+    receipt_fields(&mut o, receipt);
+    if let Some(signature) = signature {
+        write_signature(o.name("receiptDeviceSignature"), signature);
+    }
+    o.close();
+}
+
+/// The members of a receipt, less its signature, in an object that may hold others too.
+pub fn receipt_fields(o: &mut Object<'_>, receipt: &Receipt) {
     o.text("receiptType", receipt.receipt_type.as_str());
     o.text("receiptCurrency", receipt.currency.as_str());
     o.number("receiptCounter", receipt.counter);
@@ -114,10 +141,6 @@ pub fn write_receipt(out: &mut String, receipt: &Receipt, signature: Option<&Sig
     );
     o.number("receiptTotal", receipt.total);
     o.optional_text("receiptPrintForm", receipt.print_form.map(|f| f.as_str()));
-    if let Some(signature) = signature {
-        write_signature(o.name("receiptDeviceSignature"), signature);
-    }
-    o.close();
 }
 
 fn write_line(o: &mut Object<'_>, line: &Line) {
@@ -159,8 +182,7 @@ pub fn write_taxes(out: &mut String, taxes: &[crate::receipt::TaxRow]) {
 
 /// The counters of a day: those that are not zero, in the order in which they are signed.
 pub fn write_counters(out: &mut String, counters: &Counters) {
-    let all: Vec<_> = counters.non_zero().collect();
-    rows(out, &all, |o, (key, value)| {
+    rows(out, counters.non_zero(), |o, (key, value)| {
         o.text("fiscalCounterType", key.counter_type.as_str());
         o.text("fiscalCounterCurrency", key.currency.as_str());
         match key.by {
