@@ -75,9 +75,9 @@ pub fn compose(draft: &Draft, known: &Known<'_>) -> (Receipt, Vec<Finding>) {
             let mut taxes = Vec::with_capacity(rows.len());
             for (place, row) in rows.iter().enumerate() {
                 let at = format!("/receiptTaxes/{place}");
-                let tax = tax_key(&row.tax, known, numbers.date, &at, &mut findings);
-                let ours = computed.iter().find(|c| Some(&c.tax) == tax.as_ref());
-                let Some(tax) = tax else { continue };
+                let tax = tax_key(&row.tax, known, numbers.date, &at, &mut findings)
+                    .unwrap_or_else(|| as_sent(&row.tax));
+                let ours = computed.iter().find(|ours| ours.tax == tax);
                 taxes.push(TaxRow {
                     tax,
                     tax_amount: row
@@ -264,12 +264,16 @@ fn line(
         price: row.receipt_line_price,
         quantity,
         total,
-        // A tax that could not be told has its finding; the rows then go on without it.
-        tax: tax.unwrap_or(TaxKey {
-            id: TaxId::ZERO,
-            code: None,
-            percent: None,
-        }),
+        tax: tax.unwrap_or_else(|| as_sent(&row.tax)),
+    }
+}
+
+/// A tax that could not be told has its finding; the sums then go on with what was sent of it.
+fn as_sent(name: &DraftTaxName) -> TaxKey {
+    TaxKey {
+        id: name.tax_id.unwrap_or(TaxId::ZERO),
+        code: name.tax_code.clone(),
+        percent: name.tax_percent,
     }
 }
 

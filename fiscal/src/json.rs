@@ -138,6 +138,42 @@ impl<'a> Value<'a> {
     }
 }
 
+/// The document as compact JSON: every number as it was sent, members in order.
+impl fmt::Display for Value<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => formatter.write_str("null"),
+            Self::Bool(value) => value.fmt(formatter),
+            Self::Number(text) => formatter.write_str(text),
+            Self::String(text) => write_name(formatter, text),
+            Self::Array(items) => {
+                formatter.write_str("[")?;
+                for (place, item) in items.iter().enumerate() {
+                    formatter.write_str(if place > 0 { "," } else { "" })?;
+                    item.fmt(formatter)?;
+                }
+                formatter.write_str("]")
+            }
+            Self::Object(members) => {
+                formatter.write_str("{")?;
+                for (place, (name, value)) in members.iter().enumerate() {
+                    formatter.write_str(if place > 0 { "," } else { "" })?;
+                    write_name(formatter, name)?;
+                    formatter.write_str(":")?;
+                    value.fmt(formatter)?;
+                }
+                formatter.write_str("}")
+            }
+        }
+    }
+}
+
+fn write_name(formatter: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    let mut out = String::new();
+    write_string(&mut out, text);
+    formatter.write_str(&out)
+}
+
 struct TextVisitor;
 
 impl<'de> Visitor<'de> for TextVisitor {
@@ -296,6 +332,13 @@ mod tests {
             ]))
         );
         assert_eq!(value.get("b"), Some(&Value::String("xé".into())));
+    }
+
+    /// What is written again is what was read, to the digit.
+    #[test]
+    fn documents_are_written_as_they_were_read() {
+        let text = r#"{"a":[0.10,1e400,-0,null,true],"b":{"\"x\"":"é\n"},"a":[]}"#;
+        assert_eq!(Value::parse(text.as_bytes()).unwrap().to_string(), text);
     }
 
     /// A fault is told with line, column and the member that was being read.

@@ -107,7 +107,7 @@ impl std::ops::Sub for Cents {
     type Output = Self;
 
     fn sub(self, other: Self) -> Self {
-        self + other.negated()
+        Self(self.0.saturating_sub(other.0))
     }
 }
 

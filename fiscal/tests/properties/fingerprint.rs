@@ -74,7 +74,7 @@ fn respell(random: &mut Random, value: &Value<'_>, name: &str) -> String {
         }
         Value::Number(text) => respell_number(random, text, name),
         Value::String(text) if is_number(name) => respell_number(random, text, name),
-        other => plain(other),
+        other => other.to_string(),
     }
 }
 
@@ -92,30 +92,6 @@ fn respell_number(random: &mut Random, text: &str, name: &str) -> String {
         1 => format!("{}E-{}", exact.mantissa(), exact.scale()),
         2 if exact.scale() > 0 => format!("{exact}000000000"),
         _ => exact.to_string(),
-    }
-}
-
-fn plain(value: &Value<'_>) -> String {
-    match value {
-        Value::Null => "null".to_owned(),
-        Value::Bool(value) => value.to_string(),
-        Value::Number(text) => (*text).to_owned(),
-        Value::String(text) => {
-            let mut out = String::new();
-            fiscal::json::write_string(&mut out, text);
-            out
-        }
-        Value::Array(items) => {
-            let items: Vec<String> = items.iter().map(plain).collect();
-            format!("[{}]", items.join(","))
-        }
-        Value::Object(members) => {
-            let members: Vec<String> = members
-                .iter()
-                .map(|(name, value)| format!("\"{name}\":{}", plain(value)))
-                .collect();
-            format!("{{{}}}", members.join(","))
-        }
     }
 }
 
@@ -144,7 +120,11 @@ fn change_leaf(value: &Value<'_>, place: &mut usize) -> String {
         leaf => {
             let is_it = *place == 0;
             *place = place.wrapping_sub(1);
-            if is_it { changed(leaf) } else { plain(leaf) }
+            if is_it {
+                changed(leaf)
+            } else {
+                leaf.to_string()
+            }
         }
     }
 }
@@ -156,7 +136,7 @@ fn changed(leaf: &Value<'_>) -> String {
         Value::Bool(value) => (!value).to_string(),
         Value::Number(text) => format!("1{}", text.trim_start_matches('-')),
         Value::String(text) => format!("\"1{}\"", text.replace('"', "")),
-        other => plain(other),
+        other => other.to_string(),
     }
 }
 
