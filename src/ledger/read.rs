@@ -19,7 +19,7 @@ use super::{
 };
 
 mod rows;
-pub use rows::{CreditableFacts, EventRow, Filter, ReceiptRow, SubmissionRow};
+pub use rows::{Backlog, CreditableFacts, EventRow, Filter, ReceiptRow, SubmissionRow};
 pub(super) use rows::{by_key, invoice_no_used, original_by_invoice, original_by_number};
 
 /// Most idle connections that are kept.
@@ -188,6 +188,22 @@ impl Reader {
         self.with(|conn| rows::creditable(conn, seq))
     }
 
+    /// The notes on a receipt, oldest first.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn notes(&self, original: Seq) -> Result<Vec<(Seq, Receipt)>, LedgerError> {
+        self.with(|conn| rows::notes(conn, original))
+    }
+
+    /// How much of a till's stream FDMS has not taken yet.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn backlog(&self, till: TillId) -> Result<Backlog, LedgerError> {
+        self.with(|conn| rows::backlog(conn, till))
+    }
+
     /// What FDMS said to a receipt, an opening or a close.
     ///
     /// # Errors
@@ -281,13 +297,21 @@ impl Reader {
     /// # Errors
     /// A fault of the storage.
     pub fn token(&self, token: &str) -> Result<Option<TokenInfo>, LedgerError> {
+        self.token_by_hash(&token_hash(token))
+    }
+
+    /// The token with this hash (see [`token_hash`]), unless it is revoked.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn token_by_hash(&self, hash: &[u8; 32]) -> Result<Option<TokenInfo>, LedgerError> {
         self.with(|conn| {
             Ok(conn
                 .prepare_cached(
                     "SELECT token_id, name, till_id, revoked_at IS NOT NULL FROM token
                      WHERE hash = ?1 AND revoked_at IS NULL",
                 )?
-                .query_row([token_hash(token)], token_info)
+                .query_row([hash], token_info)
                 .optional()?)
         })
     }
@@ -367,6 +391,7 @@ fn issued(
         return Ok(None);
     };
     let seq = Seq(row.get(0)?);
+    let till = TillId(row.get(1)?);
     let place = format!("receipt {seq}");
     let hash: Vec<u8> = row.get(4)?;
     let print: Option<String> = row.get(6)?;
@@ -377,8 +402,8 @@ fn issued(
         .flatten();
     Ok(Some(Issued {
         seq,
-        till: Arc::new(till_info(conn, TillId(row.get(1)?))?),
-        taxpayer: Arc::new(rows::taxpayer_of(conn, row.get(7)?)?),
+        till: Arc::new(till_info(conn, till)?),
+        taxpayer: Arc::new(rows::taxpayer_of(conn, till, row.get(7)?)?),
         fiscal_day_no: sql::number(row.get(2)?, FiscalDayNo::new, &place)?,
         receipt: receipt_of(&row.get::<_, String>(3)?, &place)?,
         signature: Signature {

@@ -1,6 +1,6 @@
 //! Rows and look-ups that both the writer and readers need.
 
-use fiscal::receipt::Hash;
+use fiscal::receipt::{Hash, Receipt};
 use fiscal::taxpayer::Taxpayer;
 use fiscal::{
     Cents, Currency, DateTime, DeviceId, FiscalDayNo, ReceiptGlobalNo, ReceiptType, rules,
@@ -8,7 +8,10 @@ use fiscal::{
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{Original, money, receipt_of};
-use crate::ledger::{Environment, LedgerError, OriginalFacts, Seq, StorageError, TillId, sql};
+use crate::ledger::stream::load_stream;
+use crate::ledger::{
+    Environment, LedgerError, OriginalFacts, Seq, StorageError, TillId, chain, sql,
+};
 
 /// Which receipts a list shows.
 #[derive(Debug, Clone, Default)]
@@ -74,6 +77,25 @@ pub struct SubmissionRow {
     pub color: Option<String>,
     /// The answer as received.
     pub answer: String,
+}
+
+/// What of a till's stream FDMS has not taken yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Backlog {
+    /// Openings of days.
+    pub openings: u32,
+    /// Receipts.
+    pub receipts: u32,
+    /// Closes of days.
+    pub closes: u32,
+}
+
+impl Backlog {
+    /// All of it.
+    #[must_use]
+    pub const fn total(self) -> u32 {
+        self.openings + self.receipts + self.closes
+    }
 }
 
 /// An event.
@@ -313,13 +335,63 @@ fn receipt_row(row: &Row<'_>) -> Result<ReceiptRow, StorageError> {
     })
 }
 
-/// The configuration under which a receipt was issued.
-pub(super) fn taxpayer_of(conn: &Connection, config_id: i64) -> Result<Taxpayer, StorageError> {
-    let body: String = conn
-        .prepare_cached("SELECT body FROM config WHERE config_id = ?1")?
-        .query_row([config_id], |row| row.get(0))?;
-    Taxpayer::from_config(body.as_bytes())
-        .map_err(|error| sql::damaged(format!("config {config_id}: {error}")))
+/// The configuration under which a receipt was issued, with the taxes of earlier ones, as it was then.
+pub(super) fn taxpayer_of(
+    conn: &Connection,
+    till: TillId,
+    config_id: i64,
+) -> Result<Taxpayer, StorageError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT body FROM config WHERE till_id = ?1 AND config_id <= ?2 ORDER BY config_id",
+    )?;
+    let mut rows = statement.query([till.0, config_id])?;
+    let mut newest: Option<Taxpayer> = None;
+    while let Some(row) = rows.next()? {
+        let body: String = row.get(0)?;
+        let mut taxpayer = Taxpayer::from_config(body.as_bytes())
+            .map_err(|error| sql::damaged(format!("config up to {config_id}: {error}")))?;
+        if let Some(earlier) = &newest {
+            taxpayer.keep_old_taxes(earlier);
+        }
+        newest = Some(taxpayer);
+    }
+    newest.ok_or_else(|| sql::damaged(format!("config {config_id} is missing")))
+}
+
+/// The notes on a receipt, oldest first.
+pub(super) fn notes(conn: &Connection, original: Seq) -> Result<Vec<(Seq, Receipt)>, LedgerError> {
+    let mut statement =
+        conn.prepare_cached("SELECT seq, body FROM receipt WHERE original_seq = ?1 ORDER BY seq")?;
+    let mut rows = statement.query([original.0])?;
+    let mut notes = Vec::new();
+    while let Some(row) = rows.next()? {
+        let seq = Seq(row.get(0)?);
+        let body: String = row.get(1)?;
+        notes.push((seq, receipt_of(&body, &format!("receipt {seq}"))?));
+    }
+    Ok(notes)
+}
+
+/// How much of a till's stream FDMS has not taken yet.
+pub(super) fn backlog(conn: &Connection, till: TillId) -> Result<Backlog, LedgerError> {
+    let head = chain::load_head(conn, till)?;
+    let state = load_stream(conn, till)?;
+    // Receipts and days are numbered without gaps.
+    let between = |last: u32, sent: u32| last.saturating_sub(sent);
+    let closes: u32 = conn
+        .prepare_cached(
+            "SELECT count(*) FROM day d JOIN day_close c USING (day_id)
+             WHERE d.till_id = ?1 AND d.fiscal_day_no >= ?2 AND c.seq > ?3",
+        )?
+        .query_row(
+            params![till.0, state.last_day_no.get(), state.cursor.0],
+            |row| row.get(0),
+        )?;
+    Ok(Backlog {
+        openings: between(head.last_day_no.get(), state.last_day_no.get()),
+        receipts: between(head.last_global_no.get(), state.last_global_no.get()),
+        closes,
+    })
 }
 
 pub(super) fn events(
