@@ -23,7 +23,8 @@ pub mod read;
 mod schema;
 mod sql;
 pub mod stream;
-#[cfg(all(test, feature = "demo"))]
+#[cfg(test)]
+#[cfg(feature = "demo")]
 mod tests;
 pub mod tills;
 pub mod verify;

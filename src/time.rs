@@ -222,7 +222,8 @@ fn anchor_at(clock: &SharedClock, trusted: Timestamp) -> Anchor {
     }
 }
 
-#[cfg(all(test, feature = "test-clock"))]
+#[cfg(test)]
+#[cfg(feature = "test-clock")]
 mod tests {
     use super::*;
     use clock::TestClock;

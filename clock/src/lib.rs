@@ -75,6 +75,7 @@ impl Clock for SystemClock {
             .unwrap_or_default()
     }
 
+    #[expect(clippy::disallowed_methods, reason = "this is what all others ask")]
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(tokio::time::sleep(duration))
     }
