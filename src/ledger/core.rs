@@ -1,7 +1,7 @@
 //! The synchronous heart of the ledger: one writing connection, every till's chain in memory, and the
 //! transaction around a batch of work. It knows no threads and reads no clock but the trusted one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -27,6 +27,10 @@ pub struct Core {
     pub(super) now: Timestamp,
     pub(super) next_seq: i64,
     pub(super) audit: AuditHead,
+    /// Tills that this transaction has touched: whoever waits for them is woken.
+    pub(super) touched: BTreeSet<TillId>,
+    /// How often the tills have been read anew: a till may have joined or got another certificate.
+    pub(super) reloads: u64,
     time: Arc<TimeKeeper>,
     data_version: i64,
     fault: Option<String>,
@@ -90,6 +94,8 @@ impl Core {
             sealing,
             settings,
             tills,
+            touched: BTreeSet::new(),
+            reloads: 0,
             fault: None,
             #[cfg(test)]
             planted: Planted::None,
@@ -195,6 +201,7 @@ impl Core {
     fn begin(&mut self) -> Result<(), StorageError> {
         self.conn.execute_batch("BEGIN IMMEDIATE")?;
         self.now = self.time.now();
+        self.touched.clear();
         // A technician's command may have written meanwhile.
         let version = data_version(&self.conn)?;
         if version != self.data_version {
@@ -253,6 +260,7 @@ impl Core {
         self.tills = chain::load_tills(&self.conn, &self.sealing, &keys)?;
         self.next_seq = next_seq(&self.conn)?;
         self.audit = AuditHead::load(&self.conn)?;
+        self.reloads += 1;
         Ok(())
     }
 
@@ -315,6 +323,7 @@ impl Core {
                 kind,
                 detail
             ])?;
+        self.touched.extend(till);
         Ok(())
     }
 

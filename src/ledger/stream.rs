@@ -22,6 +22,9 @@ pub struct Item {
     pub due: DateTime,
     /// The body to send, byte for byte the same on every try.
     pub body: String,
+    /// A note's original on another till that FDMS has not taken yet: sent before it, the note would be
+    /// marked Red (RCPT032, docs/FDMS.md section 8).
+    pub waits_for: Option<Seq>,
 }
 
 /// What FDMS must hear of.
@@ -70,6 +73,9 @@ pub struct Parked {
     pub answer: Option<String>,
     /// What may be done: `retry`.
     pub actions: Vec<String>,
+    /// Whether the gateway itself asks FDMS now and then if it is over; at the state's `next_attempt`.
+    #[serde(default)]
+    pub probing: bool,
     /// When.
     pub since: Timestamp,
 }
@@ -206,6 +212,16 @@ impl Core {
         Ok(())
     }
 
+    /// A till's stream as it is within this piece of work: its state and the item at its head.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn stream(&self, till: TillId) -> Result<(StreamState, Option<Item>), LedgerError> {
+        let state = load_stream(&self.conn, till)?;
+        let item = next_item(&self.conn, &state)?;
+        Ok((state, item))
+    }
+
     /// A person lets a parked stream try again.
     ///
     /// # Errors
@@ -304,7 +320,7 @@ pub(super) fn next_item(
 fn next_receipt(conn: &Connection, state: &StreamState) -> Result<Option<Item>, StorageError> {
     let row = conn
         .prepare_cached(
-            "SELECT seq, global_no, date, body FROM receipt
+            "SELECT seq, global_no, date, body, original_seq FROM receipt
              WHERE till_id = ?1 AND global_no > ?2 ORDER BY global_no LIMIT 1",
         )?
         .query_row(
@@ -315,12 +331,17 @@ fn next_receipt(conn: &Connection, state: &StreamState) -> Result<Option<Item>, 
                     row.get::<_, i64>(1)?,
                     row.get::<_, String>(2)?,
                     row.get(3)?,
+                    row.get(4)?,
                 ))
             },
         )
         .optional()?;
-    let Some((seq, number, date, body)) = row else {
+    let Some((seq, number, date, body, original)) = row else {
         return Ok(None);
+    };
+    let waits_for = match original {
+        Some(original) => unsent_elsewhere(conn, state.till, original)?,
+        None => None,
     };
     let number = sql::number(number, ReceiptGlobalNo::new, "receipt.global_no")?;
     Ok(Some(Item {
@@ -328,7 +349,23 @@ fn next_receipt(conn: &Connection, state: &StreamState) -> Result<Option<Item>, 
         kind: ItemKind::Receipt(number),
         due: sql::date(&date, "receipt.date")?,
         body,
+        waits_for,
     }))
+}
+
+/// The original, if it is another till's and FDMS has not taken it.
+fn unsent_elsewhere(
+    conn: &Connection,
+    till: TillId,
+    original: i64,
+) -> Result<Option<Seq>, StorageError> {
+    let unsent: bool = conn
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM receipt WHERE seq = ?1 AND till_id <> ?2)
+                AND NOT EXISTS (SELECT 1 FROM submission WHERE seq = ?1)",
+        )?
+        .query_row([original, till.0], |row| row.get(0))?;
+    Ok(unsent.then_some(Seq(original)))
 }
 
 fn next_open(conn: &Connection, state: &StreamState) -> Result<Option<Item>, StorageError> {
@@ -351,6 +388,7 @@ fn next_open(conn: &Connection, state: &StreamState) -> Result<Option<Item>, Sto
         kind: ItemKind::Open(no),
         due: opened,
         body: wire::open_day_body(no, opened),
+        waits_for: None,
     }))
 }
 
@@ -373,5 +411,6 @@ fn next_close(conn: &Connection, state: &StreamState) -> Result<Option<Item>, St
         kind: ItemKind::Close(state.last_day_no),
         due: sql::date(&closed, "day_close.closed")?,
         body,
+        waits_for: None,
     }))
 }

@@ -46,6 +46,7 @@ struct Shared {
     settings: Settings,
     fault: Mutex<Option<String>>,
     committed: watch::Sender<Seq>,
+    tills_changed: watch::Sender<u64>,
     tills: Mutex<BTreeMap<TillId, Arc<Notify>>>,
     heartbeat: AtomicU64,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
@@ -121,6 +122,7 @@ impl Ledger {
             settings: core.settings.clone(),
             fault: Mutex::new(core.fault().map(str::to_owned)),
             committed: watch::Sender::new(Seq(core.next_seq - 1)),
+            tills_changed: watch::Sender::new(core.reloads),
             tills: Mutex::default(),
             heartbeat: AtomicU64::new(0),
             threads: Mutex::default(),
@@ -227,7 +229,8 @@ impl Ledger {
             .unwrap_or(Err(StorageError::Stopping.into()))
     }
 
-    /// Rung after every commit that touched the till.
+    /// Rung after every commit that touched the till. Several may listen: create the future and `enable`
+    /// it before looking at the ledger, and no change is missed.
     #[must_use]
     pub fn changes(&self, till: TillId) -> Arc<Notify> {
         let mut tills = self
@@ -242,6 +245,12 @@ impl Ledger {
     #[must_use]
     pub fn committed(&self) -> watch::Receiver<Seq> {
         self.shared.committed.subscribe()
+    }
+
+    /// Moves when a till may have joined, or got another certificate or configuration.
+    #[must_use]
+    pub fn tills_changed(&self) -> watch::Receiver<u64> {
+        self.shared.tills_changed.subscribe()
     }
 
     /// The storage fault that made the ledger read-only.
@@ -311,18 +320,19 @@ impl Shared {
         Next::Work(tasks, sales)
     }
 
-    /// Tells who waits for changes.
-    fn announce(&self, last: Seq, tills: Option<&[TillId]>) {
-        self.committed.send_replace(last);
+    /// Tells who waits for changes. Every listener is woken; one who comes late finds the last ring.
+    fn announce(&self, core: &Core) {
+        self.committed.send_replace(Seq(core.next_seq - 1));
+        self.tills_changed.send_if_modified(|seen| {
+            let changed = *seen != core.reloads;
+            *seen = core.reloads;
+            changed
+        });
         let bells = self.tills.lock().unwrap_or_else(PoisonError::into_inner);
-        match tills {
-            None => bells.values().for_each(|bell| bell.notify_one()),
-            Some(tills) => {
-                for till in tills {
-                    if let Some(bell) = bells.get(till) {
-                        bell.notify_one();
-                    }
-                }
+        for till in &core.touched {
+            if let Some(bell) = bells.get(till) {
+                bell.notify_waiters();
+                bell.notify_one();
             }
         }
     }
@@ -366,12 +376,8 @@ fn write_loop(shared: &Shared, core: &mut Core, nudge: &std::sync::mpsc::SyncSen
 }
 
 fn work(shared: &Shared, core: &mut Core, tasks: Vec<Box<dyn Task>>, jobs: Vec<SaleJob>) {
-    let has_tasks = !tasks.is_empty();
     let (sales, replies): (Vec<_>, Vec<_>) =
         jobs.into_iter().map(|job| (job.sale, job.reply)).unzip();
-    let mut tills: Vec<TillId> = sales.iter().map(|sale| sale.till).collect();
-    tills.sort_unstable();
-    tills.dedup();
     let result = core.run_batch(tasks, sales);
     match result {
         Ok(outcomes) => {
@@ -387,8 +393,7 @@ fn work(shared: &Shared, core: &mut Core, tasks: Vec<Box<dyn Task>>, jobs: Vec<S
             }
         }
     }
-    let last = Seq(core.next_seq - 1);
-    shared.announce(last, if has_tasks { None } else { Some(&tills) });
+    shared.announce(core);
 }
 
 /// Keeps the write-ahead log short without making a sale wait.
