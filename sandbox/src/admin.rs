@@ -24,6 +24,7 @@ pub(crate) fn router(sandbox: RunningSandbox) -> Router {
         .route("/devices", get(devices).post(add_device))
         .route("/devices/{id}", patch(change_device).delete(delete_device))
         .route("/devices/{id}/receipts", get(receipts))
+        .route("/devices/{id}/summary", get(summary))
         .route("/devices/{id}/days", get(days))
         .route("/devices/{id}/close-by-hand", post(close_by_hand))
         .route("/faults", get(faults).post(add_fault).delete(clear_faults))
@@ -116,6 +117,10 @@ async fn receipts(
 ) -> Response {
     let limit = page.limit.unwrap_or(USUAL_LIMIT);
     Json(sandbox.receipts_from(id, page.from, limit)).into_response()
+}
+
+async fn summary(State(sandbox): Sandbox, Path(id): Path<u32>) -> Response {
+    Json(sandbox.summary(id)).into_response()
 }
 
 async fn days(State(sandbox): Sandbox, Path(id): Path<u32>) -> Response {

@@ -31,7 +31,9 @@ mod world;
 pub use fault::{Call, Fault, FaultKind};
 pub use finding::{Code, Color, Finding};
 pub use micro::{Micro, NumberError};
-pub use model::{ClosingError, DayStatus, ReconciliationMode, StoredDay, StoredReceipt};
+pub use model::{
+    ClosingError, DayStatus, ReceiptSummary, ReconciliationMode, StoredDay, StoredReceipt,
+};
 pub use receipt::{MoneyType, ReceiptType};
 pub use sandbox::{RequestCount, RunningSandbox, Sandbox, SandboxBuilder};
 pub use settings::{

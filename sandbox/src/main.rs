@@ -12,6 +12,7 @@ use clap::Parser;
 use clock::{SharedClock, SystemClock};
 use fdms_sandbox::{DeviceSpec, Sandbox, Settings};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// How long a close takes when nothing is said: what the authority's test server takes.
@@ -107,7 +108,11 @@ async fn run(arguments: Arguments) -> Result<()> {
         Some(path) => println!("trust:        {}", path.display()),
         None => println!("trust:        {admin_url}/ca.pem"),
     }
-    tokio::signal::ctrl_c().await?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = terminated.recv() => {}
+    }
     shutdown.cancel();
     sandbox.stopped().await;
     Ok(())

@@ -260,6 +260,24 @@ pub struct StoredReceipt {
     pub raw: String,
 }
 
+/// All of a device's receipts in a few figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReceiptSummary {
+    /// How many there are.
+    pub receipts: usize,
+    /// How many have a Yellow finding.
+    pub yellow: usize,
+    /// How many have a Grey one now.
+    pub grey: usize,
+    /// How many have a Red one.
+    pub red: usize,
+    /// How many were received more than once.
+    pub repeated: usize,
+    /// The highest global number.
+    pub highest_global_no: Option<i32>,
+}
+
 /// A fiscal day as the sandbox keeps it, to look at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::ca::Authority;
 use crate::fault::{Call, Fault};
 use crate::http::{self, Line};
-use crate::model::{StoredDay, StoredReceipt};
+use crate::model::{ReceiptSummary, StoredDay, StoredReceipt};
 use crate::service::Service;
 use crate::settings::Settings;
 use crate::spec::{DeviceChange, DeviceSpec};
@@ -226,6 +226,12 @@ impl RunningSandbox {
     #[must_use]
     pub fn receipts_from(&self, device_id: u32, from: usize, limit: usize) -> Vec<StoredReceipt> {
         self.line.service.world().receipts(device_id, from, limit)
+    }
+
+    /// All the device's receipts in a few figures.
+    #[must_use]
+    pub fn summary(&self, device_id: u32) -> ReceiptSummary {
+        self.line.service.world().summary(device_id)
     }
 
     /// How many receipts the device has.

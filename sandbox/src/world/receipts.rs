@@ -9,7 +9,7 @@ use crate::answer::Refusal;
 use crate::finding::{Color, Finding};
 use crate::judge::{self, ChainFacts, Facts, Original, Previous};
 use crate::micro::Micro;
-use crate::model::{DayStatus, Device, Kept, StoredReceipt};
+use crate::model::{DayStatus, Device, Kept, ReceiptSummary, StoredReceipt};
 use crate::receipt::{NoteReference, Receipt, ReceiptType, read_submission};
 use crate::settings::GapSignature;
 
@@ -318,6 +318,27 @@ impl World {
         indexes
             .filter_map(|index| Some(self.stored(*index, self.receipts.get(*index)?)))
             .collect()
+    }
+
+    /// All the device's receipts in a few figures.
+    pub(crate) fn summary(&self, device_id: u32) -> ReceiptSummary {
+        let mut summary = ReceiptSummary::default();
+        let Some(device) = self.devices.get(&device_id) else {
+            return summary;
+        };
+        let kept = device
+            .receipts
+            .iter()
+            .filter_map(|index| self.receipts.get(*index));
+        for kept in kept {
+            summary.receipts += 1;
+            summary.yellow += usize::from(kept.has(Color::Yellow));
+            summary.grey += usize::from(kept.has(Color::Grey));
+            summary.red += usize::from(kept.has(Color::Red));
+            summary.repeated += usize::from(kept.times_received > 1);
+            summary.highest_global_no = summary.highest_global_no.max(Some(kept.global_no));
+        }
+        summary
     }
 
     /// How many receipts the device has.

@@ -2,7 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must stop")]
 
+mod access;
+mod days;
+mod faults;
 mod life;
+mod program;
 mod rules_amounts;
 mod rules_chain;
 mod rules_head;

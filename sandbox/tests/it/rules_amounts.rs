@@ -14,10 +14,10 @@ async fn rcpt018_no_payments() {
     till.expect(receipt, &["RCPT018 Red"]).await;
 
     let mut nothing = till.invoice();
-    let mut discount = line(2, -10.0, 517, Some(15.5));
+    let mut discount = line(2, -10.0, 517, Some(1550));
     discount["receiptLineType"] = "Discount".into();
-    nothing["receiptLines"] = json!([line(1, 10.0, 517, Some(15.5)), discount]);
-    nothing["receiptTaxes"] = json!([row(517, Some(15.5), 0.0, 0.0)]);
+    nothing["receiptLines"] = json!([line(1, 10.0, 517, Some(1550)), discount]);
+    nothing["receiptTaxes"] = json!([row(517, Some(1550), 0.0, 0.0)]);
     nothing["receiptTotal"] = 0.into();
     nothing["receiptPayments"][0]["paymentAmount"] = 0.into();
     till.expect(nothing, &[]).await;
@@ -30,10 +30,7 @@ async fn rcpt019_inclusive_total() {
     let bench = Bench::start().await;
     let mut till = bench.open_till().await;
     let mut receipt = till.invoice();
-    receipt["receiptTaxes"] = json!([
-        row(2, Some(0.0), 0.0, 5.0),
-        row(517, Some(15.5), 1.34, 10.0)
-    ]);
+    receipt["receiptTaxes"] = json!([row(2, Some(0), 0.0, 5.0), row(517, Some(1550), 1.34, 10.0)]);
     receipt["receiptTotal"] = 15.into();
     receipt["receiptPayments"][0]["paymentAmount"] = 15.into();
     till.expect(receipt, &["RCPT019 Red"]).await;
@@ -68,10 +65,7 @@ async fn rcpt037_exclusive_total() {
     let mut till = bench.open_till().await;
     let mut receipt = till.invoice();
     receipt["receiptLinesTaxInclusive"] = false.into();
-    receipt["receiptTaxes"] = json!([
-        row(2, Some(0.0), 0.0, 5.0),
-        row(517, Some(15.5), 1.55, 11.55)
-    ]);
+    receipt["receiptTaxes"] = json!([row(2, Some(0), 0.0, 5.0), row(517, Some(1550), 1.55, 11.55)]);
     receipt["receiptTotal"] = 16.55.into();
     receipt["receiptPayments"][0]["paymentAmount"] = 16.55.into();
     till.expect(receipt, &["RCPT037 Red"]).await;
@@ -84,7 +78,7 @@ async fn rcpt038_rows_total() {
     let bench = Bench::start().await;
     let mut till = bench.open_till().await;
     let mut receipt = till.invoice();
-    receipt["receiptLines"] = json!([line(1, 10.0, 517, Some(15.5)), line(2, 5.0, 2, Some(0.0))]);
+    receipt["receiptLines"] = json!([line(1, 10.0, 517, Some(1550)), line(2, 5.0, 2, Some(0))]);
     receipt["receiptTotal"] = 15.into();
     receipt["receiptPayments"][0]["paymentAmount"] = 15.into();
     till.expect(receipt, &["RCPT038 Red"]).await;
@@ -108,19 +102,19 @@ async fn rcpt040_total_sign() {
     let mut till = bench.open_till().await;
     let sold = till.sell_invoice().await;
     let mut below = till.invoice();
-    let mut discount = line(2, -12.0, 517, Some(15.5));
+    let mut discount = line(2, -12.0, 517, Some(1550));
     discount["receiptLineType"] = "Discount".into();
-    below["receiptLines"] = json!([line(1, 10.0, 517, Some(15.5)), discount]);
-    below["receiptTaxes"] = json!([row(517, Some(15.5), -0.27, -2.0)]);
+    below["receiptLines"] = json!([line(1, 10.0, 517, Some(1550)), discount]);
+    below["receiptTaxes"] = json!([row(517, Some(1550), -0.27, -2.0)]);
     below["receiptTotal"] = (-2).into();
     below["receiptPayments"][0]["paymentAmount"] = (-2).into();
     till.expect(below, &["RCPT028 Red", "RCPT040 Red"]).await;
 
     let mut above = till.credit_note(sold);
-    let mut discount = line(2, 12.0, 517, Some(15.5));
+    let mut discount = line(2, 12.0, 517, Some(1550));
     discount["receiptLineType"] = "Discount".into();
-    above["receiptLines"] = json!([line(1, -10.0, 517, Some(15.5)), discount]);
-    above["receiptTaxes"] = json!([row(517, Some(15.5), 0.27, 2.0)]);
+    above["receiptLines"] = json!([line(1, -10.0, 517, Some(1550)), discount]);
+    above["receiptTaxes"] = json!([row(517, Some(1550), 0.27, 2.0)]);
     above["receiptTotal"] = 2.into();
     above["receiptPayments"][0]["paymentAmount"] = 0.into();
     till.expect(above, &["RCPT039 Red", "RCPT040 Red"]).await;

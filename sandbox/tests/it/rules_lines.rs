@@ -11,17 +11,17 @@ fn with_second_line(till: &mut Till, second: Value) -> Value {
     let second_total = second["receiptLineTotal"].clone();
     let total = number(1000 + cents(&second_total));
     receipt["receiptTaxes"] = json!([
-        row(2, Some(0.0), 0, second_total),
-        row(517, Some(15.5), 1.34, 10)
+        row(2, Some(0), 0, second_total),
+        row(517, Some(1550), 1.34, 10)
     ]);
-    receipt["receiptLines"] = json!([line(1, 10, 517, Some(15.5)), second]);
+    receipt["receiptLines"] = json!([line(1, 10, 517, Some(1550)), second]);
     receipt["receiptTotal"] = total.clone();
     receipt["receiptPayments"][0]["paymentAmount"] = total;
     receipt
 }
 
 fn zero_rated(amount: impl Into<Value>) -> Value {
-    line(2, amount, 2, Some(0.0))
+    line(2, amount, 2, Some(0))
 }
 
 /// RCPT016: no lines.
@@ -68,11 +68,11 @@ async fn rcpt022_price_sign_on_notes() {
         let mut note = till.credit_note(sold);
         note["receiptType"] = kind.into();
         // 4.00 less 1.00, with the signs of the note.
-        let mut second = line(2, -sign, 517, Some(15.5));
+        let mut second = line(2, -sign, 517, Some(1550));
         second["receiptLineType"] = line_type.into();
-        note["receiptLines"] = json!([line(1, 4 * sign, 517, Some(15.5)), second]);
+        note["receiptLines"] = json!([line(1, 4 * sign, 517, Some(1550)), second]);
         let tax = number(40 * i128::from(sign));
-        note["receiptTaxes"] = json!([row(517, Some(15.5), tax, 3 * sign)]);
+        note["receiptTaxes"] = json!([row(517, Some(1550), tax, 3 * sign)]);
         note["receiptPayments"][0]["paymentAmount"] = (3 * sign).into();
         note["receiptTotal"] = (3 * sign).into();
         till.expect(note, findings).await;

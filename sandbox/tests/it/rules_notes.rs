@@ -12,8 +12,8 @@ use crate::till::{Bench, Till, line, row};
 fn debit_note(till: &mut Till, receipt_id: i64) -> Value {
     let mut note = till.credit_note(receipt_id);
     note["receiptType"] = "DebitNote".into();
-    note["receiptLines"] = json!([line(1, 2.0, 517, Some(15.5))]);
-    note["receiptTaxes"] = json!([row(517, Some(15.5), 0.27, 2.0)]);
+    note["receiptLines"] = json!([line(1, 2.0, 517, Some(1550))]);
+    note["receiptTaxes"] = json!([row(517, Some(1550), 0.27, 2.0)]);
     note["receiptPayments"][0]["paymentAmount"] = 2.into();
     note["receiptTotal"] = 2.into();
     note
@@ -147,8 +147,8 @@ async fn rcpt036_tax_not_of_original() {
     let mut till = bench.open_till().await;
     let sold = till.sell_invoice().await;
     let mut note = till.credit_note(sold);
-    note["receiptLines"] = json!([line(1, -4.0, 2, Some(0.0))]);
-    note["receiptTaxes"] = json!([row(2, Some(0.0), 0.0, -4.0)]);
+    note["receiptLines"] = json!([line(1, -4.0, 2, Some(0))]);
+    note["receiptTaxes"] = json!([row(2, Some(0), 0.0, -4.0)]);
     till.expect(note, &["RCPT036 Red"]).await;
 }
 

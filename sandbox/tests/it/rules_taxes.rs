@@ -9,8 +9,8 @@ use crate::till::{Bench, Till, line, row};
 fn exclusive(till: &mut Till) -> Value {
     let mut receipt = till.invoice();
     receipt["receiptLinesTaxInclusive"] = false.into();
-    receipt["receiptLines"] = json!([line(1, 259.74, 517, Some(15.5))]);
-    receipt["receiptTaxes"] = json!([row(517, Some(15.5), 40.26, 300.0)]);
+    receipt["receiptLines"] = json!([line(1, 259.74, 517, Some(1550))]);
+    receipt["receiptTaxes"] = json!([row(517, Some(1550), 40.26, 300.0)]);
     receipt["receiptTotal"] = 300.into();
     receipt["receiptPayments"][0]["paymentAmount"] = 300.into();
     receipt
@@ -19,11 +19,8 @@ fn exclusive(till: &mut Till) -> Value {
 /// An inclusive invoice: 10.00 at 15.5 % and 5.00 zero-rated.
 fn mixed(till: &mut Till) -> Value {
     let mut receipt = till.invoice();
-    receipt["receiptLines"] = json!([line(1, 10.0, 517, Some(15.5)), line(2, 5.0, 2, Some(0.0))]);
-    receipt["receiptTaxes"] = json!([
-        row(2, Some(0.0), 0.0, 5.0),
-        row(517, Some(15.5), 1.34, 10.0)
-    ]);
+    receipt["receiptLines"] = json!([line(1, 10.0, 517, Some(1550)), line(2, 5.0, 2, Some(0))]);
+    receipt["receiptTaxes"] = json!([row(2, Some(0), 0.0, 5.0), row(517, Some(1550), 1.34, 10.0)]);
     receipt["receiptTotal"] = 15.into();
     receipt["receiptPayments"][0]["paymentAmount"] = 15.into();
     receipt
@@ -42,13 +39,13 @@ async fn good_taxes_have_no_colour() {
     // Two codes under one tax are two rows, each rounded by itself; rows sent in any order.
     let mut coded = till.invoice();
     let mut lines = json!([
-        line(1, 0.05, 517, Some(15.5)),
-        line(2, 0.05, 517, Some(15.5)),
+        line(1, 0.05, 517, Some(1550)),
+        line(2, 0.05, 517, Some(1550)),
         line(3, 4.0, 1, None)
     ]);
     let mut rows = json!([
-        row(517, Some(15.5), 0.01, 0.05),
-        row(517, Some(15.5), 0.01, 0.05),
+        row(517, Some(1550), 0.01, 0.05),
+        row(517, Some(1550), 0.01, 0.05),
         row(1, None, 0.0, 4.0)
     ]);
     for (index, code) in ["B", "A", "E"].into_iter().enumerate() {
@@ -88,8 +85,8 @@ async fn rcpt021_vat_without_vat_number() {
     let receipt = till.invoice();
     till.expect(receipt, &["RCPT021 Red"]).await;
     let mut receipt = till.invoice();
-    receipt["receiptLines"] = json!([line(1, 10.0, 514, Some(5.0))]);
-    receipt["receiptTaxes"] = json!([row(514, Some(5.0), 0.48, 10.0)]);
+    receipt["receiptLines"] = json!([line(1, 10.0, 514, Some(500))]);
+    receipt["receiptTaxes"] = json!([row(514, Some(500), 0.48, 10.0)]);
     till.expect(receipt, &[]).await;
 }
 
@@ -100,10 +97,10 @@ async fn rcpt025_tax_not_as_configured() {
     let bench = Bench::start().await;
     let mut till = bench.open_till().await;
     for (id, percent, tax) in [
-        (517, Some(15.0), 1.30),
-        (515, Some(15.0), 1.30),
-        (999, Some(15.5), 1.34),
-        (1, Some(0.0), 0.0),
+        (517, Some(1500), 1.30),
+        (515, Some(1500), 1.30),
+        (999, Some(1550), 1.34),
+        (1, Some(0), 0.0),
         (2, None, 0.0),
     ] {
         let mut receipt = till.invoice();
@@ -136,9 +133,9 @@ async fn rcpt026_tax_amount() {
     // Three lines of 0.10: 0.04 for the row (0.0403), though each line alone has 0.01.
     for (tax, findings) in [(0.04, [].as_slice()), (0.03, &["RCPT026 Red"])] {
         let mut receipt = till.invoice();
-        let lines = [1, 2, 3].map(|no| line(no, 0.1, 517, Some(15.5)));
+        let lines = [1, 2, 3].map(|no| line(no, 0.1, 517, Some(1550)));
         receipt["receiptLines"] = json!(lines);
-        receipt["receiptTaxes"] = json!([row(517, Some(15.5), tax, 0.3)]);
+        receipt["receiptTaxes"] = json!([row(517, Some(1550), tax, 0.3)]);
         receipt["receiptTotal"] = 0.3.into();
         receipt["receiptPayments"][0]["paymentAmount"] = 0.3.into();
         till.expect(receipt, findings).await;
@@ -177,9 +174,9 @@ async fn rcpt027_sales_with_tax() {
 
     let mut split = mixed(&mut till);
     split["receiptTaxes"] = json!([
-        row(2, Some(0.0), 0.0, 5.0),
-        row(2, Some(0.0), 0.0, 0.0),
-        row(517, Some(15.5), 1.34, 10.0)
+        row(2, Some(0), 0.0, 5.0),
+        row(2, Some(0), 0.0, 0.0),
+        row(517, Some(1550), 1.34, 10.0)
     ]);
     till.expect(split, &["RCPT027 Red"]).await;
 }

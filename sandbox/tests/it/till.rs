@@ -219,7 +219,7 @@ impl Till {
         }
     }
 
-    /// Gets a new certificate for the same key.
+    /// Gets a new certificate for the till's key, which may be a new one, over the old one's connection.
     pub(crate) async fn renew(&mut self, bench: &Bench) {
         let name = format!("ZIMRA-till-{}-{:010}", self.id, self.id);
         let message = json!({"certificateRequest": request_for(&self.key, &name)});
@@ -285,8 +285,8 @@ impl Till {
             "invoiceNo": format!("{}-{number}", self.id),
             "receiptDate": self.now().to_string(),
             "receiptLinesTaxInclusive": true,
-            "receiptLines": [line(1, 10.0, 517, Some(15.5))],
-            "receiptTaxes": [row(517, Some(15.5), 1.34, 10.0)],
+            "receiptLines": [line(1, 10.0, 517, Some(1550))],
+            "receiptTaxes": [row(517, Some(1550), 1.34, 10.0)],
             "receiptPayments": [{"moneyTypeCode": "Cash", "paymentAmount": 10.0}],
             "receiptTotal": 10.0,
         })
@@ -298,8 +298,8 @@ impl Till {
         note["receiptType"] = "CreditNote".into();
         note["creditDebitNote"] = json!({"receiptID": receipt_id});
         note["receiptNotes"] = "brought back".into();
-        note["receiptLines"] = json!([line(1, -4.0, 517, Some(15.5))]);
-        note["receiptTaxes"] = json!([row(517, Some(15.5), -0.54, -4.0)]);
+        note["receiptLines"] = json!([line(1, -4.0, 517, Some(1550))]);
+        note["receiptTaxes"] = json!([row(517, Some(1550), -0.54, -4.0)]);
         note["receiptPayments"][0]["paymentAmount"] = (-4.0).into();
         note["receiptTotal"] = (-4.0).into();
         note
@@ -449,8 +449,8 @@ impl Till {
     }
 }
 
-/// A sale line of quantity 1.
-pub(crate) fn line(no: i64, amount: impl Into<Value>, tax_id: i64, percent: Option<f64>) -> Value {
+/// A sale line of quantity 1; the percent in hundredths.
+pub(crate) fn line(no: i64, amount: impl Into<Value>, tax_id: i64, percent: Option<i128>) -> Value {
     let amount = amount.into();
     let mut line = json!({
         "receiptLineType": "Sale",
@@ -463,22 +463,22 @@ pub(crate) fn line(no: i64, amount: impl Into<Value>, tax_id: i64, percent: Opti
         "taxID": tax_id,
     });
     if let Some(percent) = percent {
-        line["taxPercent"] = percent.into();
+        line["taxPercent"] = number(percent);
     }
     line
 }
 
-/// A tax row.
+/// A tax row; the percent in hundredths.
 pub(crate) fn row(
     tax_id: i64,
-    percent: Option<f64>,
+    percent: Option<i128>,
     tax: impl Into<Value>,
     sales: impl Into<Value>,
 ) -> Value {
     let (tax, sales) = (tax.into(), sales.into());
     let mut row = json!({"taxID": tax_id, "taxAmount": tax, "salesAmountWithTax": sales});
     if let Some(percent) = percent {
-        row["taxPercent"] = percent.into();
+        row["taxPercent"] = number(percent);
     }
     row
 }
