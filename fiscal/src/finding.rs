@@ -121,7 +121,6 @@ codes! {
     TaxAmbiguous "tax_ambiguous" Refused "Several taxes have this percent." => "Send taxID instead of taxPercent.";
     TaxUnknown "tax_unknown" Refused "No tax is named by this line." => "Send taxID, taxPercent, or an alias from the configuration in `tax`.";
     LineSign "line_sign" Refused "The sign of a line's total is wrong." => "A discount on a credit note is above zero, on a debit note below zero; a line's total has the sign of its price.";
-    TaxCodeMixed "tax_code_mixed" Refused "Some lines carry a taxCode and some do not." => "Send taxCode on all lines or on none.";
     OwnedByGateway "owned_by_gateway" Refused "The POS sent a value that the gateway sets, and it differs." => "Leave the field out.";
     DeviceMismatch "device_mismatch" Refused "deviceID is not this till's." => "Leave deviceID out, or use the token of the till that you name.";
 }

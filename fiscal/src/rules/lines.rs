@@ -39,7 +39,7 @@ impl Judge<'_> {
             .count();
         if coded != 0 && coded != receipt.lines.len() {
             let message = format!("{coded} of {} lines have a taxCode", receipt.lines.len());
-            self.found(Code::TaxCodeMixed, "/receiptLines", message);
+            self.found(Code::Rcpt025, "/receiptLines", message);
         }
     }
 
