@@ -192,7 +192,7 @@ impl RunningSandbox {
     /// Changes a device and its taxpayer.
     ///
     /// # Errors
-    /// There is no such device.
+    /// There is no such device, or a field cannot be.
     pub fn change_device(&self, device_id: u32, change: DeviceChange) -> Result<(), DeviceError> {
         let now = self.line.service.now();
         self.line

@@ -55,6 +55,7 @@ impl World {
     ) -> Result<(), DeviceError> {
         let device = self.devices.get_mut(&device_id);
         let device = device.ok_or(DeviceError::Unknown(device_id))?;
+        check_change(&change)?;
         if let Some(taxpayer) = self.taxpayers.get_mut(&device.spec.tax_payer_tin) {
             taxpayer.is_active = change.tax_payer_active.unwrap_or(taxpayer.is_active);
             if let Some(number) = change.vat_number {
@@ -115,6 +116,27 @@ fn set_vat_number(taxpayer: &mut Taxpayer, number: Option<String>, now: Timestam
         Some(_) => clock::local(now),
     };
     taxpayer.vat_numbers.push((since, number));
+}
+
+/// The same lengths where they are changed.
+fn check_change(change: &DeviceChange) -> Result<(), DeviceError> {
+    let wrong = |what: &str| Err(DeviceError::Wrong(what.to_owned()));
+    let vat_number = change.vat_number.as_ref();
+    if vat_number.is_some_and(|number| !number.is_empty() && number.len() != 9) {
+        return wrong("vatNumber must have 9 digits, or be empty for none");
+    }
+    let key = change.activation_key.as_ref();
+    if key.is_some_and(|key| key.chars().count() != 8) {
+        return wrong("activationKey must have 8 characters");
+    }
+    if change
+        .qr_url
+        .as_ref()
+        .is_some_and(|url| url.chars().count() > 50)
+    {
+        return wrong("qrUrl must have at most 50 characters");
+    }
+    Ok(())
 }
 
 /// The lengths of the authority's own fields.

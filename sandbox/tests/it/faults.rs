@@ -165,7 +165,7 @@ async fn offline() {
     assert_eq!(till.post("Ping", &json!({})).await.status, 200);
 }
 
-/// Devices are added, changed, blocked and deleted over the port; what they sent can be read.
+/// Devices are added over the port, with defaults for what is left out.
 #[tokio::test]
 async fn devices_over_the_port() {
     let bench = Bench::start().await;
@@ -183,7 +183,13 @@ async fn devices_over_the_port() {
     let listed = admin.get("/devices").await;
     assert_eq!(listed[0]["deviceID"], 7);
     assert_eq!(listed[0]["taxes"][0]["taxPercent"], 14.5);
+}
 
+/// What a device has sent can be read over the port: receipts, figures, days.
+#[tokio::test]
+async fn what_was_sent_over_the_port() {
+    let bench = Bench::start().await;
+    let admin = Admin::of(&bench);
     let mut till = bench.open_till().await;
     till.sell_invoice().await;
     let mut red = till.invoice();
@@ -202,42 +208,6 @@ async fn devices_over_the_port() {
     let days = admin.get("/devices/42/days").await;
     assert_eq!(days[0]["status"], "FiscalDayOpened");
     assert_eq!(days[0]["redCount"], 1);
-
-    assert_eq!(
-        admin
-            .send("POST", "/devices/42/close-by-hand", Value::Null)
-            .await
-            .status,
-        204
-    );
-    assert_eq!(
-        admin
-            .send("POST", "/devices/42/close-by-hand", Value::Null)
-            .await
-            .status,
-        409
-    );
-    let block = json!({"active": false, "dayMaxHrs": 12});
-    assert_eq!(admin.send("PATCH", "/devices/42", block).await.status, 204);
-    assert_eq!(till.get("GetConfig").await.refusal(), "422 DEV01");
-    assert_eq!(
-        admin
-            .send("DELETE", "/devices/42", Value::Null)
-            .await
-            .status,
-        204
-    );
-    assert_eq!(
-        admin
-            .send("DELETE", "/devices/42", Value::Null)
-            .await
-            .status,
-        404
-    );
-    assert_eq!(
-        admin.send("PATCH", "/devices/42", json!({})).await.status,
-        404
-    );
     let requests = admin.get("/requests").await;
     let submits = requests
         .as_array()
@@ -245,6 +215,35 @@ async fn devices_over_the_port() {
         .iter()
         .find(|r| r["call"] == "SubmitReceipt");
     assert_eq!(submits.unwrap()["count"], 2);
+}
+
+/// A day is closed by hand, a device changed, blocked and deleted over the port.
+#[tokio::test]
+async fn the_authoritys_desk_over_the_port() {
+    let bench = Bench::start().await;
+    let admin = Admin::of(&bench);
+    let till = bench.open_till().await;
+    let send = async |method: &str, path: &str, body: Value| {
+        let answer = admin.send(method, path, body).await;
+        answer.status
+    };
+    let by_hand = "/devices/42/close-by-hand";
+    assert_eq!(send("POST", by_hand, Value::Null).await, 204);
+    assert_eq!(send("POST", by_hand, Value::Null).await, 409);
+    for wrong in [
+        json!({"vatNumber": "1"}),
+        json!({"activationKey": "1"}),
+        json!({"x": 1}),
+    ] {
+        assert_eq!(send("PATCH", "/devices/42", wrong).await, 400);
+    }
+    assert_eq!(till.get("GetConfig").await.status, 200);
+    let block = json!({"active": false, "dayMaxHrs": 12});
+    assert_eq!(send("PATCH", "/devices/42", block).await, 204);
+    assert_eq!(till.get("GetConfig").await.refusal(), "422 DEV01");
+    assert_eq!(send("DELETE", "/devices/42", Value::Null).await, 204);
+    assert_eq!(send("DELETE", "/devices/42", Value::Null).await, 404);
+    assert_eq!(send("PATCH", "/devices/42", json!({})).await, 404);
 }
 
 /// Switches are read, replaced and changed one by one; an unknown one is refused.

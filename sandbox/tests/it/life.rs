@@ -3,12 +3,11 @@
 use crate::till::{Bench, DEVICE};
 use serde_json::json;
 
-/// From registration to a closed day and the next one, everything is accepted without a colour.
+/// A new device: no day has been, and the configuration lists what is valid now or later.
 #[tokio::test]
-async fn a_day_from_registration_to_close() {
+async fn a_new_device() {
     let bench = Bench::start().await;
-    let mut till = bench.till().await;
-
+    let till = bench.till().await;
     let status = till.get("GetStatus").await.body;
     assert_eq!(status["fiscalDayStatus"], "FiscalDayClosed");
     for absent in ["lastFiscalDayNo", "lastReceiptGlobalNo", "fiscalDayClosed"] {
@@ -26,7 +25,15 @@ async fn a_day_from_registration_to_close() {
         .collect();
     assert_eq!(ids, [1, 2, 514, 517]);
     assert_eq!(config["certificateValidTill"], "2027-05-28T07:00:00");
+    let answer = till.post("Ping", &json!({})).await;
+    assert_eq!(answer.body["reportingFrequency"], 5);
+}
 
+/// Days from their opening to their close, and the next ones; everything is accepted without a colour.
+#[tokio::test]
+async fn days_from_opening_to_close() {
+    let bench = Bench::start().await;
+    let mut till = bench.till().await;
     till.open_day().await;
     assert_eq!(till.day_no, 1);
     let sold = till.sell_invoice().await;
@@ -66,6 +73,4 @@ async fn a_day_from_registration_to_close() {
             .iter()
             .all(|receipt| receipt.validation_errors.is_empty())
     );
-    let answer = till.post("Ping", &json!({})).await;
-    assert_eq!(answer.body["reportingFrequency"], 5);
 }
