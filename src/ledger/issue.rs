@@ -366,7 +366,7 @@ impl Core {
             taxpayer: &config.taxpayer,
             head: &till.head,
             settings: &self.settings,
-            now: self.assessing_time(till.head.last_date),
+            now: self.now_local(),
         };
         let assessed = assess(&ground, &sale)?;
         let day = self.carry_out(till_id, assessed.plan, &sale.actor)?;
@@ -401,11 +401,6 @@ impl Core {
             self.flush(walk)?;
         }
         Ok(None)
-    }
-
-    /// The trusted time. (A planted defect takes a time that has stood still.)
-    fn assessing_time(&self, _last: Option<DateTime>) -> DateTime {
-        self.now_local()
     }
 
     /// The receipt that a key already stands for.

@@ -1,0 +1,140 @@
+//! Rules about documents: what code and documents cite is there, and links lead somewhere.
+
+use std::path::Path;
+
+use super::{File, fence, tree};
+
+/// A text with comment marks and line ends taken out, so that a citation may be broken over lines.
+fn prose(file: &File) -> String {
+    let strip = |line: &str| {
+        line.trim()
+            .trim_start_matches(['/', '!', '#'])
+            .trim()
+            .to_owned()
+    };
+    file.text.lines().map(strip).collect::<Vec<_>>().join(" ")
+}
+
+fn citations(files: &[File]) -> Vec<String> {
+    let tree = tree();
+    let document = |path: &str| tree.iter().find(|f| f.path == path);
+    let mut found = Vec::new();
+    for file in files
+        .iter()
+        .filter(|f| f.is_rust() || f.is_manifest() || f.is_document())
+    {
+        let prose = prose(file);
+        for (at, _) in prose.match_indices("docs/") {
+            let name: String = prose[at..]
+                .chars()
+                .take_while(|c| c.is_ascii_alphanumeric() || "/_-.".contains(*c))
+                .collect();
+            let Some(end) = name.find(".md") else {
+                continue;
+            };
+            let (name, rest) = (&name[..end + 3], &prose[at + end + 3..]);
+            let Some(cited) = document(name) else {
+                found.push(format!("{}: cites {name}, which is not there", file.path));
+                continue;
+            };
+            let headings: Vec<&str> = cited
+                .text
+                .lines()
+                .filter(|l| l.starts_with('#'))
+                .map(|l| l.trim_start_matches('#').trim())
+                .collect();
+            for part in cited_parts(rest) {
+                let numbered = format!("{part}.");
+                if !headings
+                    .iter()
+                    .any(|h| *h == part || h.split_whitespace().next() == Some(&numbered))
+                {
+                    found.push(format!(
+                        "{}: cites {name}, {part}: there is no such heading",
+                        file.path
+                    ));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// What a citation names behind the document: section numbers, or a heading up to a closing bracket.
+fn cited_parts(rest: &str) -> Vec<String> {
+    let rest = rest.trim_start_matches(['`', ',', ' ']);
+    if let Some(numbers) = rest.strip_prefix("section") {
+        let numbers = numbers.trim_start_matches('s').replace(" and ", ",");
+        let is_number = |n: &&str| !n.is_empty() && n.chars().all(|c| c.is_ascii_digit());
+        let ends = |c: char| !c.is_ascii_digit() && c != ' ' && c != ',';
+        let numbers = numbers.split(ends).next().unwrap_or_default();
+        let numbers = numbers
+            .split(',')
+            .map(|n| n.split_whitespace().next().unwrap_or_default());
+        return numbers.take_while(is_number).map(str::to_owned).collect();
+    }
+    let heading = rest.split(')').next().unwrap_or_default();
+    let plain = |c: char| c.is_alphanumeric() || c == ' ';
+    let named =
+        rest.contains(')') && heading.starts_with(char::is_uppercase) && heading.chars().all(plain);
+    if named {
+        vec![heading.to_owned()]
+    } else {
+        Vec::new()
+    }
+}
+
+fn links(files: &[File]) -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    for file in files.iter().filter(|f| f.is_document()) {
+        let folder = root.join(&file.path).parent().unwrap().to_owned();
+        for (at, _) in file.text.match_indices("](") {
+            let target = file.text[at + 2..]
+                .split([')', '#'])
+                .next()
+                .unwrap_or_default();
+            let outside = target.contains("://") || target.is_empty();
+            if !outside && !folder.join(target).exists() {
+                found.push(format!(
+                    "{}:{}: the link to {target} leads nowhere",
+                    file.path,
+                    file.line_of(at)
+                ));
+            }
+        }
+    }
+    found
+}
+
+/// What the code cites can be looked up.
+#[test]
+fn citations_exist() {
+    let bad = [
+        "//! docs/FDMS.md section 13",
+        "//! docs/FDMS.md\n//! sections 4 and 99.",
+        "//! docs/NOBODY.md",
+        "//! (docs/ARCHITECTURE.md, No Such Thing)",
+    ];
+    let good = [
+        "//! docs/FDMS.md section 5",
+        "//! docs/FDMS.md\n//! sections 4, 5 and 12.",
+        "//! `docs/ARCHITECTURE.md`",
+        "//! (docs/ARCHITECTURE.md, Storage)",
+    ];
+    fence(
+        citations,
+        &bad.map(|text| ("src/a.rs", text)),
+        &good.map(|text| ("src/a.rs", text)),
+    );
+}
+
+/// Links in the documents lead somewhere.
+#[test]
+fn links_lead_somewhere() {
+    fence(
+        links,
+        &[("docs/a.md", "[x](nowhere.md)")],
+        &[("docs/a.md", "[x](FDMS.md#a) [y](https://example.invalid/)")],
+    );
+}
