@@ -162,6 +162,7 @@ fn bad_numbers() {
 
 /// Fields that are unknown, doubled, missing or of the wrong kind.
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn bad_fields() {
     assert_each(&[
         (
@@ -276,6 +277,7 @@ fn bad_fields() {
 
 /// Words and forms that FDMS does not take.
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn bad_words() {
     assert_each(&[
         (

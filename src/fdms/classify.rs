@@ -474,6 +474,7 @@ const UNKNOWN_CODE: Reading = (
 );
 
 /// The refusals of docs/FDMS.md section 8.
+#[expect(clippy::too_many_lines, reason = "one table, best read in one piece")]
 fn reading_of_code(call: Call, code: &str) -> Reading {
     let message = Scope::Message;
     match code {

@@ -188,7 +188,8 @@ impl SealingKey {
                 ),
             ));
         }
-        let mut content = Zeroizing::new(Vec::with_capacity(FILE_MAX as usize));
+        let room = usize::try_from(FILE_MAX).unwrap_or_default();
+        let mut content = Zeroizing::new(Vec::with_capacity(room));
         file.take(FILE_MAX)
             .read_to_end(&mut content)
             .map_err(failed)?;

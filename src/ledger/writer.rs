@@ -5,7 +5,7 @@
 //! batch is committed the next one gathers: the busier the shop, the more sales share one fsync.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -419,7 +419,7 @@ fn wal_checkpoint(conn: &rusqlite::Connection, mode: &str) {
 }
 
 /// Copies the log into the database whenever it is nudged, until the writer is gone.
-fn checkpoint_beside(path: &PathBuf, nudged: &std::sync::mpsc::Receiver<()>) {
+fn checkpoint_beside(path: &Path, nudged: &std::sync::mpsc::Receiver<()>) {
     let conn = match sql::open_writer(path) {
         Ok(conn) => conn,
         Err(error) => {
