@@ -6,9 +6,10 @@
 
 pub mod config;
 pub mod fdms;
+pub mod inspect;
 pub mod keys;
 pub mod ledger;
 pub mod telemetry;
-pub mod time;
 #[cfg(feature = "demo")]
 pub mod testing;
+pub mod time;
