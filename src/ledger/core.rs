@@ -212,23 +212,22 @@ impl Core {
     }
 
     /// An error from COMMIT leaves open whether the rows will be there after a crash: SQLite may have
-    /// written the frame that commits before its fsync failed. A full disk is told apart: then that frame
-    /// was never written, and the sale is refused for certain.
+    /// written the frame that commits before its fsync, or the growth of the shared index after it, failed.
+    /// Only `SQLITE_FULL` is told apart: it comes from writing frames, and the one that commits is the last;
+    /// without it the transaction does not exist, and the sale is refused for certain.
     fn commit(&mut self) -> Result<(), StorageError> {
         #[cfg(test)]
         if self.planted == Planted::CommitFails {
             self.conn.execute_batch("COMMIT")?;
             return Err(StorageError::CommitUnknown("planted".to_owned()));
         }
-        match self
-            .conn
-            .execute_batch("COMMIT")
-            .map_err(StorageError::from)
-        {
-            Ok(()) => Ok(()),
-            Err(StorageError::Full) => Err(StorageError::Full),
-            Err(error) => Err(StorageError::CommitUnknown(error.to_string())),
-        }
+        self.conn.execute_batch("COMMIT").map_err(|error| {
+            let full = error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull);
+            match StorageError::from(error) {
+                StorageError::Full if full => StorageError::Full,
+                other => StorageError::CommitUnknown(other.to_string()),
+            }
+        })
     }
 
     /// After a failed transaction: undo it and read again what the ledger holds. What cannot be undone or
