@@ -128,30 +128,13 @@ fn counter(
         })
         .ok()?;
     let by = if counter_type == CounterType::BalanceByMoneyType {
-        let word = text("fiscalCounterMoneyType").unwrap_or_default();
-        let money = ignoring_case(MoneyType::ALL, &word, MoneyType::as_str);
-        let Some(money) = money else {
-            let message = format!("\"{word}\" is not a money type");
-            fault("fiscalCounterMoneyType", Code::WordUnknown, message);
-            return None;
-        };
-        By::Money(money)
+        by_money(
+            &text("fiscalCounterMoneyType").unwrap_or_default(),
+            &mut fault,
+        )?
     } else {
-        let percent = text("fiscalCounterTaxPercent")
-            .map(|text| Percent::parse(&text).map_err(|error| (text, error)))
-            .transpose()
-            .map_err(|(text, error)| {
-                let message = format!("{text} {error}");
-                fault("fiscalCounterTaxPercent", Code::NumberInvalid, message);
-            })
-            .ok()?;
-        let id = text("fiscalCounterTaxID").and_then(|text| text.parse().ok());
-        let id = id.and_then(TaxId::new);
-        if id.is_none() {
-            let message = "a counter by tax needs its taxID, which orders the string".to_owned();
-            fault("fiscalCounterTaxID", Code::FieldMissing, message);
-        }
-        By::Tax(id.unwrap_or(TaxId::ZERO), percent)
+        let (id, percent) = (text("fiscalCounterTaxID"), text("fiscalCounterTaxPercent"));
+        by_tax(id.as_deref(), percent.as_deref(), &mut fault)?
     };
     let key = CounterKey {
         counter_type,
@@ -159,6 +142,36 @@ fn counter(
         by,
     };
     Some((key, amount))
+}
+
+fn by_money(word: &str, fault: &mut impl FnMut(&str, Code, String)) -> Option<By> {
+    let money = ignoring_case(MoneyType::ALL, word, MoneyType::as_str);
+    if money.is_none() {
+        let message = format!("\"{word}\" is not a money type");
+        fault("fiscalCounterMoneyType", Code::WordUnknown, message);
+    }
+    money.map(By::Money)
+}
+
+fn by_tax(
+    id: Option<&str>,
+    percent: Option<&str>,
+    fault: &mut impl FnMut(&str, Code, String),
+) -> Option<By> {
+    let percent = match percent.map(Percent::parse).transpose() {
+        Ok(percent) => percent,
+        Err(error) => {
+            let message = format!("{} {error}", percent.unwrap_or_default());
+            fault("fiscalCounterTaxPercent", Code::NumberInvalid, message);
+            return None;
+        }
+    };
+    let id = id.and_then(|text| text.parse().ok()).and_then(TaxId::new);
+    if id.is_none() {
+        let message = "a counter by tax needs its taxID, which orders the string".to_owned();
+        fault("fiscalCounterTaxID", Code::FieldMissing, message);
+    }
+    Some(By::Tax(id.unwrap_or(TaxId::ZERO), percent))
 }
 
 fn ignoring_case<T: Copy>(all: &[T], text: &str, word: fn(T) -> &'static str) -> Option<T> {

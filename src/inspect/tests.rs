@@ -1,7 +1,5 @@
 //! What inspect answers, and that it names each usual mistake.
 
-use std::fmt::Write as _;
-
 use super::*;
 use crate::keys::{DeviceKey, KeyKind, certificate_request};
 
@@ -267,111 +265,90 @@ fn config_is_judged() {
     assert_eq!((&*code, &*pointer), ("RCPT025", "/receiptLines/0/taxID"));
 }
 
+/// The rows of [`THREE`] in its string, total first.
+const ROWS: &str = "4060B01000C0.000750A15.503102310";
+
+/// [`PREVIOUS`] in hexadecimal.
+const PREVIOUS_HEX: &str = "52bab6c7670f31a445b62909bd410549c7ac9912649b5a730e8ccbc60350aa4d";
+
+/// What is changed in the right string, and the words by which inspect names it.
+type Mistake = (&'static [(&'static str, &'static str)], &'static str);
+
+const MISTAKES: &[Mistake] = &[
+    (&[(PREVIOUS, "")], "without the hash of the receipt before"),
+    (&[(PREVIOUS, PREVIOUS_HEX)], "in hexadecimal"),
+    (&[(PREVIOUS, "null")], "the word null"),
+    (
+        &[(ROWS, "4060A15.503102310C0.000750B01000")],
+        "in the order of the JSON",
+    ),
+    (
+        &[(ROWS, "40.60B0.0010.00C0.000.007.50A15.503.1023.10")],
+        "with a point instead of in cents",
+    ),
+    (
+        &[(ROWS, "40.6B010C0.0007.5A15.503.123.1")],
+        "without closing zeros",
+    ),
+    (
+        &[("C0.00", "C0"), ("15.50", "15.5")],
+        "percents without two decimals",
+    ),
+    (
+        &[("C0.00", "C0"), ("15.50", "1550")],
+        "percents in hundredths",
+    ),
+    (&[("B01000", "B0.0001000")], "0.00 for exempt"),
+    (&[("C0.00", "C")], "nothing for zero-rated"),
+    (
+        &[("FISCALINVOICE", "FiscalInvoice")],
+        "receiptType not in upper case",
+    ),
+    (
+        &[("FISCALINVOICE", "fiscalinvoice")],
+        "receiptType in lower case",
+    ),
+    (&[("06T12", "06 12")], "a space instead of the T"),
+    (&[(":394060", ":39Z4060")], "a Z behind receiptDate"),
+    (&[(":394060", "4060")], "without seconds"),
+    (
+        &[("ZWG19", "ZWG4")],
+        "receiptCounter instead of receiptGlobalNo",
+    ),
+    (
+        &[("42FISCAL", "0000000042FISCAL")],
+        "deviceID in ten digits",
+    ),
+    (
+        &[(ROWS, "4060010000.00075015.503102310")],
+        "without the taxCodes",
+    ),
+    (
+        &[("B0", "1B0"), ("C0.", "2C0."), ("A15", "3A15")],
+        "with taxIDs",
+    ),
+    (&[(ROWS, "4060")], "without the tax rows"),
+    (&[("ZWG", "")], "without receiptCurrency"),
+    (&[("NQqk0=", "NQqk0=\n")], "a line feed at its end"),
+    (
+        &[(PREVIOUS, ""), ("06T12", "06 12")],
+        "without the hash of the receipt before and with a space",
+    ),
+];
+
 /// Each usual mistake is told from the hash that it makes, alone and with a second one.
 #[test]
 fn mistakes_are_named() {
-    let right = format!(
-        "42FISCALINVOICEZWG192026-09-06T12:18:394060B01000C0.000750A15.503102310{PREVIOUS}"
-    );
-    let without = right.replace(PREVIOUS, "");
-    let hex: String = {
-        let bytes = STANDARD.decode(PREVIOUS).unwrap();
-        bytes.iter().fold(String::new(), |mut hex, byte| {
-            write!(hex, "{byte:02x}").unwrap();
-            hex
-        })
-    };
-    let cases = [
-        (without.clone(), "without the hash of the receipt before"),
-        (right.replace(PREVIOUS, &hex), "in hexadecimal"),
-        (right.replace(PREVIOUS, "null"), "the word null"),
-        (
-            right.replace(
-                "B01000C0.000750A15.503102310",
-                "A15.503102310C0.000750B01000",
-            ),
-            "in the order of the JSON",
-        ),
-        (
-            right.replace(
-                "4060B01000C0.000750A15.503102310",
-                "40.60B0.0010.00C0.000.007.50A15.503.1023.10",
-            ),
-            "with a point instead of in cents",
-        ),
-        (
-            right.replace(
-                "4060B01000C0.000750A15.503102310",
-                "40.6B010C0.0007.5A15.503.123.1",
-            ),
-            "without closing zeros",
-        ),
-        (
-            right.replace("C0.00", "C0").replace("15.50", "15.5"),
-            "percents without two decimals",
-        ),
-        (
-            right.replace("C0.00", "C0").replace("15.50", "1550"),
-            "percents in hundredths",
-        ),
-        (right.replace("B01000", "B0.0001000"), "0.00 for exempt"),
-        (right.replace("C0.00", "C"), "nothing for zero-rated"),
-        (
-            right.replace("FISCALINVOICE", "FiscalInvoice"),
-            "receiptType not in upper case",
-        ),
-        (
-            right.replace("FISCALINVOICE", "fiscalinvoice"),
-            "receiptType in lower case",
-        ),
-        (right.replace("06T12", "06 12"), "a space instead of the T"),
-        (
-            right.replace(":394060", ":39Z4060"),
-            "a Z behind receiptDate",
-        ),
-        (right.replace(":394060", "4060"), "without seconds"),
-        (
-            right.replace("ZWG19", "ZWG4"),
-            "receiptCounter instead of receiptGlobalNo",
-        ),
-        (
-            right.replacen("42", "0000000042", 1),
-            "deviceID in ten digits",
-        ),
-        (
-            right
-                .replace('B', "")
-                .replace("C0.", "0.")
-                .replace("A15", "15"),
-            "without the taxCodes",
-        ),
-        (
-            right
-                .replace("B0", "1B0")
-                .replace("C0.", "2C0.")
-                .replace("A15", "3A15"),
-            "with taxIDs",
-        ),
-        (
-            right.replace("B01000C0.000750A15.503102310", ""),
-            "without the tax rows",
-        ),
-        (right.replace("ZWG", ""), "without receiptCurrency"),
-        (format!("{right}\n"), "a line feed at its end"),
-        (
-            without.replace("06T12", "06 12"),
-            "without the hash of the receipt before and with a space",
-        ),
-    ];
-    for (string, name) in cases {
-        // Every code letter that the replacements touch stands outside the hash before.
+    let right = text(&inspect(&three(""), None), "canonical");
+    for (edits, name) in MISTAKES {
+        let string = edits.iter().fold(right.clone(), |string, (old, new)| {
+            assert!(string.contains(old), "{old} is not in {string}");
+            string.replacen(old, new, 1)
+        });
         let hash = fiscal::sign::hash(&string);
-        assert_ne!(string, right, "{name}");
         let (code, pointer, message) = only(&inspect(&with_hash(&hash.to_string()), None));
-        assert_eq!(
-            (&*code, &*pointer),
-            ("RCPT020", "/receiptDeviceSignature/hash")
-        );
+        let at = "/receiptDeviceSignature/hash";
+        assert_eq!((&*code, &*pointer), ("RCPT020", at));
         assert!(message.contains(name), "{name}: {message}");
     }
 }
