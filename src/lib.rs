@@ -7,8 +7,10 @@
 pub mod config;
 pub mod fdms;
 pub mod inspect;
+pub mod join;
 pub mod keys;
 pub mod ledger;
+pub mod submit;
 pub mod telemetry;
 #[cfg(feature = "demo")]
 pub mod testing;

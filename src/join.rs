@@ -1,0 +1,448 @@
+//! A till joins the store: first set-up of the ledger, and the registration of a device with FDMS.
+//!
+//! Each step is kept before the next is taken, the private key before FDMS hears of it: whatever
+//! interrupts a registration, it is run again and goes on where it was. The one thing that cannot be got
+//! back is the answer of RegisterDevice: the activation key works once (docs/FDMS.md section 3).
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clock::SharedClock;
+use fiscal::DeviceId;
+
+use crate::config::Config;
+use crate::fdms::{Answer, Asking, Fdms, HttpFdms, Identity, Outcome, wire};
+use crate::keys::{
+    Certificate, DeviceKey, KeyError, KeyKind, RecoveryPassphrase, RecoveryWrap, SealingKey,
+    certificate_request,
+};
+use crate::ledger::core::Core;
+use crate::ledger::tills::NewTill;
+use crate::ledger::{Environment, Ledger, LedgerError, StorageError, TillId, TillInfo};
+use crate::submit::Access;
+
+/// Why a till has not joined; each text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError {
+    /// There is a ledger, but its sealing key is gone.
+    #[error(
+        "the ledger {ledger} is there, but its sealing key {key} is not; put the key back, or open the ledger with the recovery passphrase",
+        ledger = ledger.display(), key = key.display()
+    )]
+    SealingKeyGone {
+        /// The ledger.
+        ledger: PathBuf,
+        /// Where the key should be.
+        key: PathBuf,
+    },
+    /// The folder of the ledger cannot be made.
+    #[error("the folder {path} cannot be made ({why}); check its owner", path = path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        why: String,
+    },
+    /// Keys.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The client cannot be made.
+    #[error("{0}")]
+    Client(String),
+    /// The till is in this ledger with another serial number or model.
+    #[error(
+        "the till {device} is in this store already with {what} \"{kept}\", not \"{given}\"; a till never changes it: take the same, or check the device ID"
+    )]
+    OtherTill {
+        /// The till.
+        device: DeviceId,
+        /// What differs.
+        what: &'static str,
+        /// What the ledger has.
+        kept: String,
+        /// What was given.
+        given: String,
+    },
+    /// FDMS says no.
+    #[error("{0}")]
+    Refused(Box<crate::fdms::Refusal>),
+    /// FDMS says that the activation key is used, and it may have been this store that used it.
+    #[error(
+        "FDMS does not take the activation key (DEV02). An earlier try may have used it up, its answer with the certificate was lost, and FDMS gives it only once: ask the authority for a new activation key for the device {0} and register again. The till's key is kept, nothing else is lost"
+    )]
+    AnswerLost(DeviceId),
+    /// FDMS was not reached, or was out of order; nothing happened there.
+    #[error("{0}. Nothing was lost: register again when FDMS can be reached")]
+    Later(String),
+    /// RegisterDevice was sent and no answer came.
+    #[error(
+        "{0}. FDMS may have registered the device all the same: register again; if FDMS then says DEV02, ask the authority for a new activation key. The till's key is kept"
+    )]
+    Doubt(String),
+    /// A certificate that is not ours.
+    #[error(
+        "FDMS issued a certificate for another key or device ({0}); it was not kept. Check serial number and device ID, and speak to the authority"
+    )]
+    WrongCertificate(String),
+    /// The device reports by files.
+    #[error(
+        "FDMS has the device {0} in operating mode {1}; this version reports online. Ask the authority to set the device to Online"
+    )]
+    OperatingMode(DeviceId, String),
+}
+
+impl From<StorageError> for JoinError {
+    fn from(error: StorageError) -> Self {
+        Self::Ledger(error.into())
+    }
+}
+
+/// A ledger that is set up.
+#[derive(Debug)]
+pub struct SetUp {
+    /// The ledger.
+    pub core: Core,
+    /// The recovery passphrase, if it was made just now: to be shown to a person, once.
+    pub passphrase: Option<RecoveryPassphrase>,
+}
+
+/// Opens the store's ledger; the first time it makes the folder, the sealing key and the recovery
+/// passphrase. An interrupted first time is simply done again. It blocks, up to a second.
+///
+/// # Errors
+/// The key of an existing ledger is gone, or folder, key or ledger cannot be used.
+pub fn set_up(config: &Config, clock: SharedClock) -> Result<SetUp, JoinError> {
+    let ledger = config.ledger_path();
+    let folder = config.data_dir();
+    std::fs::create_dir_all(&folder).map_err(|error| JoinError::Folder {
+        path: folder,
+        why: error.to_string(),
+    })?;
+    let key_path = config.sealing_key_path();
+    let sealing = match config.sealing_key() {
+        Ok(key) => key,
+        Err(KeyError::SealingKeyFile { .. }) if !key_path.exists() => {
+            if ledger.exists() {
+                let key = key_path;
+                return Err(JoinError::SealingKeyGone { ledger, key });
+            }
+            SealingKey::generate(&key_path)?
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let settings = config.settings().map_err(JoinError::Client)?;
+    let mut core = Core::open(&ledger, sealing.clone(), clock, settings)?;
+    let passphrase = match core.recovery()? {
+        Some(_) => None,
+        None => Some(renew_recovery(&mut core, &sealing)?),
+    };
+    Ok(SetUp { core, passphrase })
+}
+
+/// Makes a new recovery passphrase; the one before no longer opens this ledger (older backups it does).
+///
+/// # Errors
+/// No randomness, or a fault of the storage.
+pub fn renew_recovery(
+    core: &mut Core,
+    sealing: &SealingKey,
+) -> Result<RecoveryPassphrase, JoinError> {
+    let passphrase = RecoveryPassphrase::generate()?;
+    let wrap = RecoveryWrap::wrap(sealing, &passphrase)?;
+    core.write(|core| core.set_recovery(&wrap))?;
+    Ok(passphrase)
+}
+
+/// How far the registration of a till has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// The till is not in this ledger.
+    New,
+    /// The till and perhaps its key are here; FDMS may have heard of it.
+    Begun,
+    /// It has its certificate.
+    Registered,
+}
+
+/// How far it has come, so that a person is not asked for what is no longer needed.
+///
+/// # Errors
+/// A fault of the storage.
+pub async fn progress(ledger: &Ledger, till: &NewTill) -> Result<Progress, JoinError> {
+    let Some(info) = find(ledger, till).await? else {
+        return Ok(Progress::New);
+    };
+    let certificate = ledger.ask(move |reader| reader.certificate_pem(info.id));
+    Ok(match certificate.await? {
+        Some(_) => Progress::Registered,
+        None => Progress::Begun,
+    })
+}
+
+/// Taxpayer and branch behind an activation key: shown to a person, who confirms before registering.
+///
+/// # Errors
+/// FDMS says no or cannot be reached.
+pub async fn verify_taxpayer(
+    access: &Access,
+    till: &NewTill,
+    activation_key: &str,
+) -> Result<wire::Taxpayer, JoinError> {
+    let client = access
+        .client(&info(till), None)
+        .map_err(JoinError::Client)?;
+    let answer = client
+        .verify_taxpayer(activation_key, &till.serial_no)
+        .await;
+    yes(answer)
+}
+
+/// What a registration is given.
+#[derive(Debug)]
+pub struct Registration<'a> {
+    /// The till.
+    pub till: NewTill,
+    /// The activation key, from the taxpayer's portal.
+    pub activation_key: &'a str,
+    /// Which kind of key to make.
+    pub kind: KeyKind,
+    /// Registers anew, with a new key, a till that has a certificate: it was revoked, or has expired. The
+    /// old certificate ends at once.
+    pub again: bool,
+    /// Who does it, for the audit.
+    pub actor: &'a str,
+}
+
+/// A till that can sell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joined {
+    /// Its row.
+    pub till: TillId,
+    /// What FDMS has configured for it.
+    pub config: wire::Config,
+    /// Where its fiscal day stands at FDMS.
+    pub status: wire::Status,
+    /// Whether it had been registered before, and only its configuration was fetched.
+    pub was_registered: bool,
+    /// The device has days or receipts at FDMS that are not in this ledger, as a sentence: it was used
+    /// with another gateway, or this ledger is new or an old copy. FDMS would not take numbers that start
+    /// anew at 1.
+    pub foreign_past: Option<String>,
+}
+
+/// Registers a till, from wherever an earlier try has ended. A person has confirmed the taxpayer before.
+///
+/// # Errors
+/// See [`JoinError`]; run again after each of them.
+pub async fn register(
+    ledger: &Ledger,
+    access: &Access,
+    registration: &Registration<'_>,
+) -> Result<Joined, JoinError> {
+    let info = keep_till(ledger, registration).await?;
+    let id = info.id;
+    let mut identity = ledger.write(move |core| core.identity(id)).await?;
+    let was_registered = identity.is_some() && !registration.again;
+    if !was_registered {
+        let pem = register_key(ledger, access, &info, registration).await?;
+        tracing::info!(till = %info.device_id, certificate = pem, "FDMS has registered the device");
+        identity = ledger.write(move |core| core.identity(id)).await?;
+    }
+    let (key, pem) = identity.ok_or_else(|| {
+        StorageError::Damaged(format!("the certificate of {} is gone", info.device_id))
+    })?;
+    let identity = Identity {
+        certificate: Certificate::from_pem(&pem)?,
+        key: Arc::new(key),
+    };
+    let client = access
+        .client(&info, Some(identity))
+        .map_err(JoinError::Client)?;
+    let config = fetch_config(ledger, &client, &info).await?;
+    let status = yes(learning(ledger, client.get_status()).await)?;
+    Ok(Joined {
+        till: id,
+        foreign_past: foreign_past(ledger, &info, &status).await?,
+        config,
+        status,
+        was_registered,
+    })
+}
+
+/// The till's row, made now or found from an earlier try.
+async fn keep_till(
+    ledger: &Ledger,
+    registration: &Registration<'_>,
+) -> Result<TillInfo, JoinError> {
+    let till = registration.till.clone();
+    if let Some(kept) = find(ledger, &till).await? {
+        let pairs = [
+            ("serial number", &kept.serial_no, &till.serial_no),
+            ("model name", &kept.model_name, &till.model_name),
+            ("model version", &kept.model_version, &till.model_version),
+        ];
+        if let Some((what, kept, given)) = pairs.into_iter().find(|(_, kept, given)| kept != given)
+        {
+            return Err(JoinError::OtherTill {
+                device: till.device_id,
+                what,
+                kept: kept.clone(),
+                given: given.clone(),
+            });
+        }
+        return Ok(kept);
+    }
+    let actor = registration.actor.to_owned();
+    let mut info = info(&till);
+    info.id = ledger
+        .write(move |core| core.add_till(&till, &actor))
+        .await?;
+    Ok(info)
+}
+
+/// Makes or finds the key, has it certified, and keeps the certificate; its thumbprint.
+async fn register_key(
+    ledger: &Ledger,
+    access: &Access,
+    info: &TillInfo,
+    registration: &Registration<'_>,
+) -> Result<String, JoinError> {
+    let id = info.id;
+    let pending = ledger.write(move |core| core.pending_key(id)).await?;
+    let was_tried = pending.is_some();
+    let (key_id, key) = match pending {
+        Some((key_id, key)) if key.kind() == registration.kind => (key_id, Arc::new(key)),
+        _ => make_key(ledger, id, registration).await?,
+    };
+    let request = certificate_request(&key, &info.serial_no, info.device_id.get(), false)?;
+    let client = access.client(info, None).map_err(JoinError::Client)?;
+    let asking = client.register_device(registration.activation_key, &request);
+    let pem = match learning(ledger, asking).await.outcome {
+        Outcome::Accepted(issued) => issued.certificate,
+        Outcome::Refused(refusal) if was_tried && refusal.code.as_deref() == Some("DEV02") => {
+            return Err(JoinError::AnswerLost(info.device_id));
+        }
+        Outcome::Refused(refusal) => return Err(JoinError::Refused(Box::new(refusal))),
+        Outcome::Later(delay) if delay.was_sent() => {
+            return Err(JoinError::Doubt(delay.to_string()));
+        }
+        Outcome::Later(delay) => return Err(JoinError::Later(delay.to_string())),
+        Outcome::Unknown(doubt) => return Err(JoinError::Doubt(doubt.to_string())),
+    };
+    let certificate = Certificate::from_pem(&pem)?;
+    if !certificate.belongs_to(&*key) {
+        return Err(JoinError::WrongCertificate(
+            certificate.common_name().to_owned(),
+        ));
+    }
+    let actor = registration.actor.to_owned();
+    ledger
+        .write(move |core| core.add_certificate(id, key_id, &pem, &actor))
+        .await?;
+    Ok(certificate.thumbprint().to_owned())
+}
+
+/// A new key, kept before anybody hears of it.
+async fn make_key(
+    ledger: &Ledger,
+    till: TillId,
+    registration: &Registration<'_>,
+) -> Result<(i64, Arc<DeviceKey>), JoinError> {
+    let kind = registration.kind;
+    // An RSA key takes up to a second.
+    let key = tokio::task::spawn_blocking(move || DeviceKey::generate(kind)).await;
+    let key = Arc::new(key.unwrap_or(Err(KeyError::Crypto("making a key")))?);
+    let kept = Arc::clone(&key);
+    let actor = registration.actor.to_owned();
+    let key_id = ledger
+        .write(move |core| core.add_key(till, &kept, &actor))
+        .await?;
+    Ok((key_id, key))
+}
+
+async fn fetch_config(
+    ledger: &Ledger,
+    client: &HttpFdms,
+    info: &TillInfo,
+) -> Result<wire::Config, JoinError> {
+    let answer = learning(ledger, client.get_config()).await;
+    let body = answer.evidence.body.clone().unwrap_or_default();
+    let config = yes(answer)?;
+    if let wire::OperatingMode::Offline = config.operating_mode {
+        let mode = config.operating_mode.as_str().to_owned();
+        return Err(JoinError::OperatingMode(info.device_id, mode));
+    }
+    let id = info.id;
+    ledger
+        .write(move |core| core.store_config(id, &body))
+        .await?;
+    Ok(config)
+}
+
+/// Compares FDMS's last numbers with this ledger's.
+async fn foreign_past(
+    ledger: &Ledger,
+    info: &TillInfo,
+    status: &wire::Status,
+) -> Result<Option<String>, JoinError> {
+    let id = info.id;
+    let own = ledger.ask(move |reader| {
+        let day = reader
+            .day(id, None)?
+            .map_or(0, |day| day.fiscal_day_no.get());
+        let (receipt, _) = reader.last_receipt(id)?;
+        Ok((u64::from(day), u64::from(receipt.get())))
+    });
+    let (own_day, own_receipt) = own.await?;
+    let day = status.last_fiscal_day_no.unwrap_or(0);
+    let receipt = status.last_receipt_global_no.unwrap_or(0);
+    Ok((day > own_day || receipt > own_receipt).then(|| {
+        format!(
+            "FDMS has the device {} at day {day} and receipt {receipt}, this ledger at day {own_day} and \
+             receipt {own_receipt}: the device was used with another gateway, or this ledger is new or an \
+             old copy. Do not sell before that is settled",
+            info.device_id
+        )
+    }))
+}
+
+/// An answer tells what time it is at FDMS: at set-up nothing else vouches for the clock.
+async fn learning<T>(ledger: &Ledger, asking: Asking<'_, T>) -> Answer<T> {
+    let answer = asking.await;
+    if let Some(date) = answer.evidence.server_date {
+        ledger.time().learn(date, answer.evidence.round_trip);
+    }
+    answer
+}
+
+fn yes<T>(answer: Answer<T>) -> Result<T, JoinError> {
+    match answer.outcome {
+        Outcome::Accepted(value) => Ok(value),
+        Outcome::Refused(refusal) => Err(JoinError::Refused(Box::new(refusal))),
+        Outcome::Later(delay) => Err(JoinError::Later(delay.to_string())),
+        Outcome::Unknown(doubt) => Err(JoinError::Later(doubt.to_string())),
+    }
+}
+
+async fn find(ledger: &Ledger, till: &NewTill) -> Result<Option<TillInfo>, JoinError> {
+    let (environment, device): (Environment, DeviceId) = (till.environment, till.device_id);
+    let tills = ledger.ask(crate::ledger::Reader::tills).await?;
+    let is_it = |info: &TillInfo| info.environment == environment && info.device_id == device;
+    Ok(tills.into_iter().find(is_it))
+}
+
+/// A till's description before it has a row.
+fn info(till: &NewTill) -> TillInfo {
+    TillInfo {
+        id: TillId(0),
+        environment: till.environment,
+        device_id: till.device_id,
+        serial_no: till.serial_no.clone(),
+        model_name: till.model_name.clone(),
+        model_version: till.model_version.clone(),
+        invoice_prefix: till.invoice_prefix.clone(),
+    }
+}

@@ -1,0 +1,104 @@
+//! The real way to FDMS: addresses and trust from the configuration, identities from the ledger.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use clock::SharedClock;
+
+use super::{ConnectError, Connecting, Connector};
+use crate::config::FdmsConfig;
+use crate::fdms::{ClientSettings, Fdms, HttpFdms, Identity, Limits, TrustRoots};
+use crate::keys::Certificate;
+use crate::ledger::{Ledger, TillInfo};
+
+/// Where FDMS is and whom to trust.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// The addresses of both environments.
+    pub addresses: FdmsConfig,
+    /// Certificate authorities that may vouch for them.
+    pub roots: TrustRoots,
+    /// Judges certificates and measures round trips.
+    pub clock: SharedClock,
+    /// How long to wait.
+    pub limits: Limits,
+}
+
+impl Access {
+    /// What the configuration says.
+    ///
+    /// # Errors
+    /// The extra certificate authority cannot be read, or the machine trusts nobody; a sentence.
+    pub fn from_config(addresses: &FdmsConfig, clock: SharedClock) -> Result<Self, String> {
+        let extra = addresses.extra_ca.as_deref().map(read_pem).transpose()?;
+        Ok(Self {
+            addresses: addresses.clone(),
+            roots: TrustRoots::load(extra.as_deref()).map_err(|error| error.to_string())?,
+            clock,
+            limits: Limits::default(),
+        })
+    }
+
+    /// A till's client; without an identity it can only be registered.
+    ///
+    /// # Errors
+    /// The address, model or identity cannot be used; a sentence.
+    pub fn client(&self, till: &TillInfo, identity: Option<Identity>) -> Result<HttpFdms, String> {
+        let settings = ClientSettings {
+            environment: self.addresses.url(till.environment).to_owned(),
+            device_id: till.device_id.get(),
+            model_name: till.model_name.clone(),
+            model_version: till.model_version.clone(),
+            identity,
+            roots: self.roots.clone(),
+            clock: Arc::clone(&self.clock),
+            limits: self.limits,
+        };
+        HttpFdms::new(&settings).map_err(|error| error.to_string())
+    }
+}
+
+fn read_pem(path: &Path) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| {
+        format!(
+            "fdms.extra_ca: {} cannot be read ({error}); name a file with a CA certificate in PEM",
+            path.display()
+        )
+    })
+}
+
+/// Connects tills with the identities that the ledger keeps.
+#[derive(Debug)]
+pub struct LedgerConnector {
+    ledger: Ledger,
+    access: Access,
+}
+
+impl LedgerConnector {
+    /// A connector for the tills of `ledger`.
+    #[must_use]
+    pub fn new(ledger: Ledger, access: Access) -> Self {
+        Self { ledger, access }
+    }
+}
+
+impl Connector for LedgerConnector {
+    fn connect<'a>(&'a self, till: &'a TillInfo) -> Connecting<'a> {
+        Box::pin(async move {
+            let id = till.id;
+            let identity = self.ledger.write(move |core| core.identity(id)).await?;
+            let (key, pem) = identity.ok_or(ConnectError::NotRegistered(till.device_id))?;
+            let wrong = |why: String| ConnectError::Client {
+                device: till.device_id,
+                why,
+            };
+            let identity = Identity {
+                certificate: Certificate::from_pem(&pem)
+                    .map_err(|error| wrong(error.to_string()))?,
+                key: Arc::new(key),
+            };
+            let client = self.access.client(till, Some(identity)).map_err(wrong)?;
+            Ok(Arc::new(client) as Arc<dyn Fdms>)
+        })
+    }
+}

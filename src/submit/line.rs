@@ -1,0 +1,237 @@
+//! A till's line to FDMS: asks, and learns from every answer that comes back.
+//!
+//! Whatever is asked, each answer tells whether FDMS can be reached and what time it is there. The first
+//! is kept in memory for whoever wants to show it, the second feeds the trusted time.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use clock::{SharedClock, Timestamp};
+use jiff::SignedDuration;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use crate::fdms::{Answer, Asking, Evidence, Fdms, Outcome};
+use crate::ledger::{Ledger, TillInfo};
+use crate::time::TOLERANCE;
+
+/// What is known of a till's way to FDMS. In memory only: after a restart it is found out anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LinkState {
+    /// Whether FDMS can be reached.
+    pub connection: Connection,
+    /// What the worker is at.
+    pub doing: Doing,
+    /// When FDMS answered last.
+    pub last_answer: Option<Timestamp>,
+    /// What FDMS last refused, until it accepts something.
+    pub last_refusal: Option<String>,
+    /// Why the last configuration of FDMS could not be used; the till goes on with the one before.
+    pub config_error: Option<String>,
+}
+
+impl Default for LinkState {
+    fn default() -> Self {
+        Self {
+            connection: Connection::Unknown,
+            doing: Doing::Starting,
+            last_answer: None,
+            last_refusal: None,
+            config_error: None,
+        }
+    }
+}
+
+/// Whether FDMS can be reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", tag = "state")]
+pub enum Connection {
+    /// Nothing has been asked yet.
+    Unknown,
+    /// FDMS answers.
+    Online {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// No answer, or none but "out of order".
+    Offline {
+        /// Since when.
+        since: Timestamp,
+        /// Why, a sentence.
+        error: String,
+    },
+}
+
+/// What the worker of a till is at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", tag = "state")]
+pub enum Doing {
+    /// It has not looked at the ledger yet.
+    Starting,
+    /// Everything has been sent.
+    Idle,
+    /// It is asking FDMS, or writing down what FDMS said.
+    Busy,
+    /// It waits: for a date, for the end of a pause, for another till.
+    Waiting {
+        /// It looks again at this moment, or when something happens.
+        until: Timestamp,
+    },
+    /// Sending is parked.
+    Parked {
+        /// It looks again at this moment, or when something happens.
+        until: Timestamp,
+    },
+}
+
+/// A till's FDMS with everything that its answers feed.
+pub(super) struct Line {
+    pub(super) till: TillInfo,
+    pub(super) fdms: Arc<dyn Fdms>,
+    pub(super) ledger: Ledger,
+    pub(super) link: watch::Sender<LinkState>,
+    /// How far our trusted time is ahead of FDMS's clock, milliseconds.
+    lead_ms: AtomicI64,
+    /// When the configuration was fetched last, on the boot clock.
+    config_at: Mutex<Option<Duration>>,
+}
+
+impl Line {
+    pub(super) fn new(
+        till: TillInfo,
+        fdms: Arc<dyn Fdms>,
+        ledger: Ledger,
+        link: watch::Sender<LinkState>,
+    ) -> Self {
+        Self {
+            till,
+            fdms,
+            ledger,
+            link,
+            lead_ms: AtomicI64::new(0),
+            config_at: Mutex::default(),
+        }
+    }
+
+    pub(super) fn clock(&self) -> &SharedClock {
+        self.ledger.time().clock()
+    }
+
+    /// Waits for an answer and learns from it.
+    pub(super) async fn ask<T>(&self, asking: Asking<'_, T>) -> Answer<T> {
+        let sent = self.ledger.time().now();
+        let answer = asking.await;
+        self.learn_time(sent, &answer.evidence);
+        self.learn_link(&answer);
+        answer
+    }
+
+    /// How far our trusted time is ahead of FDMS's clock, for certain.
+    pub(super) fn lead(&self) -> SignedDuration {
+        SignedDuration::from_millis(self.lead_ms.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn doing(&self, doing: Doing) {
+        self.link.send_if_modified(|link| {
+            let changed = link.doing != doing;
+            link.doing = doing;
+            changed
+        });
+    }
+
+    /// `Date` has whole seconds and was written at some moment of the round trip: only a difference that
+    /// cannot come from that counts as a lead.
+    fn learn_time(&self, sent: Timestamp, evidence: &Evidence) {
+        const SECOND: SignedDuration = SignedDuration::from_secs(1);
+        let Some(date) = evidence.server_date else {
+            return;
+        };
+        let time = self.ledger.time();
+        time.learn(date, evidence.round_trip);
+        let certain = sent.duration_since(date) - SECOND;
+        let at_most = time.now().duration_since(date);
+        let is_lead = certain.is_positive() && at_most <= TOLERANCE + SECOND;
+        let lead = if is_lead {
+            at_most
+        } else {
+            SignedDuration::ZERO
+        };
+        let lead = i64::try_from(lead.as_millis()).unwrap_or(0);
+        self.lead_ms.store(lead, Ordering::Relaxed);
+    }
+
+    fn learn_link<T>(&self, answer: &Answer<T>) {
+        let now = self.ledger.time().now();
+        let reached = answer.evidence.status.is_some_and(|status| status < 500);
+        let trouble = match &answer.outcome {
+            Outcome::Later(delay) if !reached => Some(delay.to_string()),
+            Outcome::Unknown(doubt) if !reached => Some(doubt.to_string()),
+            Outcome::Refused(refusal) if refusal.status.is_none() => Some(refusal.to_string()),
+            _ => None,
+        };
+        self.link.send_modify(|link| {
+            if answer.evidence.status.is_some() {
+                link.last_answer = Some(now);
+            }
+            match &answer.outcome {
+                Outcome::Accepted(_) => link.last_refusal = None,
+                Outcome::Refused(refusal) => link.last_refusal = Some(refusal.to_string()),
+                Outcome::Later(_) | Outcome::Unknown(_) => {}
+            }
+            link.connection = match (trouble, &link.connection) {
+                (None, Connection::Online { since }) => Connection::Online { since: *since },
+                (None, _) => Connection::Online { since: now },
+                (Some(error), Connection::Offline { since, .. }) => Connection::Offline {
+                    since: *since,
+                    error,
+                },
+                (Some(error), _) => Connection::Offline { since: now, error },
+            };
+        });
+    }
+
+    /// How long ago the configuration was fetched.
+    pub(super) fn config_age(&self) -> Option<Duration> {
+        let at = *self
+            .config_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        at.map(|at| self.clock().boot().saturating_sub(at))
+    }
+
+    /// Fetches the configuration and keeps it if it is new. Nothing depends on success: the till sells
+    /// with the one it has.
+    pub(super) async fn fetch_config(&self) {
+        let answer = self.ask(self.fdms.get_config()).await;
+        let (Outcome::Accepted(_), Some(body)) = (&answer.outcome, answer.evidence.body) else {
+            return;
+        };
+        *self
+            .config_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(self.clock().boot());
+        let till = self.till.id;
+        let kept = self
+            .ledger
+            .write(move |core| core.store_config(till, &body))
+            .await;
+        let error = match kept {
+            Ok(true) => {
+                tracing::info!(till = %self.till.device_id, "FDMS has sent a new configuration");
+                None
+            }
+            Ok(false) => None,
+            Err(error) => {
+                tracing::error!(till = %self.till.device_id, %error, "FDMS's configuration cannot be used");
+                Some(error.to_string())
+            }
+        };
+        self.link.send_if_modified(|link| {
+            let changed = link.config_error != error;
+            link.config_error = error;
+            changed
+        });
+    }
+}

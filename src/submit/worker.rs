@@ -1,0 +1,395 @@
+//! The worker of one till: walks its stream from head to head, one message at a time.
+//!
+//! It holds the head in memory and reads the ledger again only when that may have changed: after its own
+//! writes it is handed the next head by the same transaction, while it waits it follows nudges at most
+//! once a second. What to do is decided in [`plan`](super::plan); this is the part that waits and asks.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clock::Timestamp;
+use tokio::sync::futures::Notified;
+
+use super::Jitter;
+use super::line::{Doing, Line};
+use super::plan::{self, Facts, Tick, Todo, Verdict, Why, Yes};
+#[cfg(test)]
+use crate::fdms::Outcome;
+use crate::fdms::{Evidence, Refusal};
+use crate::ledger::stream::{Item, ItemKind, StreamState};
+use crate::ledger::{LedgerError, StorageError};
+
+/// Nudges while waiting are followed no more often than this.
+const NUDGE_EVERY: Duration = Duration::from_secs(1);
+/// So often the ledger is looked at without a nudge: another process may have written to it.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// The same for a parked stream, which a technician may have let go on from the command line.
+const LOOK_PARKED: Duration = Duration::from_secs(10);
+/// So often a note looks whether its original has been sent.
+const LOOK_HELD: Duration = Duration::from_secs(2);
+/// Pause after a fault of the storage.
+const FAULT_PAUSE: Duration = Duration::from_secs(5);
+/// So long an opening waits for a fresh configuration.
+const CONFIG_PATIENCE: Duration = Duration::from_secs(10);
+/// A configuration that is younger is fresh.
+const CONFIG_FRESH: Duration = Duration::from_secs(60);
+
+/// Defects that tests plant, to show that their suites can fail.
+#[cfg(test)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Planted {
+    /// None.
+    #[default]
+    None,
+    /// Things are sent before their date.
+    TooEarly,
+    /// An OpenDay or CloseDay is repeated without asking GetStatus.
+    AsksNothing,
+    /// What FDMS refuses is passed over.
+    Skips,
+    /// A receipt is not sent again after a doubt: it is taken as arrived.
+    Trusts,
+}
+
+/// The stream as last seen.
+struct View {
+    state: StreamState,
+    head: Option<Item>,
+}
+
+/// Why a wait ended.
+enum Rest {
+    /// Its time has come.
+    Over,
+    /// The ledger may hold something else now.
+    Look,
+}
+
+/// The ledger takes no more work: the daemon is stopping.
+struct Stopping;
+
+pub(super) struct Worker {
+    line: Arc<Line>,
+    jitter: Jitter,
+    fresh: bool,
+    last_nudge: Option<Duration>,
+    #[cfg(test)]
+    planted: Planted,
+}
+
+impl Worker {
+    pub(super) fn new(line: Arc<Line>, jitter: Jitter) -> Self {
+        Self {
+            line,
+            jitter,
+            fresh: true,
+            last_nudge: None,
+            #[cfg(test)]
+            planted: Planted::None,
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn plant(mut self, planted: Planted) -> Self {
+        self.planted = planted;
+        self
+    }
+
+    /// Runs until the ledger stops. Dropping it at any moment is safe: what was under way is resolved
+    /// after the next start.
+    pub(super) async fn run(mut self) {
+        let bell = self.line.ledger.changes(self.line.till.id);
+        let mut view = None;
+        loop {
+            // Listening begins before looking, so that no change falls between.
+            let mut ring = pin!(bell.notified());
+            ring.as_mut().enable();
+            let seen = match view.take() {
+                Some(seen) => seen,
+                None => match self.look().await {
+                    Ok(Some(seen)) => seen,
+                    Ok(None) => continue,
+                    Err(Stopping) => return,
+                },
+            };
+            view = match self.step(seen, ring).await {
+                Ok(view) => view,
+                Err(Stopping) => return,
+            };
+        }
+    }
+
+    /// One step; the stream as it is then, if that is known.
+    async fn step(
+        &mut self,
+        seen: View,
+        ring: Pin<&mut Notified<'_>>,
+    ) -> Result<Option<View>, Stopping> {
+        let now = self.line.ledger.time().now();
+        let (until, doing) = match self.todo(&seen, now) {
+            Todo::Nothing => {
+                self.line.doing(Doing::Idle);
+                tokio::select! {
+                    () = ring => {}
+                    () = self.line.clock().sleep(LOOK_EVERY) => {}
+                }
+                return Ok(None);
+            }
+            Todo::Send => return self.send(seen).await,
+            Todo::Ask | Todo::Poll | Todo::Probe => return self.ask_status(seen, None).await,
+            Todo::Wait(until) if seen.state.parked.is_some() => (until, Doing::Parked { until }),
+            Todo::Wait(until) => (until, Doing::Waiting { until }),
+            Todo::Hold => {
+                let until = later(now, LOOK_HELD);
+                (until, Doing::Waiting { until })
+            }
+            Todo::Parked => {
+                let until = later(now, LOOK_PARKED);
+                (until, Doing::Parked { until })
+            }
+        };
+        self.line.doing(doing);
+        let known = matches!(self.rest(until, ring).await, Rest::Over)
+            && seen.state.parked.is_none()
+            && seen
+                .head
+                .as_ref()
+                .is_some_and(|item| item.waits_for.is_none());
+        Ok(known.then_some(seen))
+    }
+
+    fn todo(&self, seen: &View, now: Timestamp) -> Todo {
+        let facts = Facts {
+            now,
+            lead: self.line.lead(),
+            fresh: self.fresh,
+        };
+        #[cfg(test)]
+        let facts = match self.planted {
+            Planted::TooEarly => Facts {
+                lead: -jiff::SignedDuration::from_hours(10_000),
+                ..facts
+            },
+            _ => facts,
+        };
+        let todo = plan::todo(&seen.state, seen.head.as_ref(), &facts);
+        #[cfg(test)]
+        if self.planted == Planted::AsksNothing && todo == Todo::Ask {
+            return Todo::Send;
+        }
+        todo
+    }
+
+    /// Waits for a moment of the trusted time, or a nudge; nudges are followed once a second at most.
+    async fn rest(&mut self, until: Timestamp, ring: Pin<&mut Notified<'_>>) -> Rest {
+        let time = Arc::clone(self.line.ledger.time());
+        let clock = time.clock();
+        let left = Duration::try_from(until.duration_since(time.now())).unwrap_or_default();
+        tokio::select! {
+            biased;
+            () = clock.sleep(left.min(LOOK_EVERY)) => {
+                return if left <= LOOK_EVERY { Rest::Over } else { Rest::Look };
+            }
+            () = ring => {}
+        }
+        let since = self
+            .last_nudge
+            .map(|last| clock.boot().saturating_sub(last));
+        let soon = NUDGE_EVERY.saturating_sub(since.unwrap_or(NUDGE_EVERY));
+        if !soon.is_zero() {
+            let until = until.min(later(time.now(), soon));
+            self.line.link.send_modify(|link| match &mut link.doing {
+                Doing::Waiting { until: shown } | Doing::Parked { until: shown } => *shown = until,
+                _ => {}
+            });
+            let left = Duration::try_from(until.duration_since(time.now())).unwrap_or_default();
+            clock.sleep(left).await;
+        }
+        self.last_nudge = Some(clock.boot());
+        Rest::Look
+    }
+
+    async fn look(&self) -> Result<Option<View>, Stopping> {
+        let till = self.line.till.id;
+        let seen = self
+            .line
+            .ledger
+            .ask(move |reader| reader.stream(till))
+            .await;
+        match seen {
+            Ok((state, head)) => Ok(Some(View { state, head })),
+            Err(error) => self.fault(error).await.map(|()| None),
+        }
+    }
+
+    /// Sends the head and keeps what came of it.
+    async fn send(&mut self, seen: View) -> Result<Option<View>, Stopping> {
+        let Some(item) = seen.head.clone() else {
+            return Ok(None);
+        };
+        self.fresh = false;
+        self.line.doing(Doing::Busy);
+        let line = Arc::clone(&self.line);
+        let (fdms, body) = (&line.fdms, item.body.as_bytes());
+        let (outcome, evidence) = match item.kind {
+            ItemKind::Open(_) => {
+                self.freshen_config().await;
+                let answer = line.ask(fdms.open_day(body)).await;
+                let yes = |opened: crate::fdms::wire::DayOpened| Yes::Opened(opened.fiscal_day_no);
+                (answer.outcome.map(yes), answer.evidence)
+            }
+            ItemKind::Receipt(_) => {
+                let answer = line.ask(fdms.submit_receipt(body)).await;
+                let yes = |taken: crate::fdms::wire::ReceiptAccepted| {
+                    Yes::Taken(plan::worst_color(&taken.validation_errors))
+                };
+                (answer.outcome.map(yes), answer.evidence)
+            }
+            ItemKind::Close(_) => {
+                let answer = line.ask(fdms.close_day(body)).await;
+                (answer.outcome.map(|_| Yes::Closing), answer.evidence)
+            }
+        };
+        let tick = self.tick();
+        let verdict = plan::after_send(&seen.state, &item, &outcome, &evidence, tick);
+        #[cfg(test)]
+        let verdict = self.planted_verdict(verdict, &outcome, &evidence);
+        match verdict {
+            Verdict::AskStatus(refusal) => self.ask_status(seen, Some((*refusal, evidence))).await,
+            verdict => self.keep(seen, item, verdict).await,
+        }
+    }
+
+    #[cfg(test)]
+    fn planted_verdict(
+        &self,
+        verdict: Verdict,
+        outcome: &Outcome<Yes>,
+        evidence: &Evidence,
+    ) -> Verdict {
+        use crate::ledger::stream::Submission;
+        let passed_over = match self.planted {
+            Planted::Skips => matches!(outcome, Outcome::Refused(_)),
+            Planted::Trusts => matches!(outcome, Outcome::Unknown(_)),
+            _ => false,
+        };
+        if !passed_over {
+            return verdict;
+        }
+        Verdict::Finish(Submission {
+            answer: evidence.body.clone().unwrap_or_default(),
+            ..Submission::default()
+        })
+    }
+
+    /// With a connection, the configuration is fetched before a day is opened (docs/FDMS.md section 4);
+    /// an opening does not wait long for it.
+    async fn freshen_config(&self) {
+        if self.line.config_age().is_some_and(|age| age < CONFIG_FRESH) {
+            return;
+        }
+        tokio::select! {
+            () = self.line.fetch_config() => {}
+            () = self.line.clock().sleep(CONFIG_PATIENCE) => {}
+        }
+    }
+
+    /// Asks GetStatus about the head, which may just have been refused.
+    async fn ask_status(
+        &mut self,
+        seen: View,
+        refused: Option<(Refusal, Evidence)>,
+    ) -> Result<Option<View>, Stopping> {
+        let Some(item) = seen.head.clone() else {
+            return Ok(None);
+        };
+        self.fresh = false;
+        self.line.doing(Doing::Busy);
+        let answer = self.line.ask(self.line.fdms.get_status()).await;
+        let why = match &refused {
+            Some((refusal, evidence)) => Why::Refused(refusal, evidence),
+            None => Why::Step,
+        };
+        let tick = self.tick();
+        let (outcome, evidence) = (&answer.outcome, &answer.evidence);
+        let verdict = plan::after_status(&seen.state, &item, why, outcome, evidence, tick);
+        self.keep(seen, item, verdict).await
+    }
+
+    /// Writes down what came of the head, until it is written: the same transaction tells what is next.
+    async fn keep(
+        &self,
+        before: View,
+        item: Item,
+        verdict: Verdict,
+    ) -> Result<Option<View>, Stopping> {
+        self.tell(&before.state, &item, &verdict);
+        let till = self.line.till.id;
+        loop {
+            let (item, verdict) = (item.clone(), verdict.clone());
+            let kept = self.line.ledger.write(move |core| {
+                match &verdict {
+                    Verdict::Finish(submission) => core.finish_item(till, &item, submission)?,
+                    Verdict::Keep(state) => core.update_stream(state)?,
+                    Verdict::AskStatus(_) => {}
+                }
+                core.stream(till)
+            });
+            match kept.await {
+                Ok((state, head)) => return Ok(Some(View { state, head })),
+                Err(error @ LedgerError::Refused(_)) => {
+                    tracing::warn!(till = %self.line.till.device_id, %error, "the queue was changed meanwhile");
+                    return Ok(None);
+                }
+                Err(error) => self.fault(error).await?,
+            }
+        }
+    }
+
+    /// A fault of the storage: waits a little; whoever watches the ledger raises the alarm.
+    async fn fault(&self, error: LedgerError) -> Result<(), Stopping> {
+        if matches!(error, LedgerError::Storage(StorageError::Stopping)) {
+            return Err(Stopping);
+        }
+        tracing::warn!(till = %self.line.till.device_id, %error, "the queue to FDMS waits for the ledger");
+        self.line.clock().sleep(FAULT_PAUSE).await;
+        Ok(())
+    }
+
+    fn tick(&self) -> Tick {
+        Tick {
+            now: self.line.ledger.time().now(),
+            jitter: (self.jitter)(),
+        }
+    }
+
+    /// Says in the log what a person may have to know.
+    fn tell(&self, before: &StreamState, item: &Item, verdict: &Verdict) {
+        let till = self.line.till.device_id;
+        match verdict {
+            Verdict::Finish(submission) => match submission.color.as_deref() {
+                Some(color @ ("Red" | "Grey")) => {
+                    tracing::error!(%till, item = %item.kind, color, answer = submission.answer, "FDMS marked a receipt");
+                }
+                color => tracing::debug!(%till, item = %item.kind, color, "FDMS has taken it"),
+            },
+            Verdict::Keep(state) => match (&state.parked, &state.last_error) {
+                (Some(parked), _) if before.parked.is_none() => {
+                    tracing::error!(%till, item = %item.kind, code = parked.code, reason = parked.reason, "sending is parked; selling goes on");
+                }
+                (None, Some(error)) if state.attempts == 1 => {
+                    tracing::warn!(%till, item = %item.kind, error, "FDMS did not take it; it is tried again");
+                }
+                (_, error) => {
+                    tracing::debug!(%till, item = %item.kind, step = ?state.step, error, "the head waits")
+                }
+            },
+            Verdict::AskStatus(_) => {}
+        }
+    }
+}
+
+fn later(now: Timestamp, pause: Duration) -> Timestamp {
+    now.checked_add(pause).unwrap_or(now)
+}
