@@ -20,6 +20,11 @@ async fn rcpt011_counter() {
     next["receiptCounter"] = 4.into();
     till.expect(next, &["RCPT011 Red"]).await;
     till.sell_invoice().await;
+    assert!(bench.sandbox.close_by_hand(DEVICE));
+    till.open_day().await;
+    let mut first = till.invoice();
+    first["receiptCounter"] = 2.into();
+    till.expect(first, &["RCPT011 Red"]).await;
 }
 
 /// RCPT012: a number that another receipt has, and numbers that are none.
@@ -67,6 +72,14 @@ async fn numbers_may_restart_with_a_day() {
     second["invoiceNo"] = "again-2".into();
     till.expect(second, &[]).await;
     assert_eq!(till.close_day().await, "FiscalDayClosed");
+
+    // Not with a counter that is no day's first.
+    till.open_day().await;
+    till.global_no = 0;
+    let mut third = till.invoice();
+    third["invoiceNo"] = "again-3".into();
+    third["receiptCounter"] = 2.into();
+    till.expect(third, &["RCPT011 Red", "RCPT012 Red"]).await;
 }
 
 /// RCPT020: another key, another hash, bare r and s, a signed hash, a wrong previous hash, none where
