@@ -229,8 +229,8 @@ fn no_path_leads_outside() {
     let good = ["a/worker", "/workers", "unshared/"];
     fence(
         outside_paths,
-        &bad.map(|text| ("docs/a.md", text)),
-        &good.map(|text| ("docs/a.md", text)),
+        &bad.map(|text| ("a.md", text)),
+        &good.map(|text| ("a.md", text)),
     );
 }
 
