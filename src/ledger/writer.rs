@@ -47,6 +47,7 @@ struct Shared {
     fault: Mutex<Option<String>>,
     committed: watch::Sender<Seq>,
     tills_changed: watch::Sender<u64>,
+    ended: watch::Sender<bool>,
     tills: Mutex<BTreeMap<TillId, Arc<Notify>>>,
     heartbeat: AtomicU64,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
@@ -123,6 +124,7 @@ impl Ledger {
             fault: Mutex::new(core.fault().map(str::to_owned)),
             committed: watch::Sender::new(Seq(core.next_seq - 1)),
             tills_changed: watch::Sender::new(core.reloads),
+            ended: watch::Sender::new(false),
             tills: Mutex::default(),
             heartbeat: AtomicU64::new(0),
             threads: Mutex::default(),
@@ -263,6 +265,13 @@ impl Ledger {
             .clone()
     }
 
+    /// Resolves once the writer thread has ended, in order or not: nothing more can be sold.
+    pub async fn ended(&self) {
+        let mut ended = self.shared.ended.subscribe();
+        // The sender lives as long as this handle.
+        let _ = ended.wait_for(|ended| *ended).await;
+    }
+
     /// Rises as long as the writer thread lives: what the watchdog is fed by.
     #[must_use]
     pub fn heartbeat(&self) -> u64 {
@@ -344,7 +353,22 @@ enum Next {
     Stop,
 }
 
+/// However the writer thread ends: whoever waits is let go, and the daemon hears of it.
+struct LastWords<'a>(&'a Shared);
+
+impl Drop for LastWords<'_> {
+    fn drop(&mut self) {
+        let mut queue = self.0.lock();
+        queue.stopping = true;
+        queue.tasks.clear();
+        queue.sales.clear();
+        drop(queue);
+        self.0.ended.send_replace(true);
+    }
+}
+
 fn write_loop(shared: &Shared, core: &mut Core, nudge: &std::sync::mpsc::SyncSender<()>) {
+    let _last_words = LastWords(shared);
     let wal_pages = Arc::new(AtomicI32::new(0));
     let counter = Arc::clone(&wal_pages);
     let hooked = core.conn.wal_hook(Some(move |_: &mut Wal, pages: i32| {
