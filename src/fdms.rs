@@ -3,7 +3,7 @@
 //! [`Fdms`] is what a till can ask; [`HttpFdms`] asks over mutual TLS, a simulation answers by itself.
 //! An answer is never an error here: it is an [`Outcome`], decided by one function
 //! ([`classify::classify`]), together with the [`Evidence`] of what came over the wire. Nothing in here
-//! retries; [`backoff`] says how long to wait, the submit worker decides. Rules: docs/FDMS.md.
+//! retries; [`backoff()`] says how long to wait, the submit worker decides. Rules: docs/FDMS.md.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,12 +13,10 @@ use clock::Timestamp;
 use serde::Serialize;
 
 mod backoff;
-/// What an answer means.
 pub mod classify;
 mod client;
 mod json;
 mod tls;
-/// Requests and answers.
 pub mod wire;
 
 pub use backoff::backoff;

@@ -2,7 +2,7 @@
 //!
 //! A document is a list of [`Block`]s that say what stands there, not how a printer is told to do it:
 //! printers, pages and the API's JSON are made from the same list. [`render_text`] sets it as plain text of
-//! any width; [`receipt48`] makes the authority's Receipt48 (docs/FDMS.md section 9).
+//! any width; [`receipt48()`] makes the authority's Receipt48 (docs/FDMS.md section 9).
 
 use serde::{Deserialize, Serialize};
 

@@ -2,7 +2,7 @@
 //!
 //! Pure: no clock, no storage, no network; all it must know comes in as facts. Rules that look at the
 //! receipt alone and at what was known when it came ([`alone`]) are judged once; those that need the
-//! previous receipt ([`chain`]) are judged again when a missing one arrives.
+//! previous receipt ([`chain()`]) are judged again when a missing one arrives.
 
 use jiff::civil::DateTime;
 

@@ -2,7 +2,7 @@
 //!
 //! What reqwest could do by itself is off: retries, redirects, proxies, compression. A message is sent
 //! once, as the bytes that were given, and whatever comes of it is handed to
-//! [`classify`](super::classify::classify). It tells apart whether a connection came about at all: what
+//! [`classify`]. It tells apart whether a connection came about at all: what
 //! was never sent need not be doubted.
 
 use std::error::Error as StdError;

@@ -1,6 +1,6 @@
 //! What comes next in a till's stream, and what an answer of FDMS changes: pure functions over the row.
 //!
-//! [`todo`] looks at the head of the stream and says what to do; [`after_send`] and [`after_status`] turn
+//! [`todo()`] looks at the head of the stream and says what to do; [`after_send`] and [`after_status`] turn
 //! an answer into what is kept. Time and randomness come in from outside, so that every line here is a row
 //! of a table in the tests. The rules: docs/FDMS.md sections 1, 4 and 8. Nothing is skipped, nothing is
 //! sent before its date, a receipt is sent again byte for byte, and before an OpenDay or CloseDay is

@@ -2,7 +2,7 @@
 //!
 //! It holds the head in memory and reads the ledger again only when that may have changed: after its own
 //! writes it is handed the next head by the same transaction, while it waits it follows nudges at most
-//! once a second. What to do is decided in [`plan`](super::plan); this is the part that waits and asks.
+//! once a second. What to do is decided in [`plan`]; this is the part that waits and asks.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
