@@ -4,6 +4,7 @@
 //! hears of it in order when it can be reached. The way of a sale, and why things are where they are, is
 //! told in `docs/ARCHITECTURE.md`.
 
+pub mod api;
 pub mod config;
 pub mod fdms;
 pub mod inspect;

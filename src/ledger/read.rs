@@ -188,6 +188,22 @@ impl Reader {
         self.with(|conn| rows::creditable(conn, seq))
     }
 
+    /// The number of the receipt with this event.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn receipt_no(&self, seq: Seq) -> Result<Option<ReceiptGlobalNo>, LedgerError> {
+        self.with(|conn| {
+            let number: Option<i64> = conn
+                .prepare_cached("SELECT global_no FROM receipt WHERE seq = ?1")?
+                .query_row([seq.0], |row| row.get(0))
+                .optional()?;
+            let number =
+                number.map(|no| sql::number(no, ReceiptGlobalNo::new, "receipt.global_no"));
+            Ok(number.transpose()?)
+        })
+    }
+
     /// The notes on a receipt, oldest first.
     ///
     /// # Errors

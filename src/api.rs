@@ -1,0 +1,242 @@
+//! The API for the tills: HTTP on loopback and on a Unix socket, the same requests as JSON lines.
+//!
+//! One router answers all of them; what differs is only the door (who may come in, and how a caller is
+//! known). A sale goes straight to the ledger's queue and is answered from what the ledger gives back:
+//! no thread is borrowed and nothing is read on its way. Everything that is not what was asked for is a
+//! problem document with a stable code (docs/ERRORS.md).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderValue, Request, header};
+use axum::response::{IntoResponse as _, Response};
+use fiscal::DeviceId;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tower::Service as _;
+
+mod access;
+mod allow;
+mod answer;
+mod body;
+mod credit;
+mod days;
+mod door;
+mod events;
+mod lines;
+mod openapi;
+mod page;
+mod panic;
+mod params;
+mod pictures;
+pub mod problem;
+mod receipts;
+pub mod schema;
+mod status;
+#[cfg(all(test, feature = "demo"))]
+mod tests;
+
+pub use allow::{AllowList, AllowListError};
+
+use crate::ledger::core::Core;
+use crate::ledger::{Ledger, LedgerError, Reader};
+use access::Arrival;
+use problem::{Problem, ProblemCode};
+
+/// What the API is told once.
+#[derive(Debug, Clone, Default)]
+pub struct ApiSettings {
+    /// Users of this machine who need no token on a Unix socket. The first that fits counts.
+    pub unix_users: Vec<UnixUser>,
+    /// Names, beside its own address, by which other machines of the shop may call the gateway.
+    pub lan_names: Vec<String>,
+    /// Limits.
+    pub limits: Limits,
+}
+
+/// A user of this machine and what he may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnixUser {
+    /// Who.
+    pub who: UnixId,
+    /// Which tills.
+    pub reach: Reach,
+}
+
+/// A user or a group, by number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnixId {
+    /// A user.
+    Uid(u32),
+    /// Everybody whose first group it is.
+    Gid(u32),
+}
+
+/// Which tills somebody may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Every till.
+    All,
+    /// The till with this device ID.
+    Device(DeviceId),
+}
+
+/// Limits on everything that somebody else can make long or many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at once, over all listeners. A till needs one; a browser opens six.
+    pub connections: usize,
+    /// Streams of events at once.
+    pub streams: usize,
+    /// Bytes of a body. A sale of a thousand long lines has a third of this.
+    pub body: usize,
+    /// Bytes of a JSON line.
+    pub line: usize,
+    /// For a request's head to arrive; an idle connection is closed after it too.
+    pub head: Duration,
+    /// For a body, or the rest of a line, to arrive.
+    pub body_time: Duration,
+    /// For the ledger to answer: long enough for a disk that has to spin up.
+    pub ledger: Duration,
+    /// For connections to end when the daemon stops.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 512,
+            streams: 32,
+            body: 1024 * 1024,
+            line: 1024 * 1024 + 16 * 1024,
+            head: Duration::from_secs(75),
+            body_time: Duration::from_secs(20),
+            ledger: Duration::from_secs(30),
+            drain: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Longest `?wait=` for FDMS, in milliseconds.
+pub const MAX_WAIT_MS: u32 = 60_000;
+/// A request that took longer has met a defect: more than waiting for FDMS, the ledger and a body together.
+const REQUEST: Duration = Duration::from_secs(150);
+/// Questions that are put to the ledger at once; the rest waits for its turn.
+const READS: usize = 8;
+
+/// The API. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Api {
+    shared: Arc<Shared>,
+    router: Router,
+}
+
+/// What all requests share.
+#[derive(Debug)]
+struct Shared {
+    ledger: Ledger,
+    settings: ApiSettings,
+    stop: CancellationToken,
+    memory: access::Memory,
+    reads: Semaphore,
+    streams: Arc<Semaphore>,
+    connections: Arc<Semaphore>,
+}
+
+impl Api {
+    /// An API over a ledger. It ends its connections and streams when `stop` is cancelled.
+    #[must_use]
+    pub fn new(ledger: Ledger, settings: ApiSettings, stop: CancellationToken) -> Self {
+        let limits = settings.limits;
+        let shared = Arc::new(Shared {
+            ledger,
+            settings,
+            stop,
+            memory: access::Memory::default(),
+            reads: Semaphore::new(READS),
+            streams: Arc::new(Semaphore::new(limits.streams)),
+            connections: Arc::new(Semaphore::new(limits.connections)),
+        });
+        let (router, _) = openapi::routes();
+        Self {
+            router: router.with_state(Arc::clone(&shared)),
+            shared,
+        }
+    }
+
+    /// The OpenAPI document, as `/openapi.json` gives it.
+    #[must_use]
+    pub fn openapi_json() -> String {
+        openapi::document().to_owned()
+    }
+
+    /// Answers one request, whatever happens.
+    async fn answer(&self, arrival: Arrival, mut request: Request<Body>) -> Response {
+        let gate = access::gate(
+            arrival,
+            &self.shared.settings.lan_names,
+            request.uri(),
+            request.headers(),
+        );
+        let mut response = match gate {
+            Err(problem) => problem.into_response(),
+            Ok(()) => {
+                request.extensions_mut().insert(arrival);
+                let mut router = self.router.clone();
+                let handled = panic::caught(async move { router.call(request).await });
+                match timeout(REQUEST, handled).await {
+                    Ok(Ok(Ok(response))) => response,
+                    Ok(Ok(Err(never))) => match never {},
+                    Ok(Err(problem)) => problem.into_response(),
+                    Err(_) => {
+                        let detail = format!("no answer within {} s", REQUEST.as_secs());
+                        Problem::new(ProblemCode::Timeout, detail).into_response()
+                    }
+                }
+            }
+        };
+        let headers = response.headers_mut();
+        headers.insert(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        );
+        headers
+            .entry(header::CACHE_CONTROL)
+            .or_insert(HeaderValue::from_static("no-store"));
+        response
+    }
+}
+
+impl Shared {
+    /// Asks the ledger; at most a few questions at once, so that readers never crowd out sales.
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Reader) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let asked = async {
+            // The semaphore is never closed.
+            let _turn = self.reads.acquire().await;
+            self.ledger.ask(question).await
+        };
+        Ok(self.in_time(asked).await??)
+    }
+
+    /// Has the ledger do something other than sell.
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Core) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        Ok(self.in_time(self.ledger.write(work)).await??)
+    }
+
+    async fn in_time<T>(&self, work: impl Future<Output = T>) -> Result<T, Problem> {
+        let limit = self.settings.limits.ledger;
+        timeout(limit, work).await.map_err(|_| {
+            let detail = format!("the ledger did not answer within {} s", limit.as_secs());
+            Problem::new(ProblemCode::Timeout, detail)
+        })
+    }
+}

@@ -1,0 +1,108 @@
+//! The routes, and the OpenAPI document made from the very same list: neither can have what the other lacks.
+
+use std::sync::{Arc, OnceLock};
+
+use axum::Router;
+use axum::http::{Method, Uri};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{OpenApi, SecurityRequirement};
+use utoipa::{Modify, OpenApi as _};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::problem::{Problem, ProblemCode as P};
+use super::{Shared, credit, days, events, page, pictures, receipts, status};
+
+const ABOUT: &str = "\
+The gateway that makes fiscal receipts of a shop's sales. Sign in with a till's token (`Bearer`). Amounts are exact decimals. \
+Everything that is not what was asked for is a problem document with a stable `code`. Within v1 paths, parameters and members \
+are only added: clients ignore members that they do not know.";
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(title = "fiscald", version = "1", description = ABOUT, license(name = "Apache-2.0", identifier = "Apache-2.0")),
+    tags(
+        (name = "receipts", description = "Selling, and asking for receipts."),
+        (name = "days", description = "Fiscal days, X and Z reports."),
+        (name = "state", description = "How the store is, and what happens."),
+        (name = "documentation", description = "This document and its page."),
+    ),
+    modifiers(&Bearer),
+)]
+struct Document;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, document: &mut OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("A till's token, made by `fiscald token add`."))
+            .build();
+        document
+            .components
+            .get_or_insert_default()
+            .add_security_scheme("token", SecurityScheme::Http(scheme));
+        let none: [&str; 0] = [];
+        document.security = Some(vec![SecurityRequirement::new("token", none)]);
+    }
+}
+
+/// The router and its document.
+pub(super) fn routes() -> (Router<Arc<Shared>>, OpenApi) {
+    let (router, mut document) = OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(receipts::sell, receipts::list))
+        .routes(routes!(receipts::preview))
+        .routes(routes!(receipts::by_number))
+        .routes(routes!(receipts::text))
+        .routes(routes!(receipts::creditable))
+        .routes(routes!(credit::credit))
+        .routes(routes!(pictures::qr_svg))
+        .routes(routes!(pictures::qr_png))
+        .routes(routes!(days::open))
+        .routes(routes!(days::close))
+        .routes(routes!(days::by_number))
+        .routes(routes!(days::x))
+        .routes(routes!(days::z))
+        .routes(routes!(status::status))
+        .routes(routes!(status::queue))
+        .routes(routes!(status::retry))
+        .routes(routes!(events::events))
+        .routes(routes!(status::healthz))
+        .routes(routes!(status::readyz))
+        .routes(routes!(page::document))
+        .routes(routes!(page::root))
+        .routes(routes!(page::docs))
+        .routes(routes!(page::page))
+        .routes(routes!(page::file))
+        .split_for_parts();
+    // The servers are wherever the document was read from.
+    document.servers = None;
+    let router = router
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method);
+    (router, document)
+}
+
+/// The document as JSON on one line.
+pub(super) fn document() -> &'static str {
+    static TEXT: OnceLock<String> = OnceLock::new();
+    TEXT.get_or_init(|| {
+        let (_, document) = routes();
+        // Texts, numbers and maps with strings as keys always serialise.
+        serde_json::to_string(&document).unwrap_or_default()
+    })
+}
+
+async fn unknown_path(uri: Uri) -> Problem {
+    let shown: String = uri.path().chars().take(100).collect();
+    Problem::new(P::PathUnknown, format!("there is nothing at {shown}"))
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> Problem {
+    let shown: String = uri.path().chars().take(100).collect();
+    Problem::new(
+        P::MethodNotAllowed,
+        format!("{shown} does not know the method {method}"),
+    )
+}
