@@ -1,15 +1,19 @@
 //! The real way to FDMS: addresses and trust from the configuration, identities from the ledger.
 
+use std::future::Future;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use clock::SharedClock;
+use clock::{Clock, SharedClock, Timestamp};
 
 use super::{ConnectError, Connecting, Connector};
 use crate::config::FdmsConfig;
 use crate::fdms::{ClientSettings, Fdms, HttpFdms, Identity, Limits, TrustRoots};
 use crate::keys::Certificate;
 use crate::ledger::{Ledger, TillInfo};
+use crate::time::{TimeFlag, TimeKeeper};
 
 /// Where FDMS is and whom to trust.
 #[derive(Debug, Clone)]
@@ -67,6 +71,34 @@ fn read_pem(path: &Path) -> Result<String, String> {
     })
 }
 
+/// The clock that FDMS's certificates are judged by: the trusted time, so that a wall clock set to
+/// another year does not cut the till off from the one who could put it right. Only where the machine was
+/// off for so long that the wall clock is not believed for receipts, it is the better guess here.
+#[derive(Debug)]
+struct TrustedClock(Arc<TimeKeeper>);
+
+impl Clock for TrustedClock {
+    fn wall(&self) -> Timestamp {
+        let trusted = self.0.now();
+        match self.0.status().flag {
+            Some(TimeFlag::LongAfterReboot) => self.0.clock().wall(),
+            _ => trusted,
+        }
+    }
+
+    fn boot(&self) -> Duration {
+        self.0.clock().boot()
+    }
+
+    fn boot_id(&self) -> String {
+        self.0.clock().boot_id()
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        self.0.clock().sleep(duration)
+    }
+}
+
 /// Connects tills with the identities that the ledger keeps.
 #[derive(Debug)]
 pub struct LedgerConnector {
@@ -75,9 +107,11 @@ pub struct LedgerConnector {
 }
 
 impl LedgerConnector {
-    /// A connector for the tills of `ledger`.
+    /// A connector for the tills of `ledger`, whose trusted time it goes by.
     #[must_use]
     pub fn new(ledger: Ledger, access: Access) -> Self {
+        let clock = Arc::new(TrustedClock(Arc::clone(ledger.time())));
+        let access = Access { clock, ..access };
         Self { ledger, access }
     }
 }

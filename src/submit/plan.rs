@@ -32,7 +32,8 @@ pub struct Facts {
     /// How far the trusted time is ahead of FDMS's clock, as far as that is known: dates come that much
     /// later there.
     pub lead: SignedDuration,
-    /// The daemon has just started: an OpenDay or CloseDay may have been under way when it ended.
+    /// The worker has just started: an OpenDay or CloseDay may have been under way when it ended, and what
+    /// shut the till out may have been put right since.
     pub fresh: bool,
 }
 
@@ -95,7 +96,7 @@ pub fn todo(state: &StreamState, head: Option<&Item>, facts: &Facts) -> Todo {
     if let Some(parked) = &state.parked {
         return match parked.probing {
             false => Todo::Parked,
-            true if pause_ends > facts.now => Todo::Wait(pause_ends),
+            true if pause_ends > facts.now && !facts.fresh => Todo::Wait(pause_ends),
             true => Todo::Probe,
         };
     }

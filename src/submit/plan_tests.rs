@@ -264,7 +264,8 @@ fn next_step() {
     }
 }
 
-/// After a start, an OpenDay or CloseDay may have been under way: it is asked about; a receipt is not.
+/// After a start, an OpenDay or CloseDay may have been under way: it is asked about; a receipt is not. A
+/// till that was shut out is tried at once.
 #[test]
 fn after_a_start_openings_and_closes_are_asked_about() {
     let fresh = Facts {
@@ -278,6 +279,11 @@ fn after_a_start_openings_and_closes_are_asked_about() {
     ] {
         assert_eq!(todo(&state(Step::Send), Some(&head), &fresh), expected);
     }
+    let shut_out = StreamState {
+        next_attempt: seconds(60),
+        ..parked(true)
+    };
+    assert_eq!(todo(&shut_out, Some(&open(5)), &fresh), Todo::Probe);
 }
 
 /// Where our clock is ahead of FDMS's, dates come later there.

@@ -129,6 +129,8 @@ impl Worker {
         let now = self.line.ledger.time().now();
         let (until, doing) = match self.todo(&seen, now) {
             Todo::Nothing => {
+                // Nothing was under way when the worker started.
+                self.fresh = false;
                 self.line.doing(Doing::Idle);
                 tokio::select! {
                     () = ring => {}
