@@ -4,8 +4,18 @@
 //! hears of it in order when it can be reached. The way of a sale, and why things are where they are, is
 //! told in `docs/ARCHITECTURE.md`.
 
+/// The suites of the integration tests are run with planted defects too, as unit tests; they name the crate.
+#[cfg(test)]
+extern crate self as fiscald;
+
 pub mod api;
+#[cfg(feature = "demo")]
+pub mod bench;
+pub mod cli;
 pub mod config;
+pub mod daemon;
+#[cfg(feature = "demo")]
+pub mod demo;
 pub mod fdms;
 pub mod inspect;
 pub mod join;

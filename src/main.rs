@@ -1,1 +1,5 @@
-fn main() {}
+//! `fiscald`: see the library.
+
+fn main() -> std::process::ExitCode {
+    fiscald::cli::main()
+}

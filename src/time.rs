@@ -74,6 +74,19 @@ pub struct TimeKeeper {
 struct State {
     anchor: Anchor,
     flag: Option<TimeFlag>,
+    #[cfg(test)]
+    follows_wall: bool,
+}
+
+impl State {
+    fn new(anchor: Anchor, flag: Option<TimeFlag>) -> Self {
+        Self {
+            anchor,
+            flag,
+            #[cfg(test)]
+            follows_wall: false,
+        }
+    }
 }
 
 impl TimeKeeper {
@@ -83,23 +96,26 @@ impl TimeKeeper {
         let wall = clock.wall();
         let boot_id = clock.boot_id();
         let state = match saved {
-            Some(anchor) if anchor.boot_id == boot_id => State { anchor, flag: None },
+            Some(anchor) if anchor.boot_id == boot_id => State::new(anchor, None),
             Some(anchor) => {
                 let known = last_date.map_or(anchor.trusted, |date| date.max(anchor.trusted));
                 after_reboot(&clock, known)
             }
             None => match last_date {
                 Some(known) => after_reboot(&clock, known),
-                None => State {
-                    anchor: anchor_at(&clock, wall),
-                    flag: None,
-                },
+                None => State::new(anchor_at(&clock, wall), None),
             },
         };
         Self {
             clock,
             state: Mutex::new(state),
         }
+    }
+
+    /// Plants a defect: the wall clock is followed, whatever it says.
+    #[cfg(test)]
+    pub(crate) fn plant(&self) {
+        self.lock().follows_wall = true;
     }
 
     /// The clock underneath.
@@ -112,6 +128,10 @@ impl TimeKeeper {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         let mut state = self.lock();
+        #[cfg(test)]
+        if state.follows_wall {
+            return self.clock.wall();
+        }
         let boot = self.clock.boot();
         let anchored = Duration::from_millis(state.anchor.boot_ms);
         if boot < anchored {
@@ -208,10 +228,7 @@ fn after_reboot(clock: &SharedClock, known: Timestamp) -> State {
     } else {
         (wall.max(known), TimeFlag::UnconfirmedAfterReboot)
     };
-    State {
-        anchor: anchor_at(clock, time),
-        flag: Some(flag),
-    }
+    State::new(anchor_at(clock, time), Some(flag))
 }
 
 fn anchor_at(clock: &SharedClock, trusted: Timestamp) -> Anchor {

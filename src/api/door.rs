@@ -191,6 +191,8 @@ impl Api {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.shared.settings.limits.head)
+            // Who has sent a whole request and is gone has sold all the same: his receipt is found by its key.
+            .half_close(true)
             .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_HEAD)
             .serve_connection(TokioIo::new(stream), service);

@@ -1,0 +1,299 @@
+//! The command line: one program for the daemon and for the technician.
+//!
+//! Commands about a running store go through the daemon's Unix socket, as any POS does; those that set a
+//! store up (`register`, `token`) write to the ledger themselves, also beside a running daemon. Secrets
+//! never stand on the command line: they are asked for, or read from a file.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use setup::new_token;
+
+mod client;
+mod inspect;
+mod run;
+mod setup;
+mod store;
+mod verify;
+
+/// Exit code of a configuration that cannot be used (`EX_CONFIG` of sysexits).
+const EX_CONFIG: u8 = 78;
+
+/// Point-of-sale fiscal gateway: signs, keeps and reports every sale to FDMS.
+#[derive(Debug, Parser)]
+#[command(name = "fiscald", version, max_term_width = 100)]
+pub struct Cli {
+    /// Configuration file; without it the defaults hold.
+    #[arg(long, global = true, value_name = "FILE", env = "FISCALD_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway.
+    Run(RunArgs),
+    /// Check the configuration and say what it comes to.
+    CheckConfig,
+    /// Register a till at FDMS and set this store up.
+    Register(RegisterArgs),
+    /// Make, list and revoke tokens of tills.
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Open, close and report fiscal days of the running store.
+    #[command(subcommand)]
+    Day(DayCommand),
+    /// Show, list and post receipts of the running store.
+    #[command(subcommand)]
+    Receipt(ReceiptCommand),
+    /// Show what waits for FDMS, and let a parked queue try again.
+    #[command(subcommand)]
+    Queue(QueueCommand),
+    /// Compute everything in a ledger again and name the first thing that is wrong.
+    Verify(VerifyArgs),
+    /// Compute what FDMS computes of a receipt, a day or a QR code (JSON in, JSON out).
+    #[command(subcommand)]
+    Inspect(InspectCommand),
+    /// Measure this machine and the gateway on it.
+    #[cfg(feature = "demo")]
+    Bench(crate::bench::BenchArgs),
+    /// Show the whole way of a sale in one process, against a sandbox of FDMS.
+    #[cfg(feature = "demo")]
+    Demo(crate::demo::DemoArgs),
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// Read the time from this socket instead of the machine's clock.
+    #[cfg(feature = "test-clock")]
+    #[arg(long, value_name = "SOCKET", hide = true)]
+    test_clock: Option<PathBuf>,
+}
+
+/// An environment of FDMS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum EnvironmentArg {
+    /// The authority's test server.
+    Test,
+    /// The real one.
+    Production,
+}
+
+impl From<EnvironmentArg> for crate::ledger::Environment {
+    fn from(value: EnvironmentArg) -> Self {
+        match value {
+            EnvironmentArg::Test => Self::Test,
+            EnvironmentArg::Production => Self::Production,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+struct RegisterArgs {
+    /// Which FDMS. A till keeps its environment for life.
+    #[arg(long, value_enum)]
+    environment: EnvironmentArg,
+    /// Device ID that the authority gave.
+    #[arg(long)]
+    device_id: u32,
+    /// Serial number of the device, as the authority has it.
+    #[arg(long)]
+    serial_no: String,
+    /// File with the activation key; without it the key is asked for.
+    #[arg(long, value_name = "FILE")]
+    activation_key_file: Option<PathBuf>,
+    /// `DeviceModelName` as registered with the authority.
+    #[arg(long, default_value = "fiscald")]
+    model_name: String,
+    /// `DeviceModelVersion` as registered with the authority.
+    #[arg(long, default_value = "1")]
+    model_version: String,
+    /// Put in front of every invoiceNo, so that it is unique in the whole taxpayer.
+    #[arg(long, default_value = "")]
+    invoice_prefix: String,
+    /// Kind of key.
+    #[arg(long, default_value = "ec-p256", value_parser = ["ec-p256", "rsa-2048"])]
+    key_kind: String,
+    /// Do not ask whether the taxpayer shown is the right one.
+    #[arg(long)]
+    yes: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum TokenCommand {
+    /// Make a token and show it, this once.
+    Add {
+        /// Its name, as the audit will show it.
+        name: String,
+        /// The till it sells for; left out: it may read and steer every till.
+        #[arg(long)]
+        device_id: Option<u32>,
+    },
+    /// List tokens by name.
+    List,
+    /// Revoke a token.
+    Revoke {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// Which till of the store; needed only where there are several.
+#[derive(Debug, Clone, Copy, Args)]
+struct TillArg {
+    /// Device ID of the till, where the store has several.
+    #[arg(long)]
+    device_id: Option<u32>,
+}
+
+#[derive(Debug, Subcommand)]
+enum DayCommand {
+    /// Open a fiscal day.
+    Open(TillArg),
+    /// Close the open fiscal day.
+    Close(TillArg),
+    /// Show the present day.
+    Show(TillArg),
+    /// Print the X report of the open day.
+    X(TillArg),
+    /// Print the Z report of a closed day.
+    Z {
+        /// The day's number; the last closed one if left out.
+        no: Option<u32>,
+        #[command(flatten)]
+        till: TillArg,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ReceiptCommand {
+    /// Show a receipt as it is printed.
+    Show {
+        /// Its receiptGlobalNo.
+        no: u32,
+        /// As JSON instead.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        till: TillArg,
+    },
+    /// List the last receipts.
+    List {
+        /// How many.
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+        #[command(flatten)]
+        till: TillArg,
+    },
+    /// Sell what a JSON file says (`-` is standard input).
+    Post {
+        /// The file.
+        file: PathBuf,
+        /// Wait so many milliseconds for FDMS.
+        #[arg(long)]
+        wait: Option<u32>,
+        /// Everything but issuing.
+        #[arg(long)]
+        preview: bool,
+        #[command(flatten)]
+        till: TillArg,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum QueueCommand {
+    /// Show what waits.
+    Show(TillArg),
+    /// Let a parked queue try again.
+    Retry(TillArg),
+}
+
+#[derive(Debug, Args)]
+struct VerifyArgs {
+    /// The ledger; the configured one if left out.
+    #[arg(long, value_name = "FILE")]
+    ledger: Option<PathBuf>,
+    /// One line of JSON instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum InspectCommand {
+    /// A receipt: canonical string, hash, taxes, total, findings.
+    Receipt {
+        /// Sign with the private key in this file (PKCS#8, PEM).
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+    },
+    /// A fiscal day's close: canonical string and hash.
+    Day {
+        /// Sign with the private key in this file (PKCS#8, PEM).
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+    },
+    /// QR content and verification code.
+    Qr,
+}
+
+/// A failure with the exit code it ends in.
+#[derive(Debug)]
+struct Failure {
+    error: anyhow::Error,
+    code: u8,
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let error = error.into();
+        let is_config = error.is::<crate::config::ConfigError>();
+        Self {
+            error,
+            code: if is_config { EX_CONFIG } else { 1 },
+        }
+    }
+}
+
+type Done = Result<ExitCode, Failure>;
+
+/// Runs the command line.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match dispatch(&cli) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("fiscald: {:#}", failure.error);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn dispatch(cli: &Cli) -> Done {
+    let config = || crate::config::Config::load(cli.config.as_deref());
+    match &cli.command {
+        Command::Run(args) => run::run(&config()?, args),
+        Command::CheckConfig => run::check(&config()?, cli.config.as_deref()),
+        Command::Register(args) => setup::register(&config()?, args),
+        Command::Token(command) => setup::token(&config()?, command),
+        Command::Day(command) => store::day(&config()?, command),
+        Command::Receipt(command) => store::receipt(&config()?, command),
+        Command::Queue(command) => store::queue(&config()?, command),
+        Command::Verify(args) => verify::verify_ledger(&config()?, args),
+        Command::Inspect(command) => inspect::inspect(command),
+        #[cfg(feature = "demo")]
+        Command::Bench(args) => Ok(crate::bench::main(args)?),
+        #[cfg(feature = "demo")]
+        Command::Demo(args) => Ok(crate::demo::main(args)?),
+    }
+}
+
+/// A runtime for commands that speak over a network.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+}

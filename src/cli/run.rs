@@ -1,0 +1,146 @@
+//! `fiscald run` and `fiscald check-config`.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clock::{SharedClock, SystemClock};
+use tokio::net::{TcpListener, UnixListener};
+use tokio_util::sync::CancellationToken;
+
+use super::{Done, RunArgs};
+use crate::config::Config;
+use crate::daemon::{
+    ConfiguredConnector, Daemon, Lan, Listeners, api_settings, lan_parts, stop_signal,
+};
+use crate::ledger::Ledger;
+use crate::ledger::core::Core;
+
+pub(super) fn run(config: &Config, args: &RunArgs) -> Done {
+    let _guard = crate::telemetry::start(&config.log)?;
+    let clock = the_clock(args)?;
+    let settings = config.settings().map_err(anyhow::Error::msg)?;
+    let path = config.ledger_path();
+    let sealing = config.sealing_key().with_context(|| {
+        format!(
+            "the ledger in {} cannot be opened; a new store is set up by `fiscald register`",
+            config.data_dir().display()
+        )
+    })?;
+    std::fs::create_dir_all(config.data_dir())?;
+    let core = Core::open(&path, sealing, clock, settings)?;
+    let ledger = Ledger::start(core, &path)?;
+    super::runtime()?.block_on(serve(config, ledger))
+}
+
+async fn serve(config: &Config, ledger: Ledger) -> Done {
+    let stop = CancellationToken::new();
+    let daemon = Daemon {
+        listeners: Some(listen(config).await?),
+        api: api_settings(config),
+        connector: Some(Arc::new(ConfiguredConnector::new(config, &ledger))),
+        ledger,
+        stop: stop.clone(),
+    };
+    tracing::info!(address = %config.api.listen, socket = %config.socket_path().display(), "fiscald runs");
+    let mut running = tokio::spawn(daemon.run());
+    tokio::select! {
+        signal = stop_signal() => {
+            signal?;
+            stop.cancel();
+            running.await??;
+        }
+        ended = &mut running => ended??,
+    }
+    tracing::info!("fiscald has stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(feature = "test-clock")]
+fn the_clock(args: &RunArgs) -> anyhow::Result<SharedClock> {
+    match &args.test_clock {
+        None => Ok(Arc::new(SystemClock)),
+        Some(path) => Ok(clock::TestClock::connect(path)
+            .with_context(|| format!("nobody serves a clock at {}", path.display()))?),
+    }
+}
+
+#[cfg(not(feature = "test-clock"))]
+fn the_clock(_: &RunArgs) -> anyhow::Result<SharedClock> {
+    Ok(Arc::new(SystemClock))
+}
+
+async fn listen(config: &Config) -> anyhow::Result<Listeners> {
+    let api = &config.api;
+    let http = tcp(api.listen).await?;
+    let lines = match api.lines_listen {
+        None => None,
+        Some(address) => Some(tcp(address).await?),
+    };
+    let lan = match &api.lan {
+        None => None,
+        Some(lan) => {
+            let (tls, allowed) = lan_parts(lan)?;
+            Some(Lan {
+                listener: tcp(lan.listen).await?,
+                tls,
+                allowed,
+            })
+        }
+    };
+    Ok(Listeners {
+        http,
+        unix: Some(unix(&config.socket_path())?),
+        lines,
+        lines_unix: api.lines_socket.as_deref().map(unix).transpose()?,
+        lan,
+    })
+}
+
+async fn tcp(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("{address} cannot be listened on; is another fiscald running, or another program on this port?")
+    })
+}
+
+/// A Unix socket that every local user may connect to; who may do what is decided by the peer's user.
+fn unix(path: &Path) -> anyhow::Result<UnixListener> {
+    // A socket that a killed daemon left behind takes no connections; a living one does.
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        anyhow::bail!("another fiscald answers on {}", path.display());
+    }
+    let _ = std::fs::remove_file(path);
+    let listener = UnixListener::bind(path)
+        .with_context(|| format!("{} cannot be listened on", path.display()))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
+    Ok(listener)
+}
+
+pub(super) fn check(config: &Config, path: Option<&Path>) -> Done {
+    let source = path.map_or("the defaults".to_owned(), |path| path.display().to_string());
+    println!("{source}: good");
+    println!("ledger          {}", config.ledger_path().display());
+    println!("HTTP            http://{}", config.api.listen);
+    println!("Unix socket     {}", config.socket_path().display());
+    if let Some(address) = config.api.lines_listen {
+        println!("JSON lines      {address}");
+    }
+    if let Some(lan) = &config.api.lan {
+        println!(
+            "other machines  https://{}, allowed: {}",
+            lan.listen,
+            lan.allow.join(", ")
+        );
+    }
+    println!("FDMS test       {}", config.fdms.test_url);
+    println!("FDMS production {}", config.fdms.production_url);
+    println!("currencies      {}", config.store.currencies.join(", "));
+    let key = config.sealing_key();
+    match &key {
+        Ok(key) => println!("sealing key     {}", key.name()),
+        Err(error) => println!("sealing key     none yet: {error}"),
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,224 @@
+//! `fiscald register` and `fiscald token`: what sets a store up.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clock::SystemClock;
+use fiscal::DeviceId;
+
+use super::{Done, RegisterArgs, TokenCommand};
+use crate::config::Config;
+use crate::fdms::wire;
+use crate::join::verify_taxpayer;
+use crate::join::{Joined, Progress, Registration, progress, register as join, set_up};
+use crate::keys::KeyKind;
+use crate::ledger::core::Core;
+use crate::ledger::tills::NewTill;
+use crate::ledger::{Ledger, Reader, TillInfo};
+use crate::submit::Access;
+
+/// Who acts, as the audit names him.
+const ACTOR: &str = "cli";
+
+/// A new token: 256 random bits as text.
+///
+/// # Errors
+/// The system gives no random numbers.
+pub(crate) fn new_token() -> anyhow::Result<String> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
+    Ok(format!("fsc_{}", URL_SAFE_NO_PAD.encode(bytes)))
+}
+
+pub(super) fn register(config: &Config, args: &RegisterArgs) -> Done {
+    let till = NewTill {
+        environment: args.environment.into(),
+        device_id: device_id(args.device_id)?,
+        serial_no: args.serial_no.clone(),
+        model_name: args.model_name.clone(),
+        model_version: args.model_version.clone(),
+        invoice_prefix: args.invoice_prefix.clone(),
+    };
+    let kind: KeyKind = args.key_kind.parse().map_err(anyhow::Error::msg)?;
+    let set_up = set_up(config, Arc::new(SystemClock))?;
+    if let Some(passphrase) = set_up.passphrase {
+        println!(
+            "This store's recovery passphrase, shown this once. With it, and only with it, a backup can be\n\
+             opened on another machine. Write it down and keep it away from this machine:\n\n    {}\n",
+            *passphrase.reveal()
+        );
+    }
+    let ledger = Ledger::start(set_up.core, &config.ledger_path())?;
+    let access =
+        Access::from_config(&config.fdms, Arc::new(SystemClock)).map_err(anyhow::Error::msg)?;
+    let runtime = super::runtime()?;
+    let result = runtime.block_on(register_till(&ledger, &access, till, kind, args));
+    ledger.stop();
+    let joined = result?;
+    report(args, &joined);
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn register_till(
+    ledger: &Ledger,
+    access: &Access,
+    till: NewTill,
+    kind: KeyKind,
+    args: &RegisterArgs,
+) -> anyhow::Result<Joined> {
+    let done = progress(ledger, &till).await?;
+    let activation_key = match (done, &args.activation_key_file) {
+        (Progress::Registered, _) => String::new(),
+        (_, Some(file)) => read_secret(file)?,
+        (_, None) => ask("Activation key: ")?,
+    };
+    if done == Progress::New {
+        let taxpayer = verify_taxpayer(access, &till, &activation_key).await?;
+        show_taxpayer(&taxpayer);
+        if !args.yes && !confirmed()? {
+            bail!("not registered; nothing was changed");
+        }
+    }
+    let registration = Registration {
+        till,
+        activation_key: &activation_key,
+        kind,
+        again: false,
+        actor: ACTOR,
+    };
+    Ok(join(ledger, access, &registration).await?)
+}
+
+fn show_taxpayer(taxpayer: &wire::Taxpayer) {
+    println!("The authority has this device under:");
+    println!("  {}", taxpayer.name);
+    println!("  TIN {}", taxpayer.tin);
+    match &taxpayer.vat_number {
+        Some(number) => println!("  VAT number {number}"),
+        None => println!("  not registered for VAT"),
+    }
+    println!("  branch {}", taxpayer.branch_name);
+}
+
+fn report(args: &RegisterArgs, joined: &Joined) {
+    let till = args.device_id;
+    if joined.was_registered {
+        println!("The till {till} was registered before; its configuration is up to date.");
+    } else {
+        println!("The till {till} is registered and can sell.");
+    }
+    if let Some(past) = &joined.foreign_past {
+        println!("Take care: {past}");
+    }
+    println!(
+        "Next: make a token for it with `fiscald token add NAME --device-id {till}`, and run `fiscald run`."
+    );
+}
+
+fn device_id(number: u32) -> anyhow::Result<DeviceId> {
+    DeviceId::new(number)
+        .filter(|id| id.get() > 0)
+        .with_context(|| format!("{number} is no device ID"))
+}
+
+fn read_secret(file: &Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("{} cannot be read", file.display()))?;
+    Ok(text.trim().to_owned())
+}
+
+/// Asks on the terminal; from a pipe it reads a line.
+fn ask(question: &str) -> anyhow::Result<String> {
+    if std::io::stdin().is_terminal() {
+        print!("{question}");
+        std::io::stdout().flush()?;
+    }
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line)?;
+    Ok(line.trim().to_owned())
+}
+
+fn confirmed() -> anyhow::Result<bool> {
+    if !std::io::stdin().is_terminal() {
+        bail!("nobody can be asked whether this is the right taxpayer; add --yes");
+    }
+    let answer = ask("Register the till for this taxpayer? (yes/no) ")?;
+    Ok(matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
+pub(super) fn token(config: &Config, command: &TokenCommand) -> Done {
+    if !config.ledger_path().exists() {
+        return Err(anyhow::anyhow!(
+            "there is no ledger in {} yet; register a till first with `fiscald register`",
+            config.data_dir().display()
+        )
+        .into());
+    }
+    match command {
+        TokenCommand::List => list(config),
+        TokenCommand::Add { name, device_id } => add(config, name, *device_id),
+        TokenCommand::Revoke { name } => revoke(config, name),
+    }
+}
+
+fn open(config: &Config) -> anyhow::Result<Core> {
+    Ok(set_up(config, Arc::new(SystemClock))?.core)
+}
+
+fn add(config: &Config, name: &str, device: Option<u32>) -> Done {
+    let till = match device {
+        None => None,
+        Some(device) => Some(find_till(config, device)?.id),
+    };
+    let token = new_token()?;
+    open(config)?.write(|core| core.add_token(name, till, &token, ACTOR))?;
+    println!("Token of \"{name}\", shown this once:");
+    println!("{token}");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn find_till(config: &Config, device: u32) -> anyhow::Result<TillInfo> {
+    let tills = Reader::new(&config.ledger_path()).tills()?;
+    let mut named = tills
+        .into_iter()
+        .filter(|till| till.device_id.get() == device);
+    let till = named
+        .next()
+        .with_context(|| format!("there is no till {device} in this store"))?;
+    if named.next().is_some() {
+        bail!(
+            "there are two tills {device}, of test and of production; this cannot be told apart yet"
+        );
+    }
+    Ok(till)
+}
+
+fn list(config: &Config) -> Done {
+    let reader = Reader::new(&config.ledger_path());
+    let tills = reader.tills()?;
+    for token in reader.tokens()? {
+        let till = match token.till {
+            None => "every till".to_owned(),
+            Some(id) => tills
+                .iter()
+                .find(|till| till.id == id)
+                .map_or_else(String::new, |till| format!("till {}", till.device_id)),
+        };
+        let state = if token.revoked { "revoked" } else { "in use" };
+        println!("{:<24} {till:<16} {state}", token.name);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn revoke(config: &Config, name: &str) -> Done {
+    if open(config)?.write(|core| core.revoke_token(name, ACTOR))? {
+        println!("The token \"{name}\" no longer works.");
+        return Ok(ExitCode::SUCCESS);
+    }
+    Err(anyhow::anyhow!("no token in use is called \"{name}\"; see `fiscald token list`").into())
+}

@@ -1,0 +1,97 @@
+//! `fiscald day`, `receipt` and `queue`: what a technician asks of the running store.
+
+use std::io::Read as _;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use hyper::Method;
+
+use super::client::ask;
+use super::{DayCommand, Done, QueueCommand, ReceiptCommand, TillArg};
+use crate::config::Config;
+
+/// A path with its query; the till is named only where one is.
+fn path(path: &str, till: TillArg, query: &[(&str, String)]) -> String {
+    let mut pairs: Vec<String> = query
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    if let Some(device) = till.device_id {
+        pairs.push(format!("deviceID={device}"));
+    }
+    if pairs.is_empty() {
+        path.to_owned()
+    } else {
+        format!("{path}?{}", pairs.join("&"))
+    }
+}
+
+fn show(config: &Config, method: Method, path: &str, body: Vec<u8>) -> Done {
+    let text = ask(config, method, path, body)?.success()?;
+    println!("{}", text.trim_end());
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn day(config: &Config, command: &DayCommand) -> Done {
+    let text = || vec![("format", "text".to_owned())];
+    let (method, path) = match command {
+        DayCommand::Open(till) => (Method::POST, path("/v1/days/open", *till, &[])),
+        DayCommand::Close(till) => (Method::POST, path("/v1/days/close", *till, &[])),
+        DayCommand::Show(till) => (Method::GET, path("/v1/days/current", *till, &[])),
+        DayCommand::X(till) => (Method::GET, path("/v1/days/current/x", *till, &text())),
+        DayCommand::Z { no, till } => {
+            let no = no.map_or("latest".to_owned(), |no| no.to_string());
+            (
+                Method::GET,
+                path(&format!("/v1/days/{no}/z"), *till, &text()),
+            )
+        }
+    };
+    show(config, method, &path, Vec::new())
+}
+
+pub(super) fn receipt(config: &Config, command: &ReceiptCommand) -> Done {
+    match command {
+        ReceiptCommand::Show { no, json, till } => {
+            let form = if *json { "" } else { "/text" };
+            let path = path(&format!("/v1/receipts/{no}{form}"), *till, &[]);
+            show(config, Method::GET, &path, Vec::new())
+        }
+        ReceiptCommand::List { limit, till } => {
+            let path = path("/v1/receipts", *till, &[("limit", limit.to_string())]);
+            show(config, Method::GET, &path, Vec::new())
+        }
+        ReceiptCommand::Post {
+            file,
+            wait,
+            preview,
+            till,
+        } => {
+            let mut body = Vec::new();
+            if file.as_os_str() == "-" {
+                std::io::stdin().read_to_end(&mut body)?;
+            } else {
+                body = std::fs::read(file)
+                    .with_context(|| format!("{} cannot be read", file.display()))?;
+            }
+            let wait: Vec<_> = wait
+                .map(|ms| ("wait", ms.to_string()))
+                .into_iter()
+                .collect();
+            let place = if *preview {
+                "/v1/receipts/preview"
+            } else {
+                "/v1/receipts"
+            };
+            show(config, Method::POST, &path(place, *till, &wait), body)
+        }
+    }
+}
+
+pub(super) fn queue(config: &Config, command: &QueueCommand) -> Done {
+    let (method, path) = match command {
+        QueueCommand::Show(till) => (Method::GET, path("/v1/queue", *till, &[])),
+        QueueCommand::Retry(till) => (Method::POST, path("/v1/queue/retry", *till, &[])),
+    };
+    show(config, method, &path, Vec::new())
+}

@@ -1,0 +1,301 @@
+//! The composition root: builds the parts, runs them side by side, and stops them in order.
+//!
+//! Every part is given its listener, its clock and its stop signal. The ledger, the API and the submit
+//! worker are vital: one of them that ends early ends the daemon, so that systemd starts it anew.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, UnixListener};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{AllowList, Api, ApiSettings, Reach, UnixId, UnixUser};
+use crate::config::{Config, FdmsConfig, LanConfig};
+use crate::ledger::{Ledger, TillInfo};
+use crate::submit::{Access, ConnectError, Connecting, Connector, LedgerConnector, Submitter};
+
+/// How long open requests may take to end once the daemon is stopping; systemd waits longer.
+pub const DRAIN: Duration = Duration::from_secs(10);
+
+/// Why the daemon ended.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// A part that it cannot do without has ended.
+    #[error("{0} has ended; the daemon stops, so that it is started anew")]
+    Ended(&'static str),
+    /// A part panicked.
+    #[error("{0} has failed: {1}")]
+    Panicked(&'static str, String),
+}
+
+/// Where the API listens.
+#[derive(Debug)]
+pub struct Listeners {
+    /// HTTP on loopback.
+    pub http: TcpListener,
+    /// HTTP on a Unix socket.
+    pub unix: Option<UnixListener>,
+    /// JSON lines on loopback.
+    pub lines: Option<TcpListener>,
+    /// JSON lines on a Unix socket.
+    pub lines_unix: Option<UnixListener>,
+    /// HTTPS for tills on other machines of the shop.
+    pub lan: Option<Lan>,
+}
+
+/// The listener for other machines of the shop.
+#[derive(Debug)]
+pub struct Lan {
+    /// Where it listens.
+    pub listener: TcpListener,
+    /// Its certificate.
+    pub tls: Arc<rustls::ServerConfig>,
+    /// Who may connect.
+    pub allowed: AllowList,
+}
+
+impl Listeners {
+    /// HTTP on loopback alone.
+    #[must_use]
+    pub fn http_only(http: TcpListener) -> Self {
+        Self {
+            http,
+            unix: None,
+            lines: None,
+            lines_unix: None,
+            lan: None,
+        }
+    }
+}
+
+/// The daemon's parts, ready to run.
+pub struct Daemon {
+    /// The ledger with its writer thread.
+    pub ledger: Ledger,
+    /// Who may do what over the API.
+    pub api: ApiSettings,
+    /// Where it listens; taken once it runs.
+    pub listeners: Option<Listeners>,
+    /// How FDMS is reached; without one nothing is sent.
+    pub connector: Option<Arc<dyn Connector>>,
+    /// Stops everything.
+    pub stop: CancellationToken,
+}
+
+impl Daemon {
+    /// Runs until the stop signal, or until a vital part ends by itself. The ledger is stopped last, with
+    /// everything that was accepted written.
+    ///
+    /// # Errors
+    /// A vital part ended without being told to.
+    pub async fn run(mut self) -> Result<(), DaemonError> {
+        let mut parts = JoinSet::new();
+        self.start_api(&mut parts);
+        self.start_submitter(&mut parts);
+        let mut result = Ok(());
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = self.ledger.ended() => result = Err(DaemonError::Ended("the ledger's writer")),
+            Some(ended) = parts.join_next() => result = Err(early(ended)),
+        }
+        self.stop.cancel();
+        let drained =
+            tokio::time::timeout(DRAIN, async { while parts.join_next().await.is_some() {} });
+        if drained.await.is_err() {
+            tracing::warn!(seconds = DRAIN.as_secs(), "open requests were cut off");
+            parts.abort_all();
+        }
+        let ledger = self.ledger;
+        // The writer thread finishes what waits; joining it blocks.
+        if let Err(error) = tokio::task::spawn_blocking(move || ledger.stop()).await {
+            tracing::error!(%error, "the ledger did not stop in order");
+        }
+        result
+    }
+}
+
+/// A part's name, once it has ended.
+type Part = &'static str;
+
+impl Daemon {
+    /// Takes the listeners and serves them.
+    fn start_api(&mut self, parts: &mut JoinSet<Part>) {
+        let Some(listeners) = self.listeners.take() else {
+            return;
+        };
+        let settings = std::mem::take(&mut self.api);
+        let api = Api::new(self.ledger.clone(), settings, self.stop.clone());
+        let (http, unix) = (api.clone(), api.clone());
+        parts.spawn(async move {
+            http.serve_tcp(listeners.http).await;
+            "the API on loopback"
+        });
+        if let Some(listener) = listeners.unix {
+            parts.spawn(async move {
+                unix.serve_unix(listener).await;
+                "the API on the Unix socket"
+            });
+        }
+        let (lines, lines_unix) = (api.clone(), api.clone());
+        if let Some(listener) = listeners.lines {
+            parts.spawn(async move {
+                lines.serve_lines_tcp(listener).await;
+                "JSON lines on loopback"
+            });
+        }
+        if let Some(listener) = listeners.lines_unix {
+            parts.spawn(async move {
+                lines_unix.serve_lines_unix(listener).await;
+                "JSON lines on the Unix socket"
+            });
+        }
+        if let Some(lan) = listeners.lan {
+            parts.spawn(async move {
+                api.serve_lan(lan.listener, lan.tls, lan.allowed).await;
+                "the API for other machines"
+            });
+        }
+    }
+
+    fn start_submitter(&self, parts: &mut JoinSet<Part>) {
+        let Some(connector) = self.connector.clone() else {
+            return;
+        };
+        let (ledger, stop) = (self.ledger.clone(), self.stop.clone());
+        parts.spawn(async move {
+            if let Err(error) = Submitter::default().run(ledger, connector, stop).await {
+                tracing::error!(%error, "nothing is sent to FDMS any more");
+            }
+            "submitting to FDMS"
+        });
+    }
+}
+
+/// Who may do what over the API. The daemon's own user and root may use its Unix sockets for every till.
+#[must_use]
+pub fn api_settings(config: &Config) -> ApiSettings {
+    let own = rustix::process::geteuid().as_raw();
+    let mut unix_users: Vec<UnixUser> = config
+        .api
+        .unix_users
+        .iter()
+        .filter_map(|user| {
+            let who = match (user.uid, user.gid) {
+                (Some(uid), _) => UnixId::Uid(uid),
+                (None, Some(gid)) => UnixId::Gid(gid),
+                (None, None) => return None,
+            };
+            let device = user.device_id.map(fiscal::DeviceId::new);
+            let reach = match device {
+                None => Reach::All,
+                Some(device) => Reach::Device(device?),
+            };
+            Some(UnixUser { who, reach })
+        })
+        .collect();
+    for uid in [own, 0] {
+        unix_users.push(UnixUser {
+            who: UnixId::Uid(uid),
+            reach: Reach::All,
+        });
+    }
+    ApiSettings {
+        unix_users,
+        lan_names: config
+            .api
+            .lan
+            .as_ref()
+            .map(|lan| lan.names.clone())
+            .unwrap_or_default(),
+        ..ApiSettings::default()
+    }
+}
+
+/// How this store's tills reach FDMS. What is wrong with the way there keeps no till from selling: it is
+/// said again on every try until it is mended.
+#[derive(Debug)]
+pub struct ConfiguredConnector {
+    fdms: FdmsConfig,
+    ledger: Ledger,
+    connector: OnceLock<LedgerConnector>,
+}
+
+impl ConfiguredConnector {
+    /// A connector by the configuration.
+    #[must_use]
+    pub fn new(config: &Config, ledger: &Ledger) -> Self {
+        Self {
+            fdms: config.fdms.clone(),
+            ledger: ledger.clone(),
+            connector: OnceLock::new(),
+        }
+    }
+
+    fn connector(&self) -> Result<&LedgerConnector, String> {
+        if let Some(connector) = self.connector.get() {
+            return Ok(connector);
+        }
+        let clock = Arc::clone(self.ledger.time().clock());
+        let access = Access::from_config(&self.fdms, clock)?;
+        let connector = LedgerConnector::new(self.ledger.clone(), access);
+        Ok(self.connector.get_or_init(|| connector))
+    }
+}
+
+impl Connector for ConfiguredConnector {
+    fn connect<'a>(&'a self, till: &'a TillInfo) -> Connecting<'a> {
+        Box::pin(async move {
+            let connector = self.connector().map_err(|why| ConnectError::Client {
+                device: till.device_id,
+                why,
+            })?;
+            connector.connect(till).await
+        })
+    }
+}
+
+/// Certificate and allow-list of the listener for other machines.
+///
+/// # Errors
+/// A file cannot be read, the key does not fit the certificate, or an address is none.
+pub fn lan_parts(lan: &LanConfig) -> anyhow::Result<(Arc<rustls::ServerConfig>, AllowList)> {
+    use anyhow::Context as _;
+    use rustls::pki_types::pem::PemObject as _;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let chain = CertificateDer::pem_file_iter(&lan.certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .with_context(|| format!("api.lan.certificate: {}", lan.certificate.display()))?;
+    let key = PrivateKeyDer::from_pem_file(&lan.key)
+        .with_context(|| format!("api.lan.key: {}", lan.key.display()))?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .context("api.lan: the key does not fit the certificate")?;
+    let allowed = AllowList::parse(&lan.allow).context("api.lan.allow")?;
+    Ok((Arc::new(tls), allowed))
+}
+
+fn early(ended: Result<Part, tokio::task::JoinError>) -> DaemonError {
+    match ended {
+        Ok(part) => DaemonError::Ended(part),
+        Err(error) => DaemonError::Panicked("a part", error.to_string()),
+    }
+}
+
+/// Waits for SIGTERM or SIGINT.
+///
+/// # Errors
+/// The signals cannot be listened to.
+pub async fn stop_signal() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,262 @@
+//! The real daemon as a process of its own, beside a sandbox in this one, both on one test clock.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clock::{Clock as _, SystemClock, TestClock};
+use fdms_sandbox::{DeviceSpec, RunningSandbox, Sandbox};
+use tokio_util::sync::CancellationToken;
+
+/// How long anything here may take before the test gives up; only a defect takes that long.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A store in a folder, with its sandbox and its daemon.
+pub struct Store {
+    pub dir: PathBuf,
+    pub clock: Arc<TestClock>,
+    pub sandbox: RunningSandbox,
+    pub device_id: u32,
+    pub token: String,
+    pub address: SocketAddr,
+    daemon: Option<Child>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Store {
+    /// Starts a sandbox, sets a store up in `dir` with one registered till and a token for it.
+    pub fn set_up(dir: &Path, device_id: u32) -> Self {
+        let clock = TestClock::new(SystemClock.wall());
+        clock.serve(&dir.join("clock.sock")).unwrap();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let spec = DeviceSpec::new(device_id);
+        let sandbox = runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            Sandbox::builder()
+                .clock(clock.clone())
+                .device(spec.clone())
+                .start(listener, None, CancellationToken::new())
+                .await
+                .unwrap()
+        });
+        let address = free_address();
+        std::fs::write(dir.join("ca.pem"), sandbox.ca_pem()).unwrap();
+        std::fs::write(dir.join("activation"), &spec.activation_key).unwrap();
+        let config = format!(
+            "[store]\ndata_dir = {:?}\n[api]\nlisten = \"{address}\"\n[fdms]\ntest_url = \"{}\"\nextra_ca = {:?}\n[log]\nlevel = \"warn\"\n",
+            dir.join("data"),
+            sandbox.url(),
+            dir.join("ca.pem"),
+        );
+        std::fs::write(dir.join("fiscald.toml"), config).unwrap();
+        let mut store = Self {
+            dir: dir.to_owned(),
+            clock,
+            sandbox,
+            device_id,
+            token: String::new(),
+            address,
+            daemon: None,
+            runtime,
+        };
+        let id = device_id.to_string();
+        let key = dir.join("activation");
+        let registered = store.fiscald(&[
+            "register",
+            "--yes",
+            "--environment",
+            "test",
+            "--device-id",
+            &id,
+            "--serial-no",
+            &spec.serial_no,
+            "--activation-key-file",
+            key.to_str().unwrap(),
+        ]);
+        assert!(registered.status.success(), "{registered:?}");
+        let token = store.fiscald(&["token", "add", "till", "--device-id", &id]);
+        assert!(token.status.success(), "{token:?}");
+        let text = String::from_utf8(token.stdout).unwrap();
+        store.token = text.split_whitespace().last().unwrap().to_owned();
+        store
+    }
+
+    /// Runs a command of the technician to its end.
+    pub fn fiscald(&self, args: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_fiscald"))
+            .arg("--config")
+            .arg(self.dir.join("fiscald.toml"))
+            .args(args)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    /// Starts the daemon and waits until it takes sales.
+    pub fn start(&mut self) {
+        let child = Command::new(env!("CARGO_BIN_EXE_fiscald"))
+            .arg("--config")
+            .arg(self.dir.join("fiscald.toml"))
+            .arg("run")
+            .arg("--test-clock")
+            .arg(self.dir.join("clock.sock"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.daemon = Some(child);
+        let started = SystemClock.boot();
+        loop {
+            let ready =
+                Http::open(self.address).and_then(|mut http| http.get("/readyz", &self.token));
+            if ready.is_ok_and(|answer| answer.status == 200) {
+                return;
+            }
+            let ended = self.daemon.as_mut().unwrap().try_wait().unwrap();
+            assert!(ended.is_none(), "the daemon ended at its start: {ended:?}");
+            assert!(
+                SystemClock.boot() - started < PATIENCE,
+                "the daemon is not ready"
+            );
+            std::thread::yield_now();
+        }
+    }
+
+    /// Kills the daemon at once, as a power cut does.
+    pub fn kill(&mut self) {
+        let mut daemon = self.daemon.take().unwrap();
+        daemon.kill().unwrap();
+        daemon.wait().unwrap();
+    }
+
+    /// The ledger's file.
+    pub fn ledger(&self) -> PathBuf {
+        self.dir.join("data/ledger.db")
+    }
+
+    /// A reader of the ledger.
+    pub fn reader(&self) -> fiscald::ledger::Reader {
+        fiscald::ledger::Reader::new(&self.ledger())
+    }
+
+    /// The till's row.
+    pub fn till(&self) -> fiscald::ledger::TillInfo {
+        self.reader().tills().unwrap().remove(0)
+    }
+
+    /// Lets time pass until FDMS has taken everything.
+    pub fn drain(&self) {
+        let (till, reader, started) = (self.till().id, self.reader(), SystemClock.boot());
+        while reader.backlog(till).unwrap().total() > 0 {
+            self.clock.advance(Duration::from_secs(1));
+            let (state, item) = reader.stream(till).unwrap();
+            assert!(
+                SystemClock.boot() - started < PATIENCE && state.parked.is_none(),
+                "the queue does not drain: {state:?} {item:?}"
+            );
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        if self.daemon.is_some() {
+            self.kill();
+        }
+        // Ends the sandbox's tasks.
+        let _guard = self.runtime.enter();
+    }
+}
+
+/// A port that nobody uses at the moment.
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+}
+
+/// An answer over HTTP.
+pub struct HttpAnswer {
+    pub status: u16,
+    pub body: String,
+}
+
+impl HttpAnswer {
+    /// A member of the answer's JSON, as text.
+    pub fn member(&self, name: &str) -> String {
+        let json: serde_json::Value = serde_json::from_str(&self.body).unwrap();
+        match &json[name] {
+            serde_json::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        }
+    }
+}
+
+/// A kept-alive connection of a simple till.
+pub struct Http(BufReader<TcpStream>);
+
+impl Http {
+    pub fn open(address: SocketAddr) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_nodelay(true)?;
+        Ok(Self(BufReader::new(stream)))
+    }
+
+    pub fn get(&mut self, path: &str, token: &str) -> std::io::Result<HttpAnswer> {
+        self.request("GET", path, token, "")
+    }
+
+    pub fn post(&mut self, path: &str, token: &str, body: &str) -> std::io::Result<HttpAnswer> {
+        self.request("POST", path, token, body)
+    }
+
+    fn request(
+        &mut self,
+        method: &str,
+        path: &str,
+        token: &str,
+        body: &str,
+    ) -> std::io::Result<HttpAnswer> {
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        self.0.get_mut().write_all(request.as_bytes())?;
+        self.answer()
+    }
+
+    fn answer(&mut self) -> std::io::Result<HttpAnswer> {
+        let broken = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+        let mut line = String::new();
+        self.0.read_line(&mut line)?;
+        let status = line.split(' ').nth(1).and_then(|code| code.parse().ok());
+        let status = status.ok_or_else(broken)?;
+        let mut length = 0;
+        loop {
+            line.clear();
+            if self.0.read_line(&mut line)? == 0 {
+                return Err(broken());
+            }
+            let header = line.trim().to_ascii_lowercase();
+            if header.is_empty() {
+                break;
+            }
+            if let Some(value) = header.strip_prefix("content-length:") {
+                length = value.trim().parse().map_err(|_| broken())?;
+            }
+        }
+        let mut body = vec![0; length];
+        self.0.read_exact(&mut body)?;
+        Ok(HttpAnswer {
+            status,
+            body: String::from_utf8(body).map_err(|_| broken())?,
+        })
+    }
+}
