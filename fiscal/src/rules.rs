@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::compose::tax_rows;
 use crate::day::last_moment;
 use crate::receipt::Receipt;
 use crate::taxpayer::Taxpayer;
@@ -94,8 +95,9 @@ pub fn judge(receipt: &Receipt, facts: &Facts<'_>) -> Vec<Finding> {
     judge.rows_there();
     judge.buyer();
     judge.lines();
-    judge.taxes();
-    judge.totals();
+    let computed = tax_rows(&receipt.lines, receipt.lines_tax_inclusive);
+    judge.taxes(&computed);
+    judge.totals(&computed);
     judge.payments();
     judge.notes();
     judge.sequence();

@@ -257,6 +257,12 @@ fn lines() -> Vec<Case> {
             &[("\"receiptLineHSCode\": \"1905\", ", "")],
         ),
         broken(
+            Code::Rcpt047,
+            "/receiptLines/0/receiptLineHSCode",
+            INVOICE,
+            &[("\"1905\"", "\"\"")],
+        ),
+        broken(
             Code::Rcpt048,
             "/receiptLines/0/receiptLineHSCode",
             INVOICE,
@@ -284,6 +290,30 @@ fn sums() -> Vec<Case> {
             "/receiptTaxes/1/taxAmount",
             INVOICE,
             &[("\"taxAmount\": 3.10", "\"taxAmount\": 3.11")],
+        ),
+        // With the tax on top, everything else may agree with a wrong tax.
+        broken(
+            Code::Rcpt026,
+            "/receiptTaxes/0/taxAmount",
+            EXCLUSIVE,
+            &[
+                ("\"taxAmount\": 15.50", "\"taxAmount\": 15.51"),
+                ("115.50", "115.51"),
+            ],
+        ),
+        // A row too many shows in the total, and only there.
+        broken(
+            Code::Rcpt019,
+            "/receiptTotal",
+            INVOICE,
+            &[
+                (
+                    "\"salesAmountWithTax\": 23.10}",
+                    "\"salesAmountWithTax\": 23.10}, {\"taxID\": 1, \"taxAmount\": 0, \"salesAmountWithTax\": 1}",
+                ),
+                ("\"receiptTotal\": 28.10", "\"receiptTotal\": 29.10"),
+                ("\"paymentAmount\": 8.10", "\"paymentAmount\": 9.10"),
+            ],
         ),
         broken(
             Code::Rcpt027,
@@ -386,8 +416,10 @@ fn notes() -> Vec<Case> {
         original(Code::Rcpt036, "/receiptLines", |original| {
             let _ = original.taxes.remove(0);
         }),
+        // What is left in one currency says nothing of an amount in another.
         original(Code::Rcpt042, "/receiptCurrency", |original| {
             original.currency = Currency::ZWG;
+            original.remaining = Cents::new(1);
         }),
     ]
 }

@@ -1,31 +1,19 @@
 //! Rules of sums: tax rows, totals, payments.
 
 use super::Judge;
-use crate::compose::tax_rows;
-use crate::receipt::TaxKey;
+use crate::receipt::{TaxKey, TaxRow};
 use crate::{Cents, Code};
 
 impl Judge<'_> {
-    /// Each tax row against the lines it sums.
-    pub(super) fn taxes(&mut self) {
+    /// Each tax row against what its lines give.
+    pub(super) fn taxes(&mut self, computed: &[TaxRow]) {
         let receipt = self.receipt;
-        if receipt.taxes.is_empty() {
-            return;
-        }
-        let computed = tax_rows(&receipt.lines, receipt.lines_tax_inclusive);
         for (place, row) in receipt.taxes.iter().enumerate() {
-            let at = format!("/receiptTaxes/{place}");
-            let repeated = receipt.taxes.iter().take(place).any(|r| r.tax == row.tax);
             let ours = computed.iter().find(|ours| ours.tax == row.tax);
-            let Some(ours) = ours.filter(|_| !repeated) else {
-                let message = if repeated {
-                    format!("a second row for {}", show(&row.tax))
-                } else {
-                    format!("no line has {}", show(&row.tax))
-                };
-                self.found(Code::Rcpt027, format!("{at}/salesAmountWithTax"), message);
+            let Some(ours) = ours.filter(|_| !is_repeated(&receipt.taxes, place)) else {
                 continue;
             };
+            let at = format!("/receiptTaxes/{place}");
             if row.tax_amount != ours.tax_amount {
                 let message = format!(
                     "is {}, but the lines give {}",
@@ -33,43 +21,47 @@ impl Judge<'_> {
                 );
                 self.found(Code::Rcpt026, format!("{at}/taxAmount"), message);
             }
-            if row.sales_amount_with_tax != ours.sales_amount_with_tax {
+            // With the tax on top, the row's own taxAmount is in it, right or wrong.
+            let sales = if receipt.lines_tax_inclusive {
+                ours.sales_amount_with_tax
+            } else {
+                ours.sales_amount_with_tax - ours.tax_amount + row.tax_amount
+            };
+            if row.sales_amount_with_tax != sales {
                 let message = format!(
-                    "is {}, but the lines give {}",
-                    row.sales_amount_with_tax, ours.sales_amount_with_tax
+                    "is {}, but the lines give {sales}",
+                    row.sales_amount_with_tax
                 );
                 self.found(Code::Rcpt027, format!("{at}/salesAmountWithTax"), message);
             }
         }
-        for ours in &computed {
-            if !receipt.taxes.iter().any(|row| row.tax == ours.tax) {
-                let message = format!("no row for {}, which the lines have", show(&ours.tax));
-                self.found(Code::Rcpt027, "/receiptTaxes", message);
-            }
-        }
     }
 
-    pub(super) fn totals(&mut self) {
+    /// The total against lines and rows, and the rows against the lines' taxes. A row too many or too few
+    /// shows in the total; only where the total is right all the same it is RCPT027.
+    pub(super) fn totals(&mut self, computed: &[TaxRow]) {
         let receipt = self.receipt;
-        if receipt.lines.is_empty() || receipt.taxes.is_empty() {
-            return;
-        }
+        let total = receipt.total;
         let lines: Cents = receipt.lines.iter().map(|line| line.total).sum();
         let taxes: Cents = receipt.taxes.iter().map(|row| row.tax_amount).sum();
         let sales: Cents = receipt.taxes.iter().map(|r| r.sales_amount_with_tax).sum();
-        let total = receipt.total;
+        let (have_lines, have_rows) = (!receipt.lines.is_empty(), !receipt.taxes.is_empty());
         let at = "/receiptTotal";
-        if receipt.lines_tax_inclusive && total != lines {
+        let found = self.findings.len();
+        if have_lines && receipt.lines_tax_inclusive && total != lines {
             let message = format!("is {total}, but the lines sum to {lines}");
             self.found(Code::Rcpt019, at, message);
         }
-        if !receipt.lines_tax_inclusive && total != lines + taxes {
+        if have_lines && have_rows && !receipt.lines_tax_inclusive && total != lines + taxes {
             let message = format!("is {total}, but lines and taxes sum to {}", lines + taxes);
             self.found(Code::Rcpt037, at, message);
         }
-        if total != sales {
+        if have_rows && total != sales {
             let message = format!("is {total}, but salesAmountWithTax sums to {sales}");
             self.found(Code::Rcpt038, at, message);
+        }
+        if have_lines && have_rows && self.findings.len() == found {
+            self.rows_without_lines(computed);
         }
         if total.signum() == -receipt.receipt_type.sign() {
             let message = format!("{total} has the wrong sign for a {}", receipt.receipt_type);
@@ -78,6 +70,28 @@ impl Judge<'_> {
         if total.abs() > Cents::MAX || sales.abs() > Cents::MAX {
             let message = format!("{total} is larger than {}", Cents::MAX);
             self.found(Code::NumberTooLarge, at, message);
+        }
+    }
+
+    /// Rows that no line has, a second row for a tax, and lines without a row.
+    fn rows_without_lines(&mut self, computed: &[TaxRow]) {
+        let receipt = self.receipt;
+        for (place, row) in receipt.taxes.iter().enumerate() {
+            let message = if is_repeated(&receipt.taxes, place) {
+                format!("a second row for {}", show(&row.tax))
+            } else if computed.iter().all(|ours| ours.tax != row.tax) {
+                format!("no line has {}", show(&row.tax))
+            } else {
+                continue;
+            };
+            let at = format!("/receiptTaxes/{place}/salesAmountWithTax");
+            self.found(Code::Rcpt027, at, message);
+        }
+        for ours in computed {
+            if !receipt.taxes.iter().any(|row| row.tax == ours.tax) {
+                let message = format!("no row for {}, which the lines have", show(&ours.tax));
+                self.found(Code::Rcpt027, "/receiptTaxes", message);
+            }
         }
     }
 
@@ -102,6 +116,12 @@ impl Judge<'_> {
             self.found(Code::Rcpt039, "/receiptPayments", message);
         }
     }
+}
+
+/// Whether a row before this one has the same tax.
+fn is_repeated(rows: &[TaxRow], place: usize) -> bool {
+    let tax = rows.get(place).map(|row| &row.tax);
+    rows.iter().take(place).any(|row| Some(&row.tax) == tax)
 }
 
 fn show(tax: &TaxKey) -> String {

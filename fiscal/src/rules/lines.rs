@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Judge, OriginalFact};
 use crate::receipt::{Line, LineType};
+use crate::taxpayer::Tax;
 use crate::{Code, DateTime, Percent, ReceiptType, TaxId};
 
 impl Judge<'_> {
@@ -101,13 +102,13 @@ impl Judge<'_> {
             .taxpayer
             .is_some_and(super::Taxpayer::is_vat_payer);
         let at = format!("{at}/receiptLineHSCode");
-        let Some(code) = &line.hs_code else {
-            if vat_payer {
-                let message = format!("\"{}\" has no HS code", line.name);
-                self.found(Code::Rcpt047, at, message);
-            }
+        let empty = line.hs_code.as_deref().is_none_or(str::is_empty);
+        if vat_payer && empty {
+            let message = format!("\"{}\" has no HS code", line.name);
+            self.found(Code::Rcpt047, at, message);
             return;
-        };
+        }
+        let Some(code) = &line.hs_code else { return };
         let untaxed = line.tax.percent.is_none_or(|p| p == Percent::ZERO);
         if code.len() != 8 && (code.len() != 4 || (vat_payer && untaxed)) {
             let wanted = if vat_payer && untaxed {
@@ -136,15 +137,14 @@ impl Judge<'_> {
         let same: Vec<_> = taxpayer.taxes.iter().filter(|tax| tax.id == id).collect();
         let elsewhere = self.receipt.receipt_type.is_note()
             && matches!(self.facts.original, OriginalFact::Unknown);
-        let fitting = same
-            .iter()
-            .find(|tax| tax.percent == percent && (elsewhere || tax.is_valid_at(date)));
-        let Some(tax) = fitting else {
+        let configured = same.iter().filter(|tax| tax.percent == percent);
+        let is_usable = |tax: &&&Tax| elsewhere || tax.is_valid_at(date);
+        if !configured.clone().any(|tax| is_usable(&tax)) {
             let message = tax_message(id, percent, &same, date);
             self.found(Code::Rcpt025, format!("{at}/taxID"), message);
-            return;
-        };
-        if tax.is_vat_above_zero() && !taxpayer.is_vat_payer() && !elsewhere {
+        }
+        let vat = configured.clone().find(|tax| tax.is_vat_above_zero());
+        if let Some(tax) = vat.filter(|_| !taxpayer.is_vat_payer() && !elsewhere) {
             let message = format!(
                 "tax {id} ({}) is VAT, and the taxpayer has no VAT number",
                 tax.name

@@ -38,7 +38,7 @@ impl Judge<'_> {
         match self.facts.original {
             OriginalFact::Unknown => {}
             OriginalFact::Missing => {
-                let message = "no receipt with these numbers is in this ledger";
+                let message = "no invoice of this taxpayer with these numbers is in this ledger";
                 self.found(Code::Rcpt032, "/creditDebitNote", message);
             }
             OriginalFact::Found(original) => self.against(original),
@@ -61,6 +61,8 @@ impl Judge<'_> {
                 receipt.currency, original.currency
             );
             self.found(Code::Rcpt042, "/receiptCurrency", message);
+        } else {
+            self.within_the_rest(original);
         }
         for (id, percent) in self.used_taxes() {
             if !self.original_has(id, percent) {
@@ -69,6 +71,11 @@ impl Judge<'_> {
                 self.found(Code::Rcpt036, "/receiptLines", message);
             }
         }
+    }
+
+    /// Credits within what is left of the original; only amounts of one currency can be compared.
+    fn within_the_rest(&mut self, original: &Original) {
+        let receipt = self.receipt;
         if receipt.receipt_type == ReceiptType::CreditNote
             && original.remaining + receipt.total < Cents::ZERO
         {
