@@ -71,7 +71,7 @@ pub enum JoinError {
     Refused(Box<crate::fdms::Refusal>),
     /// FDMS says that the activation key is used, and it may have been this store that used it.
     #[error(
-        "FDMS does not take the activation key (DEV02). An earlier try may have used it up, its answer with the certificate was lost, and FDMS gives it only once: ask the authority for a new activation key for the device {0} and register again. The till's key is kept, nothing else is lost"
+        "FDMS does not take the activation key (DEV02). If it is typed correctly, an earlier try has used it up and its answer with the certificate was lost, which FDMS gives only once: ask the authority for a new activation key for the device {0} and register again. The till's key is kept, nothing else is lost"
     )]
     AnswerLost(DeviceId),
     /// FDMS was not reached, or was out of order; nothing happened there.
@@ -201,7 +201,6 @@ pub async fn verify_taxpayer(
 }
 
 /// What a registration is given.
-#[derive(Debug)]
 pub struct Registration<'a> {
     /// The till.
     pub till: NewTill,
@@ -214,6 +213,18 @@ pub struct Registration<'a> {
     pub again: bool,
     /// Who does it, for the audit.
     pub actor: &'a str,
+}
+
+impl std::fmt::Debug for Registration<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The activation key is a secret until it is used.
+        f.debug_struct("Registration")
+            .field("till", &self.till)
+            .field("kind", &self.kind)
+            .field("again", &self.again)
+            .field("actor", &self.actor)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A till that can sell.

@@ -1,8 +1,13 @@
 //! Integration tests of the daemon: one binary, a module per subject.
 #![cfg(feature = "demo")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests: one that cannot be set up may end"
+)]
 
 mod agreement;
 mod clock_rules;
+mod join;
 mod submit;
 
 mod support {

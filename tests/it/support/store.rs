@@ -191,6 +191,14 @@ impl House {
         }
     }
 
+    /// Another ledger for the same sandbox, as on a new machine.
+    pub(crate) fn another_ledger(&self) -> Ledger {
+        let path = self.dir.path().join("another.db");
+        let settings = self.plan.settings.clone();
+        let core = Core::open(&path, self.sealing.clone(), self.clock.clone(), settings);
+        Ledger::start(core.unwrap(), &path).unwrap()
+    }
+
     /// The ledger's file.
     pub(crate) fn path(&self) -> PathBuf {
         self.dir.path().join("ledger.db")
