@@ -81,7 +81,7 @@ fn judge_rows(receipt: &Receipt, facts: &Facts<'_>, codes: &mut Vec<u8>) {
             None => orphans = true,
         }
     }
-    orphans |= groups.values().any(|sum| sum.signum() != 0);
+    orphans |= !groups.is_empty();
     if orphans && !amounts::totals_disagree(receipt) {
         codes.push(27);
     }

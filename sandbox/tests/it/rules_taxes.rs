@@ -179,4 +179,17 @@ async fn rcpt027_sales_with_tax() {
         row(517, Some(1550), 1.34, 10.0)
     ]);
     till.expect(split, &["RCPT027 Red"]).await;
+
+    // Lines that come to nothing have a row all the same.
+    let mut missing = mixed(&mut till);
+    let mut discount = line(3, -5.0, 2, Some(0));
+    discount["receiptLineType"] = "Discount".into();
+    missing["receiptLines"]
+        .as_array_mut()
+        .unwrap()
+        .push(discount);
+    missing["receiptTaxes"] = json!([row(517, Some(1550), 1.34, 10.0)]);
+    missing["receiptTotal"] = 10.into();
+    missing["receiptPayments"][0]["paymentAmount"] = 10.into();
+    till.expect(missing, &["RCPT027 Red"]).await;
 }
