@@ -97,7 +97,7 @@ impl Daemon {
         tokio::select! {
             () = self.stop.cancelled() => {}
             () = self.ledger.ended() => result = Err(DaemonError::Ended("the ledger's writer")),
-            Some(ended) = parts.join_next() => result = Err(early(ended)),
+            Some(ended) = parts.join_next() => result = early(ended, self.stop.is_cancelled()),
         }
         self.stop.cancel();
         let drained =
@@ -278,10 +278,12 @@ pub fn lan_parts(lan: &LanConfig) -> anyhow::Result<(Arc<rustls::ServerConfig>, 
     Ok((Arc::new(tls), allowed))
 }
 
-fn early(ended: Result<Part, tokio::task::JoinError>) -> DaemonError {
+/// What the end of a part means. When all is being stopped, a part may hear of it before we do.
+fn early(ended: Result<Part, tokio::task::JoinError>, stopping: bool) -> Result<(), DaemonError> {
     match ended {
-        Ok(part) => DaemonError::Ended(part),
-        Err(error) => DaemonError::Panicked("a part", error.to_string()),
+        Ok(_) if stopping => Ok(()),
+        Ok(part) => Err(DaemonError::Ended(part)),
+        Err(error) => Err(DaemonError::Panicked("a part", error.to_string())),
     }
 }
 

@@ -84,6 +84,7 @@ impl Connection {
                 .header("authorization", format!("Bearer {}", selling.token))
                 .body(Full::new(Bytes::from((selling.next_body)())))?,
         };
+        self.sender.ready().await?;
         let response = self.sender.send_request(request).await?;
         let wished = if self.selling.is_some() { 201 } else { 200 };
         let is_wished = response.status().as_u16() == wished;
@@ -99,6 +100,7 @@ impl Connection {
             .uri(path)
             .header("host", &self.host)
             .body(Full::default())?;
+        self.sender.ready().await?;
         let response = self.sender.send_request(request).await?;
         let is_good = response.status().as_u16() == 200;
         response.into_body().collect().await?;
