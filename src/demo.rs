@@ -20,9 +20,8 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::ApiSettings;
 use crate::config::Config;
-use crate::daemon::{ConfiguredConnector, Daemon, DaemonError, Listeners};
+use crate::daemon::{ConfiguredConnector, Daemon, DaemonError, Listeners, api_settings};
 use crate::join::{Registration, register};
 use crate::keys::KeyKind;
 use crate::ledger::tills::NewTill;
@@ -136,7 +135,7 @@ impl DemoStore {
         let address = http.local_addr()?;
         let daemon = Daemon {
             ledger: ledger.clone(),
-            api: ApiSettings::default(),
+            api: api_settings(&config),
             listeners: Some(Listeners {
                 unix: Some(UnixListener::bind(config.socket_path())?),
                 ..Listeners::http_only(http)

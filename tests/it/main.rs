@@ -7,6 +7,7 @@
 
 mod agreement;
 mod clock_rules;
+mod documents;
 mod join;
 mod submit;
 
