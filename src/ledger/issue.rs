@@ -149,7 +149,7 @@ pub(super) fn assess(ground: &Ground<'_>, sale: &Sale) -> Result<Assessed, Ledge
     };
     let (mut receipt, mut findings) = compose(&sale.draft, &known);
     if let Some(original) = &original {
-        receipt.credit_debit_note = Some(original.reference(receipt.credit_debit_note.as_ref()));
+        receipt.credit_debit_note = Some(original.reference());
     }
     owned(till, sale, &moment, &mut findings);
     let is_new = !read::invoice_no_used(conn, till.environment, &receipt.invoice_no)?;
@@ -250,7 +250,7 @@ fn owned(till: &TillInfo, sale: &Sale, moment: &Moment, findings: &mut Vec<Findi
     }
 }
 
-/// The original of a note, by FDMS's numbers or by its `invoiceNo`, on any till of the same environment.
+/// The original of a note, by FDMS's numbers or by its `invoiceNo`, on any till of the same taxpayer.
 fn find_original(
     conn: &Connection,
     till: &TillInfo,
@@ -262,7 +262,7 @@ fn find_original(
     if let Some(invoice_no) = &named.invoice_no {
         let prefixed = format!("{}{invoice_no}", till.invoice_prefix);
         for name in [prefixed.as_str(), invoice_no] {
-            if let Some(original) = read::original_by_invoice(conn, till.environment, name)? {
+            if let Some(original) = read::original_by_invoice(conn, till, name)? {
                 return Ok(Some(original));
             }
         }
@@ -278,8 +278,8 @@ fn find_original(
     else {
         return Ok(None);
     };
-    let found = read::original_by_number(conn, till.environment, device, number)?;
-    Ok(found.filter(|original| original.fiscal_day_no == day))
+    Ok(read::original_by_number(conn, till, device, number)?
+        .filter(|original| original.fiscal_day_no == day))
 }
 
 /// A receipt that is numbered and chained, and waits for its signature and its rows.
@@ -581,10 +581,10 @@ pub(super) fn sign_checked(signer: &dyn Signer, text: &str) -> Result<Vec<u8>, S
 }
 
 impl Original {
-    /// The reference that FDMS is sent: the three numbers, and its own if the POS knows it.
-    fn reference(&self, sent: Option<&OriginalRef>) -> OriginalRef {
+    /// The three numbers for FDMS. A `receiptID` of the POS would overrule them there, and may be wrong.
+    fn reference(&self) -> OriginalRef {
         OriginalRef {
-            receipt_id: sent.and_then(|sent| sent.receipt_id),
+            receipt_id: None,
             device_id: Some(self.device_id),
             receipt_global_no: Some(self.facts.global_no),
             fiscal_day_no: Some(self.fiscal_day_no),

@@ -36,6 +36,7 @@ pub struct Reader {
 #[derive(Debug, Clone)]
 pub(super) struct Original {
     pub(super) seq: Seq,
+    pub(super) till: TillId,
     pub(super) device_id: DeviceId,
     pub(super) fiscal_day_no: FiscalDayNo,
     pub(super) facts: OriginalFacts,

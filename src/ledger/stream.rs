@@ -22,8 +22,8 @@ pub struct Item {
     pub due: DateTime,
     /// The body to send, byte for byte the same on every try.
     pub body: String,
-    /// A note's original on another till that FDMS has not taken yet: sent before it, the note would be
-    /// marked Red (RCPT032, docs/FDMS.md section 8).
+    /// A note's original on another till that FDMS has not taken yet, or a debit of it: sent before them,
+    /// the note would be marked Red (RCPT032, RCPT035, docs/FDMS.md section 8).
     pub waits_for: Option<Seq>,
 }
 
@@ -340,7 +340,7 @@ fn next_receipt(conn: &Connection, state: &StreamState) -> Result<Option<Item>, 
         return Ok(None);
     };
     let waits_for = match original {
-        Some(original) => unsent_elsewhere(conn, state.till, original)?,
+        Some(original) => unsent_elsewhere(conn, state.till, Seq(seq), Seq(original))?,
         None => None,
     };
     let number = sql::number(number, ReceiptGlobalNo::new, "receipt.global_no")?;
@@ -353,19 +353,24 @@ fn next_receipt(conn: &Connection, state: &StreamState) -> Result<Option<Item>, 
     }))
 }
 
-/// The original, if it is another till's and FDMS has not taken it.
+/// What must have reached FDMS before a note of this till, and is another till's: the original, and debits
+/// of it that were issued before the note, since they make room for credits.
 fn unsent_elsewhere(
     conn: &Connection,
     till: TillId,
-    original: i64,
+    note: Seq,
+    original: Seq,
 ) -> Result<Option<Seq>, StorageError> {
-    let unsent: bool = conn
+    let unsent = conn
         .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM receipt WHERE seq = ?1 AND till_id <> ?2)
-                AND NOT EXISTS (SELECT 1 FROM submission WHERE seq = ?1)",
+            "SELECT r.seq FROM receipt r
+             WHERE (r.seq = ?1 OR (r.original_seq = ?1 AND r.seq < ?2 AND r.receipt_type = 'DebitNote'))
+               AND r.till_id <> ?3 AND NOT EXISTS (SELECT 1 FROM submission s WHERE s.seq = r.seq)
+             ORDER BY r.seq LIMIT 1",
         )?
-        .query_row([original, till.0], |row| row.get(0))?;
-    Ok(unsent.then_some(Seq(original)))
+        .query_row([original.0, note.0, till.0], |row| row.get(0))
+        .optional()?;
+    Ok(unsent.map(Seq))
 }
 
 fn next_open(conn: &Connection, state: &StreamState) -> Result<Option<Item>, StorageError> {

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::{Original, money, receipt_of};
 use crate::ledger::stream::load_stream;
 use crate::ledger::{
-    Environment, LedgerError, OriginalFacts, Seq, StorageError, TillId, chain, sql,
+    Environment, LedgerError, OriginalFacts, Seq, StorageError, TillId, TillInfo, chain, sql,
 };
 
 /// Which receipts a list shows.
@@ -155,33 +155,56 @@ pub(in crate::ledger) fn invoice_no_used(
         .query_row(params![invoice_no, environment.as_str()], |row| row.get(0))?)
 }
 
-const ORIGINAL: &str = "SELECT r.seq, t.device_id, d.fiscal_day_no, r.body, t.serial_no
+const ORIGINAL: &str = "SELECT r.seq, t.device_id, d.fiscal_day_no, r.body, t.serial_no, r.till_id
      FROM receipt r JOIN day d USING (day_id) JOIN till t ON t.till_id = r.till_id WHERE ";
 
+/// The invoice with this number, if `till` may refer to it.
 pub(in crate::ledger) fn original_by_number(
     conn: &Connection,
-    environment: Environment,
+    till: &TillInfo,
     device: DeviceId,
     number: ReceiptGlobalNo,
 ) -> Result<Option<Original>, StorageError> {
-    original(
+    let found = original(
         conn,
         "r.till_id = (SELECT till_id FROM till WHERE environment = ?1 AND device_id = ?2)
-         AND r.global_no = ?3",
-        params![environment.as_str(), device.get(), number.get()],
-    )
+         AND r.global_no = ?3 AND r.receipt_type = 'FiscalInvoice'",
+        params![till.environment.as_str(), device.get(), number.get()],
+    )?;
+    of_same_taxpayer(conn, till, found)
 }
 
+/// The invoice that the shop gave this number, if `till` may refer to it.
 pub(in crate::ledger) fn original_by_invoice(
     conn: &Connection,
-    environment: Environment,
+    till: &TillInfo,
     invoice_no: &str,
 ) -> Result<Option<Original>, StorageError> {
-    original(
+    let found = original(
         conn,
-        "r.invoice_no = ?1 AND r.environment = ?2",
-        params![invoice_no, environment.as_str()],
-    )
+        "r.invoice_no = ?1 AND r.environment = ?2 AND r.receipt_type = 'FiscalInvoice'",
+        params![invoice_no, till.environment.as_str()],
+    )?;
+    of_same_taxpayer(conn, till, found)
+}
+
+/// A store may have tills of several taxpayers; for FDMS the others' receipts are no originals (RCPT032,
+/// docs/FDMS.md section 8).
+fn of_same_taxpayer(
+    conn: &Connection,
+    till: &TillInfo,
+    found: Option<Original>,
+) -> Result<Option<Original>, StorageError> {
+    let Some(original) = found else {
+        return Ok(None);
+    };
+    if original.till == till.id {
+        return Ok(Some(original));
+    }
+    let tin = |till| -> Result<_, StorageError> {
+        Ok(chain::load_config(conn, till)?.map(|config| config.taxpayer.tin.clone()))
+    };
+    Ok((tin(original.till)? == tin(till.id)?).then_some(original))
 }
 
 pub(super) fn original_by_seq(
@@ -206,6 +229,7 @@ fn original(
     let receipt = receipt_of(&row.get::<_, String>(3)?, &place)?;
     Ok(Some(Original {
         seq,
+        till: TillId(row.get(5)?),
         device_id: sql::number(row.get(1)?, DeviceId::new, &place)?,
         fiscal_day_no: sql::number(row.get(2)?, FiscalDayNo::new, &place)?,
         judged: rules::Original {
