@@ -161,7 +161,7 @@ enum DayCommand {
     X(TillArg),
     /// Print the Z report of a closed day.
     Z {
-        /// The day's number; the last closed one if left out.
+        /// The day's number; may be left out right after a close, while no day is open.
         no: Option<u32>,
         #[command(flatten)]
         till: TillArg,

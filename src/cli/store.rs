@@ -40,7 +40,7 @@ pub(super) fn day(config: &Config, command: &DayCommand) -> Done {
         DayCommand::Show(till) => (Method::GET, path("/v1/days/current", *till, &[])),
         DayCommand::X(till) => (Method::GET, path("/v1/days/current/x", *till, &text())),
         DayCommand::Z { no, till } => {
-            let no = no.map_or("latest".to_owned(), |no| no.to_string());
+            let no = no.map_or("current".to_owned(), |no| no.to_string());
             (
                 Method::GET,
                 path(&format!("/v1/days/{no}/z"), *till, &text()),
