@@ -13,11 +13,12 @@ impl Judge<'_> {
         let mut taxes_judged = BTreeSet::new();
         for (place, line) in receipt.lines.iter().enumerate() {
             let at = format!("/receiptLines/{place}");
-            self.signs(line, &at);
+            // Before the signs: a quantity below zero turns the total's sign, and is what is wrong.
             if line.quantity.signum() <= 0 {
                 let message = format!("{} is not above zero", line.quantity);
                 self.found(Code::Rcpt023, format!("{at}/receiptLineQuantity"), message);
             }
+            self.signs(line, &at);
             self.line_total(line, &at);
             self.hs_code(line, &at);
             if taxes_judged.insert((line.tax.id, line.tax.percent)) {
