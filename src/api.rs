@@ -36,7 +36,8 @@ pub mod problem;
 mod receipts;
 pub mod schema;
 mod status;
-#[cfg(all(test, feature = "demo"))]
+#[cfg(test)]
+#[cfg(feature = "demo")]
 mod tests;
 
 pub use allow::{AllowList, AllowListError};

@@ -4,6 +4,11 @@
 //! disk, FDMS out of reach. In the same run, in interleaved rounds, the machine is measured: empty HTTP
 //! answers, signatures of one core, appends with fdatasync. Results are ratios within one run, because
 //! milliseconds of a shared machine say nothing.
+#![expect(
+    clippy::disallowed_types,
+    clippy::cast_precision_loss,
+    reason = "seconds and rates of a report, no money"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

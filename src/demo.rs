@@ -36,6 +36,8 @@ use pos::Pos;
 
 /// The till's number at the sandbox.
 const DEVICE: u32 = 42;
+/// What a developer may type first.
+const EXAMPLE: &str = r#"{"receiptType":"FiscalInvoice","receiptCurrency":"USD","invoiceNo":"T1-000124","receiptLinesTaxInclusive":true,"receiptLines":[{"receiptLineType":"Sale","receiptLineName":"Bread","receiptLineHSCode":"19059090","receiptLinePrice":1.20,"receiptLineQuantity":2,"taxID":517}],"receiptPayments":[{"moneyTypeCode":"Cash","paymentAmount":2.40}]}"#;
 /// How long the demonstration waits for anything before it calls it a surprise.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -294,10 +296,9 @@ async fn serve(dir: PathBuf, port: u16) -> anyhow::Result<()> {
          export TOKEN={token}\n\
          export FISCALD_CONFIG={}\n\n\
          curl -sS \"$GATEWAY/v1/receipts\" -H \"Authorization: Bearer $TOKEN\" \\\n  \
-         -H 'Content-Type: application/json' -d '{}'\n\n\
+         -H 'Content-Type: application/json' -d '{EXAMPLE}'\n\n\
          End it with Ctrl-C.",
-        config.display(),
-        r#"{"receiptType":"FiscalInvoice","receiptCurrency":"USD","invoiceNo":"T1-000124","receiptLinesTaxInclusive":true,"receiptLines":[{"receiptLineType":"Sale","receiptLineName":"Bread","receiptLineHSCode":"19059090","receiptLinePrice":1.20,"receiptLineQuantity":2,"taxID":517}],"receiptPayments":[{"moneyTypeCode":"Cash","paymentAmount":2.40}]}"#
+        config.display()
     );
     crate::daemon::stop_signal().await?;
     store.finish().await

@@ -19,14 +19,14 @@ use super::load::{Connection, Sold, run_connections};
 use crate::keys::{DeviceKey, KeyKind, Signer as _};
 
 /// `f_type` of a tmpfs.
-const TMPFS_MAGIC: i64 = 0x0102_1994;
+const TMPFS_MAGIC: rustix::fs::FsWord = 0x0102_1994;
 
 /// A ledger in memory would measure nothing.
 pub(super) fn refuse_tmpfs(dir: &Path) -> anyhow::Result<()> {
     let kind = rustix::fs::statfs(dir)
         .with_context(|| format!("{} cannot be looked at", dir.display()))?
         .f_type;
-    if i64::try_from(kind).unwrap_or(0) == TMPFS_MAGIC {
+    if kind == TMPFS_MAGIC {
         bail!(
             "{} is in memory (tmpfs), where an fsync costs nothing; name a folder on a disk with --dir",
             dir.display()
@@ -89,7 +89,10 @@ async fn answer(_: Request<Incoming>) -> Result<Response<Empty<Bytes>>, Infallib
 pub(super) fn signs_per_second(duration: Duration) -> anyhow::Result<f64> {
     let key = DeviceKey::generate(KeyKind::EcP256)?;
     let text = [b'x'; 160];
-    per_second(duration, || Ok(drop(key.sign(&text)?)))
+    per_second(duration, || {
+        std::hint::black_box(key.sign(&text)?);
+        Ok(())
+    })
 }
 
 /// Appends per second, each with fdatasync.
