@@ -61,7 +61,7 @@ pub enum Step {
     Poll,
 }
 
-/// Why sending is parked, and what a person may do (docs/FAILURES.md).
+/// Why sending is parked, and what a person may do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Parked {
