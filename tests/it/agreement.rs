@@ -1,15 +1,17 @@
 //! Gateway and authority judge the same sales alike (docs/FDMS.md section 8).
 //!
 //! What the gateway issues, the sandbox takes without a mark: ten thousand random sales ([`random_sales`]),
-//! sales that were tampered with ([`mutated_sales`]), the authority's own examples ([`examples`]), and
-//! notes on any till's receipts ([`originals`]), and whatever a POS or a clock tries to do to the fields that
-//! the gateway owns ([`owned_fields`]). What breaks a rule is refused by the gateway with the code that the sandbox would give ([`broken_rules`]).
+//! the authority's own examples ([`examples`]), notes on any till's receipts ([`originals`]), whatever a POS
+//! or a clock does to the fields that the gateway owns ([`owned_fields`]). What breaks a rule is refused by
+//! the gateway with the code that the sandbox would give: each rule alone ([`broken_rules`]), and sales that
+//! were changed at random ([`mutated_sales`]).
 
 mod broken_rules;
 mod examples;
 mod mutated_sales;
 mod originals;
 mod owned_fields;
+mod planted;
 mod random_sales;
 
 use serde_json::{Value, json};

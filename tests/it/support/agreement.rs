@@ -24,7 +24,7 @@ use fiscald::keys::{
     Certificate, DeviceKey, KeyKind, SealingKey, Signer as _, certificate_request,
 };
 use fiscald::ledger::core::Core;
-use fiscald::ledger::stream::{ItemKind, Submission};
+use fiscald::ledger::stream::{Item, ItemKind, Submission};
 use fiscald::ledger::tills::NewTill;
 use fiscald::ledger::{
     Environment, Issued, Ledger, LedgerError, Refusal, Sale, SaleDone, Settings, TillId,
@@ -230,25 +230,36 @@ impl House {
     pub(crate) async fn post(&self, till: &Till) -> Vec<(ReceiptGlobalNo, Verdict)> {
         let mut verdicts = Vec::new();
         while let Some(item) = self.ledger().reader().stream(till.id).unwrap().1 {
-            let due = instant(item.due);
-            if self.fdms_clock.wall() < due {
-                self.fdms_clock.set_wall(due);
+            let verdict = self.deliver(till, &item, &item.body).await;
+            match (item.kind, verdict) {
+                (ItemKind::Receipt(number), Some(verdict)) => verdicts.push((number, verdict)),
+                (ItemKind::Close(no), _) => self.must_be_closed(till, no),
+                _ => {}
             }
-            match item.kind {
-                ItemKind::Open(_) => {
-                    accepted(till.fdms.open_day(item.body.as_bytes()).await);
-                }
-                ItemKind::Receipt(number) => verdicts.push((number, till.submit(&item.body).await)),
-                ItemKind::Close(no) => {
-                    accepted(till.fdms.close_day(item.body.as_bytes()).await);
-                    self.must_be_closed(till, no);
-                }
-            }
-            let id = till.id;
-            let work = move |core: &mut Core| core.finish_item(id, &item, &Submission::default());
-            self.ledger().write(work).await.unwrap();
         }
         verdicts
+    }
+
+    /// Sends the head of the till's stream, or another body in its place, and moves the stream on.
+    pub(crate) async fn deliver(&self, till: &Till, item: &Item, body: &str) -> Option<Verdict> {
+        let due = instant(item.due);
+        if self.fdms_clock.wall() < due {
+            self.fdms_clock.set_wall(due);
+        }
+        let mut verdict = None;
+        match item.kind {
+            ItemKind::Open(_) => {
+                accepted(till.fdms.open_day(body.as_bytes()).await);
+            }
+            ItemKind::Receipt(_) => verdict = Some(till.submit(body).await),
+            ItemKind::Close(_) => {
+                accepted(till.fdms.close_day(body.as_bytes()).await);
+            }
+        }
+        let (id, item) = (till.id, item.clone());
+        let work = move |core: &mut Core| core.finish_item(id, &item, &Submission::default());
+        self.ledger().write(work).await.unwrap();
+        verdict
     }
 
     fn must_be_closed(&self, till: &Till, no: FiscalDayNo) {
@@ -293,7 +304,8 @@ impl Till {
         }
     }
 
-    fn sign(&self, text: &str) -> Signature {
+    /// Signs with the till's key.
+    pub(crate) fn sign(&self, text: &str) -> Signature {
         Signature {
             hash: sign::hash(text),
             bytes: self.key.sign(text.as_bytes()).unwrap(),
