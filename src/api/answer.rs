@@ -72,6 +72,7 @@ pub(super) fn write_parked(o: &mut Object<'_>, parked: &Parked) {
     o.text("reason", &parked.reason);
     o.text("code", &parked.code);
     strings(o.name("actions"), &parked.actions);
+    o.number("probing", parked.probing);
     o.text("since", &local(parked.since));
 }
 

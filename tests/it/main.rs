@@ -6,6 +6,7 @@
 )]
 
 mod agreement;
+mod api;
 mod clock_rules;
 mod documents;
 mod join;
@@ -13,6 +14,7 @@ mod submit;
 
 mod support {
     pub(crate) mod agreement;
+    pub(crate) mod api;
     pub(crate) mod store;
     pub(crate) mod suites;
 }

@@ -242,6 +242,8 @@ pub struct Fdms {
     pub code: Option<String>,
     /// Of `parked`: what a person may do.
     pub actions: Option<Vec<String>>,
+    /// Of `parked`: whether the gateway itself asks FDMS now and then if it is over.
+    pub probing: Option<bool>,
     /// Of `parked`: since when.
     pub since: Option<String>,
     /// Of `accepted`: when the answer came.

@@ -241,6 +241,8 @@ pub struct Parked {
     pub code: String,
     /// What a person may do: `retry`.
     pub actions: Vec<String>,
+    /// Whether the gateway itself asks FDMS now and then if it is over.
+    pub probing: bool,
     /// Since when.
     pub since: String,
 }

@@ -1,0 +1,227 @@
+//! Credit notes by reference, and what is left.
+
+use fiscald::api::schema;
+
+use crate::support::api::{Shop, get, post, sale};
+
+/// Two lines, one of them two pieces, two taxes, a discount, tax-exclusive or not; 10 and 2 cents.
+fn basket(invoice_no: &str, inclusive: bool) -> String {
+    let payments = if inclusive { "12.34" } else { "13.89" };
+    format!(
+        r#"{{"receiptType": "FiscalInvoice", "receiptCurrency": "USD", "invoiceNo": "{invoice_no}",
+        "receiptLinesTaxInclusive": {inclusive},
+        "buyerData": {{"buyerRegisterName": "Buyer Ltd", "buyerTIN": "2000000001"}},
+        "receiptLines": [
+          {{"receiptLineType": "Sale", "receiptLineName": "Shirt", "receiptLineHSCode": "61091000",
+            "receiptLinePrice": 5.50, "receiptLineQuantity": 2, "taxID": 517}},
+          {{"receiptLineType": "Discount", "receiptLineName": "Shirt", "receiptLineHSCode": "61091000",
+            "receiptLinePrice": -1.00, "receiptLineQuantity": 1, "taxID": 517}},
+          {{"receiptLineType": "Sale", "receiptLineName": "Book", "receiptLineHSCode": "49019900",
+            "receiptLineTotal": 2.34, "receiptLineQuantity": 1, "taxID": 1}}],
+        "receiptPayments": [{{"moneyTypeCode": "Card", "paymentAmount": {payments}}}]}}"#
+    )
+}
+
+fn credit(number: u32, body: &str) -> crate::support::api::Ask {
+    post(format!("/v1/receipts/{number}/credit"), body)
+}
+
+async fn left(shop: &Shop, number: u32) -> schema::Creditable {
+    let path = format!("/v1/receipts/{number}/creditable");
+    shop.ask(&get(path)).await.read(200)
+}
+
+/// All of a receipt, tax-inclusive or -exclusive, is taken back line by line, once.
+#[tokio::test]
+async fn the_whole_receipt() {
+    let shop = Shop::open().await;
+    for (number, inclusive) in [(1, true), (3, false)] {
+        let sold = shop
+            .ask(&post(
+                "/v1/receipts",
+                basket(&format!("T1-{number}"), inclusive),
+            ))
+            .await
+            .receipt(201);
+        assert_eq!(sold.receipt_global_no, number);
+        let total = sold.receipt_total.as_str().to_owned();
+        assert_eq!(left(&shop, number).await.remaining, total.as_str());
+        let body = format!(r#"{{"invoiceNo": "C{number}", "receiptNotes": "returned"}}"#);
+        let answer = shop.ask(&credit(number, &body)).await;
+        let note = answer.receipt(201);
+        assert_eq!(note.receipt_type, "CreditNote");
+        assert_eq!(note.receipt_total, format!("-{total}").as_str());
+        assert_eq!(note.receipt_lines_tax_inclusive, inclusive);
+        assert_eq!(note.receipt_lines.len(), 3);
+        assert_eq!(note.receipt_payments[0].money_type_code, "Card");
+        assert_eq!(note.original_judged, Some(true));
+        let original = note.credit_debit_note.unwrap();
+        assert_eq!(original.receipt_global_no, Some(number));
+        let buyer = note.buyer_data.unwrap();
+        assert_eq!(buyer.buyer_register_name.as_deref(), Some("Buyer Ltd"));
+        assert!(note.print.text.contains("CREDITED INVOICE"));
+        assert_eq!(left(&shop, number).await.remaining, "0.00");
+        // The same request gives the same note, another one finds nothing left.
+        let again = shop.ask(&credit(number, &body)).await;
+        assert_eq!(again.status, 200);
+        assert_eq!(again.text(), answer.text());
+        let more = format!(r#"{{"invoiceNo": "D{number}", "receiptNotes": "again"}}"#);
+        shop.ask(&credit(number, &more))
+            .await
+            .problem(409, "nothing_left");
+    }
+}
+
+/// Some lines, part of a line, then all that is left, to the cent; each repeated with the same result.
+#[tokio::test]
+async fn lines_and_the_rest() {
+    let shop = Shop::open().await;
+    for (number, inclusive, rest) in [(1, true, "-6.84"), (4, false, "-7.54")] {
+        let body = basket(&format!("T1-{number}"), inclusive);
+        shop.ask(&post("/v1/receipts", body)).await.receipt(201);
+        let first = format!(
+            r#"{{"invoiceNo": "C{number}", "receiptNotes": "one shirt", "cashier": "Rudo",
+                "lines": [{{"receiptLineNo": 1, "quantity": "1"}}]}}"#
+        );
+        let answer = shop.ask(&credit(number, &first)).await;
+        let note = answer.receipt(201);
+        let total = if inclusive { "-5.50" } else { "-6.35" };
+        assert_eq!(note.receipt_total, total);
+        assert_eq!(note.receipt_lines[0].receipt_line_quantity, "1");
+        let all = format!(r#"{{"invoiceNo": "D{number}", "receiptNotes": "the rest"}}"#);
+        let last = shop.ask(&credit(number, &all)).await;
+        let note = last.receipt(201);
+        assert_eq!(note.receipt_total, rest);
+        assert_eq!(note.receipt_taxes.len(), 2);
+        let left = left(&shop, number).await;
+        assert_eq!(left.remaining, "0.00");
+        assert_eq!(left.notes.len(), 2);
+        for (body, before) in [(&first, &answer), (&all, &last)] {
+            let again = shop.ask(&credit(number, body)).await;
+            assert_eq!((again.status, again.text()), (200, before.text()));
+        }
+        // The key of one note is no key for another.
+        let other = first.replace("one shirt", "another shirt");
+        shop.ask(&credit(number, &other))
+            .await
+            .problem(409, "key_conflict");
+    }
+}
+
+/// What cannot be credited is refused with the place in the request.
+#[tokio::test]
+async fn what_cannot_be_credited() {
+    let shop = Shop::open().await;
+    let body = basket("T1-1", true);
+    shop.ask(&post("/v1/receipts", body)).await.receipt(201);
+    let lines = |lines: &str| {
+        format!(r#"{{"invoiceNo": "C1", "receiptNotes": "returned", "lines": {lines}}}"#)
+    };
+    let table = [
+        (
+            lines(r#"[{"receiptLineNo": 9}]"#),
+            "word_unknown",
+            "/lines/0/receiptLineNo",
+        ),
+        (
+            lines(r#"[{"receiptLineNo": 1, "quantity": 3}]"#),
+            "RCPT035",
+            "/lines/0/quantity",
+        ),
+        (
+            lines(r#"[{"receiptLineNo": 1, "quantity": 0}]"#),
+            "RCPT023",
+            "/lines/0/quantity",
+        ),
+        (
+            lines(r#"[{"receiptLineNo": 1, "quantity": "1,5"}]"#),
+            "number_invalid",
+            "/lines/0/quantity",
+        ),
+        (
+            lines(r#"[{"receiptLineNo": 3, "quantity": 0.5}]"#),
+            "field_missing",
+            "/lines/0/quantity",
+        ),
+        (
+            lines(r#"[{"receiptLineNo": 1}, {"receiptLineNo": 1}]"#),
+            "field_repeated",
+            "/lines/1/receiptLineNo",
+        ),
+        (
+            lines(r#"[{"quantity": 1}]"#),
+            "field_missing",
+            "/lines/0/receiptLineNo",
+        ),
+        (
+            lines(r#"[{"receiptLineNo": 1, "price": 1}]"#),
+            "field_unknown",
+            "/lines/0/price",
+        ),
+        (lines("[]"), "RCPT016", "/lines"),
+        (lines("{}"), "field_type", "/lines"),
+        (
+            r#"{"invoiceNo": "C1"}"#.to_owned(),
+            "RCPT034",
+            "/receiptNotes",
+        ),
+        (
+            r#"{"receiptNotes": "x"}"#.to_owned(),
+            "field_missing",
+            "/invoiceNo",
+        ),
+        (lines("null").replace("C1", "T1-1"), "key_conflict", ""),
+        (
+            r#"{"invoiceNo": "C1", "receiptNotes": "x", "receiptTotal": -1}"#.to_owned(),
+            "field_unknown",
+            "/receiptTotal",
+        ),
+        ("[]".to_owned(), "field_type", ""),
+    ];
+    for (body, code, pointer) in table {
+        let answer = shop.ask(&credit(1, &body)).await;
+        if code == "key_conflict" {
+            answer.problem(409, code);
+            continue;
+        }
+        let problem = answer.problem(422, code);
+        assert_eq!(
+            problem.pointer.as_deref(),
+            Some(pointer),
+            "{}",
+            answer.text()
+        );
+    }
+    shop.ask(&credit(1, "{"))
+        .await
+        .problem(400, "json_malformed");
+    let good = r#"{"invoiceNo": "C1", "receiptNotes": "returned"}"#;
+    shop.ask(&credit(2, good))
+        .await
+        .problem(404, "receipt_unknown");
+    let other = credit(1, good).token("two");
+    shop.ask(&other).await.problem(404, "receipt_unknown");
+    assert_eq!(shop.last_number().await, 1);
+    shop.ask(&credit(1, good)).await.receipt(201);
+}
+
+/// A note on an original that is elsewhere says that it could not be judged.
+#[tokio::test]
+async fn originals_elsewhere() {
+    let shop = Shop::open().await;
+    let note = sale("C1")
+        .replace("FiscalInvoice", "DebitNote")
+        .replace(
+            "\"receiptPayments\"",
+            r#""receiptNotes": "more", "creditDebitNote": {"deviceID": 7, "receiptGlobalNo": 8, "fiscalDayNo": 9},
+               "receiptPayments""#,
+        );
+    let ask = post("/v1/receipts", note.clone());
+    shop.ask(&ask).await.problem(422, "RCPT032");
+    let elsewhere = note.replacen('{', r#"{"originalElsewhere": true, "#, 1);
+    let receipt = shop
+        .ask(&post("/v1/receipts", elsewhere))
+        .await
+        .receipt(201);
+    assert_eq!(receipt.original_judged, Some(false));
+}
