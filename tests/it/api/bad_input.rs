@@ -4,224 +4,95 @@ use fiscald::api::schema;
 
 use crate::support::api::{Shop, post, sale, sale_with};
 
-const LINE: &str = "/receiptLines/0";
+/// The end of a sale, where more members can be put in.
+const END: &str = "}]}";
+const PRICE: &str = "/receiptLines/0/receiptLinePrice";
+const NAME: &str = "/receiptLines/0/receiptLineName";
+const NOTES: &str = "/receiptNotes";
 
-/// What is sent, and what it must be answered with: status, code, pointer.
-fn table() -> Vec<(&'static str, String, u16, &'static str, String)> {
-    let change = |from: &str, to: &str| sale("T1-1").replace(from, to);
-    let notes = |text: &str| sale_with("T1-1", &format!(r#", "receiptNotes": "{text}""#));
-    let price = format!("{LINE}/receiptLinePrice");
-    let quantity = format!("{LINE}/receiptLineQuantity");
-    let name = format!("{LINE}/receiptLineName");
-    let at = |pointer: &str| pointer.to_owned();
-    let whole = sale("T1-1");
-    vec![
+/// What is changed in a good sale, into what, and the status, code and pointer of the answer.
+type Case = (&'static str, &'static str, u16, &'static str, &'static str);
+
+/// No JSON, or none that a sale can be read from.
+#[rustfmt::skip]
+const UNREADABLE: &[Case] = &[
+    ("1.20", "NaN", 400, "json_malformed", PRICE),
+    ("1.20", "1,20", 400, "json_malformed", PRICE),
+    ("1.20", "\"1,20\"", 422, "number_invalid", PRICE),
+    ("1.20", "1e400", 422, "number_too_large", PRICE),
+    ("1.20", "1.2000001", 422, "number_too_precise", PRICE),
+    ("1.20", "[]", 422, "field_type", PRICE),
+    ("true", "\"yes\"", 422, "field_type", "/receiptLinesTaxInclusive"),
+    (END, r#"}], "discount": 1}"#, 422, "field_unknown", "/discount"),
+    (END, r#"}], "receiptCurrency": "ZWG"}"#, 422, "field_repeated", "/receiptCurrency"),
+    ("FiscalInvoice", "Invoice", 422, "word_unknown", "/receiptType"),
+    ("Bread", "Bread 🍞", 422, "text_not_printable", NAME),
+    ("Bread", "لحم", 422, "text_not_printable", NAME),
+    ("Bread", "a\u{202e}b", 422, "text_not_printable", NAME),
+    ("Bread", "a\\u0000b", 422, "text_not_printable", NAME),
+    ("Bread", "a\0b", 400, "json_malformed", NAME),
+    ("T1-1", "", 422, "text_empty", "/invoiceNo"),
+    (END, r#"}], "receiptDate": "yesterday"}"#, 422, "format_invalid", "/receiptDate"),
+];
+
+/// Sales that break rules.
+#[rustfmt::skip]
+const WRONG: &[Case] = &[
+    ("Quantity\": 2", "Quantity\": -2", 422, "RCPT023", "/receiptLines/0/receiptLineQuantity"),
+    ("1.20", "-1.20", 422, "RCPT022", PRICE),
+    ("517", "999", 422, "RCPT025", "/receiptLines/0/taxID"),
+    ("517", "515", 422, "RCPT025", "/receiptLines/0/taxID"),
+    ("\"taxID\": 517", "\"tax\": \"vat\"", 422, "tax_unknown", "/receiptLines/0/tax"),
+    ("USD", "JPY", 422, "RCPT010", "/receiptCurrency"),
+    ("USD", "dollars", 422, "RCPT010", "/receiptCurrency"),
+    ("19059090", "190", 422, "RCPT048", "/receiptLines/0/receiptLineHSCode"),
+    ("\"receiptLineHSCode\": \"19059090\",", "", 422, "RCPT047", "/receiptLines/0/receiptLineHSCode"),
+    ("\"paymentAmount\": 2.40", "\"paymentAmount\": 2.41", 422, "RCPT039", "/receiptPayments"),
+    (END, r#"}], "receiptTotal": 2.41}"#, 422, "RCPT019", "/receiptTotal"),
+    (END, r#"}], "receiptGlobalNo": 9}"#, 422, "owned_by_gateway", "/receiptGlobalNo"),
+    (END, r#"}], "receiptDeviceSignature": {}}"#, 422, "owned_by_gateway", "/receiptDeviceSignature"),
+    ("\"USD\"", "null", 422, "field_missing", "/receiptCurrency"),
+    ("FiscalInvoice", "CreditNote", 422, "RCPT022", PRICE),
+];
+
+/// Everything that is sent: what, status, code, pointer.
+fn table() -> Vec<(String, u16, &'static str, &'static str)> {
+    let good = sale("T1-1");
+    let mut all = vec![
         (
-            "truncated",
-            whole[..whole.len() / 2].to_owned(),
+            good[..good.len() / 2].to_owned(),
             400,
             "json_malformed",
-            at("/receiptLines/0/receiptLineName"),
+            NAME,
         ),
-        ("empty", String::new(), 400, "json_malformed", at("")),
+        (String::new(), 400, "json_malformed", ""),
+        ("[]".to_owned(), 422, "field_type", ""),
         (
-            "NaN",
-            change("1.20", "NaN"),
-            400,
-            "json_malformed",
-            price.clone(),
-        ),
-        (
-            "comma in a number",
-            change("1.20", "1,20"),
-            400,
-            "json_malformed",
-            price.clone(),
-        ),
-        (
-            "comma in a string",
-            change("1.20", "\"1,20\""),
-            422,
-            "number_invalid",
-            price.clone(),
-        ),
-        (
-            "1e400",
-            change("1.20", "1e400"),
-            422,
-            "number_too_large",
-            price.clone(),
-        ),
-        (
-            "seven decimals",
-            change("1.20", "1.2000001"),
-            422,
-            "number_too_precise",
-            price.clone(),
-        ),
-        (
-            "negative quantity",
-            change("\"receiptLineQuantity\": 2", "\"receiptLineQuantity\": -2"),
-            422,
-            "RCPT023",
-            quantity,
-        ),
-        (
-            "unknown field",
-            sale_with("T1-1", r#", "discount": 1"#),
-            422,
-            "field_unknown",
-            at("/discount"),
-        ),
-        (
-            "field twice",
-            sale_with("T1-1", r#", "receiptCurrency": "ZWG""#),
-            422,
-            "field_repeated",
-            at("/receiptCurrency"),
-        ),
-        (
-            "wrong type",
-            change("true", "\"yes\""),
-            422,
-            "field_type",
-            at("/receiptLinesTaxInclusive"),
-        ),
-        (
-            "unknown tax",
-            change("517", "999"),
-            422,
-            "RCPT025",
-            format!("{LINE}/taxID"),
-        ),
-        (
-            "tax of the past",
-            change("517", "515"),
-            422,
-            "RCPT025",
-            format!("{LINE}/taxID"),
-        ),
-        (
-            "wrong currency",
-            change("USD", "JPY"),
-            422,
-            "RCPT010",
-            at("/receiptCurrency"),
-        ),
-        (
-            "no currency",
-            change("USD", "dollars"),
-            422,
-            "RCPT010",
-            at("/receiptCurrency"),
-        ),
-        (
-            "unknown word",
-            change("FiscalInvoice", "Invoice"),
-            422,
-            "word_unknown",
-            at("/receiptType"),
-        ),
-        (
-            "501 characters",
-            notes(&"x".repeat(501)),
-            422,
-            "text_too_long",
-            at("/receiptNotes"),
-        ),
-        (
-            "emoji",
-            change("Bread", "Bread 🍞"),
-            422,
-            "text_not_printable",
-            name.clone(),
-        ),
-        (
-            "right to left",
-            change("Bread", "لحم"),
-            422,
-            "text_not_printable",
-            name.clone(),
-        ),
-        (
-            "a mark that turns text",
-            change("Bread", "a\u{202e}b"),
-            422,
-            "text_not_printable",
-            name.clone(),
-        ),
-        (
-            "NUL",
-            change("Bread", "a\\u0000b"),
-            422,
-            "text_not_printable",
-            name,
-        ),
-        (
-            "a raw NUL",
-            change("Bread", "a\0b"),
-            400,
-            "json_malformed",
-            at("/receiptLines/0/receiptLineName"),
-        ),
-        (
-            "wrong total",
-            sale_with("T1-1", r#", "receiptTotal": 2.41"#),
-            422,
-            "RCPT019",
-            at("/receiptTotal"),
-        ),
-        (
-            "wrong payment",
-            change("\"paymentAmount\": 2.40", "\"paymentAmount\": 2.41"),
-            422,
-            "RCPT039",
-            at("/receiptPayments"),
-        ),
-        (
-            "no lines",
-            change(&whole_lines(), "[]"),
-            422,
-            "RCPT016",
-            at("/receiptLines"),
-        ),
-        (
-            "no HS code",
-            change(r#""receiptLineHSCode": "19059090","#, ""),
-            422,
-            "RCPT047",
-            format!("{LINE}/receiptLineHSCode"),
-        ),
-        (
-            "own number",
-            sale_with("T1-1", r#", "receiptGlobalNo": 9"#),
-            422,
-            "owned_by_gateway",
-            at("/receiptGlobalNo"),
-        ),
-        ("an array", "[]".to_owned(), 422, "field_type", at("")),
-        (
-            "not UTF-8",
-            "\u{1}".to_owned(),
-            400,
-            "json_malformed",
-            at(""),
-        ),
-        (
-            "too deep",
             format!("{}{}", "[".repeat(100), "]".repeat(100)),
             400,
             "json_malformed",
-            at(""),
+            "",
         ),
-    ]
+        (without_lines(), 422, "RCPT016", "/receiptLines"),
+    ];
+    let notes = |length: usize| {
+        let notes = "x".repeat(length);
+        good.replace(END, &format!(r#"}}], "receiptNotes": "{notes}"}}"#))
+    };
+    all.push((notes(501), 422, "text_too_long", NOTES));
+    for (from, to, status, code, pointer) in UNREADABLE.iter().chain(WRONG) {
+        let body = good.replace(from, to);
+        assert_ne!(body, good, "{from}");
+        all.push((body, *status, code, pointer));
+    }
+    all
 }
 
-fn whole_lines() -> String {
-    let whole = sale("T1-1");
-    let begin = whole.find("[{\"receiptLineType").unwrap();
-    let end = whole.find("}],").unwrap();
-    whole[begin..end + 2].to_owned()
+fn without_lines() -> String {
+    let good = sale("T1-1");
+    let begin = good.find("[{\"receiptLineType").unwrap();
+    let end = good.find("}],").unwrap();
+    format!("{}[]{}", &good[..begin], &good[end + 2..])
 }
 
 /// Every kind of bad input has its own status, code and field; the next good sale has the next number.
@@ -229,24 +100,19 @@ fn whole_lines() -> String {
 async fn each_is_refused_clearly() {
     let shop = Shop::open().await;
     shop.sell("T1-0").await;
-    for (what, body, status, code, pointer) in table() {
+    for (body, status, code, pointer) in table() {
         let answer = shop.ask(&post("/v1/receipts", body.clone())).await;
         let problem: schema::Problem = answer.read(status);
         let got = (problem.code.as_str(), problem.pointer.as_deref());
-        assert_eq!(
-            got,
-            (code, Some(pointer.as_str())),
-            "{what}: {}",
-            problem.detail
-        );
+        assert_eq!(got, (code, Some(pointer)), "{}: {body}", problem.detail);
         assert!(
             !problem.detail.is_empty() && problem.action.ends_with('.'),
-            "{what}"
+            "{code}"
         );
         let findings = problem.findings.unwrap();
-        assert_eq!(findings[0].code, code, "{what}");
+        assert_eq!(findings[0].code, code, "{code}");
         let preview = shop.ask(&post("/v1/receipts/preview", body)).await;
-        assert_eq!(preview.status, status, "{what} in a preview");
+        assert_eq!(preview.status, status, "in a preview: {code}");
     }
     assert_eq!(shop.last_number().await, 1);
     let receipt = shop.sell("T1-1").await;

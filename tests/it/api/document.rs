@@ -37,7 +37,7 @@ async fn document_and_router_agree() {
             };
             let ask = Ask {
                 method,
-                path: path.replace('{', "").replace('}', ""),
+                path: path.replace(['{', '}'], ""),
                 ..Ask::default()
             };
             let answer = shop.ask(&ask).await;
