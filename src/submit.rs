@@ -82,6 +82,9 @@ pub struct Submitter {
     jitter: Jitter,
     #[cfg(test)]
     planted: worker::Planted,
+    /// How often the workers have read the ledger.
+    #[cfg(test)]
+    looks: Arc<std::sync::atomic::AtomicU64>,
 }
 
 impl std::fmt::Debug for Submitter {
@@ -114,6 +117,8 @@ impl Submitter {
             jitter,
             #[cfg(test)]
             planted: worker::Planted::None,
+            #[cfg(test)]
+            looks: Arc::default(),
         }
     }
 
@@ -121,6 +126,11 @@ impl Submitter {
     pub(crate) fn plant(mut self, planted: worker::Planted) -> Self {
         self.planted = planted;
         self
+    }
+
+    #[cfg(test)]
+    fn looks(&self) -> u64 {
+        self.looks.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// How a till's way to FDMS is; none before its worker has started.
@@ -234,7 +244,7 @@ impl Submitter {
         let line = Arc::new(Line::new(till, fdms, ledger, self.link(id)));
         let worker = Worker::new(Arc::clone(&line), Arc::clone(&self.jitter));
         #[cfg(test)]
-        let worker = worker.plant(self.planted);
+        let worker = worker.plant(self.planted, self.looks);
         tokio::select! {
             () = worker.run() => {}
             () = upkeep::run(Arc::clone(&line)) => {}

@@ -147,3 +147,21 @@ async fn passing_over_is_found() {
     must_find(&found, "not parked");
     must_find(&found, "Grey");
 }
+
+/// Two hundred sales while the worker waits: it looks at the ledger twice, not two hundred times.
+#[tokio::test]
+async fn nudges_cause_no_storm() {
+    let house = House::new().await;
+    house.sandbox.set_offline(true);
+    house.sell(0).await;
+    house.settle().await;
+    let before = house.submitter().looks();
+    house.burst(0, 100).await;
+    for _ in 0..100 {
+        house.sell(0).await;
+    }
+    let looks = house.submitter().looks() - before;
+    assert!(looks <= 2, "{looks} looks");
+    house.sandbox.set_offline(false);
+    assert_eq!(suites::ended(&house).await, [""; 0]);
+}

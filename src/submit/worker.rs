@@ -76,6 +76,8 @@ pub(super) struct Worker {
     last_nudge: Option<Duration>,
     #[cfg(test)]
     planted: Planted,
+    #[cfg(test)]
+    looks: Arc<std::sync::atomic::AtomicU64>,
 }
 
 impl Worker {
@@ -87,12 +89,19 @@ impl Worker {
             last_nudge: None,
             #[cfg(test)]
             planted: Planted::None,
+            #[cfg(test)]
+            looks: Arc::default(),
         }
     }
 
     #[cfg(test)]
-    pub(super) fn plant(mut self, planted: Planted) -> Self {
+    pub(super) fn plant(
+        mut self,
+        planted: Planted,
+        looks: Arc<std::sync::atomic::AtomicU64>,
+    ) -> Self {
         self.planted = planted;
+        self.looks = looks;
         self
     }
 
@@ -213,6 +222,9 @@ impl Worker {
     }
 
     async fn look(&self) -> Result<Option<View>, Stopping> {
+        #[cfg(test)]
+        self.looks
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let till = self.line.till.id;
         let seen = self
             .line
