@@ -37,9 +37,9 @@ struct Book {
 
 #[test]
 fn killed_at_random_moments() {
-    let read = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
-    let kills: u32 = read("CRASH_KILLS").unwrap_or(20) as u32;
-    let seed: u64 = read("CRASH_SEED").unwrap_or(1);
+    let read = |name: &str| std::env::var(name).ok();
+    let kills: u32 = read("CRASH_KILLS").map_or(20, |text| text.parse().unwrap());
+    let seed: u64 = read("CRASH_SEED").map_or(1, |text| text.parse().unwrap());
     println!("seed {seed}, {kills} kills");
     let dir = tempfile::tempdir().unwrap();
     let mut store = Store::set_up(dir.path(), 4242);
@@ -54,7 +54,10 @@ fn killed_at_random_moments() {
         }
         let verified = fiscald::ledger::verify::verify(&store.ledger(), &mut |_, _| {}).unwrap();
         let answered = book.answered.lock().unwrap().len() as u64;
-        assert!(verified.receipts >= answered, "seed {seed}: an answered sale is lost");
+        assert!(
+            verified.receipts >= answered,
+            "seed {seed}: an answered sale is lost"
+        );
     }
     store.start();
     repeat_unanswered(&store, &book);
@@ -64,7 +67,10 @@ fn killed_at_random_moments() {
     assert_eq!(closed.status / 100, 2, "{}", closed.body);
     store.drain();
     compare_with_fdms(&store, &book);
-    println!("{killed} kills, {} sales", book.answered.lock().unwrap().len());
+    println!(
+        "{killed} kills, {} sales",
+        book.answered.lock().unwrap().len()
+    );
 }
 
 /// A pause of 2 to 60 ms, drawn from the seed: the random moment of the kill.
@@ -132,8 +138,15 @@ fn sell(http: &mut Http, book: &Book, token: &str, key: &str) -> bool {
         number: answer.member("receiptGlobalNo"),
         hash: answer.member("hash"),
     };
-    let before = book.answered.lock().unwrap().insert(key.to_owned(), told.clone());
-    assert!(before.is_none_or(|before| before == told), "{key} has two receipts");
+    let before = book
+        .answered
+        .lock()
+        .unwrap()
+        .insert(key.to_owned(), told.clone());
+    assert!(
+        before.is_none_or(|before| before == told),
+        "{key} has two receipts"
+    );
     true
 }
 
@@ -149,9 +162,16 @@ fn compare_with_ledger(store: &Store, book: &Book) {
     let (reader, till) = (store.reader(), store.till().id);
     let answered = book.answered.lock().unwrap();
     let verified = fiscald::ledger::verify::verify(&store.ledger(), &mut |_, _| {}).unwrap();
-    assert_eq!(verified.receipts, answered.len() as u64, "each sale once, no other receipt");
+    assert_eq!(
+        verified.receipts,
+        answered.len() as u64,
+        "each sale once, no other receipt"
+    );
     for (key, told) in answered.iter() {
-        let found = reader.by_key(till, key).unwrap().expect("an answered sale is there");
+        let found = reader
+            .by_key(till, key)
+            .unwrap()
+            .expect("an answered sale is there");
         assert_eq!(found.receipt.global_no.to_string(), told.number);
         assert_eq!(found.signature.hash.to_string(), told.hash);
     }
@@ -162,7 +182,12 @@ fn compare_with_fdms(store: &Store, book: &Book) {
     let answered = book.answered.lock().unwrap();
     assert_eq!(receipts.len(), answered.len());
     for receipt in receipts {
-        assert_eq!(receipt.validation_errors, [], "receipt {}", receipt.receipt_global_no);
+        assert_eq!(
+            receipt.validation_errors,
+            [],
+            "receipt {}",
+            receipt.receipt_global_no
+        );
         assert!(!receipt.is_grey);
         assert_eq!(receipt.hash, answered[&receipt.invoice_no].hash);
     }

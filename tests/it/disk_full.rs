@@ -65,8 +65,14 @@ fn fill_and_free(dir: &Path) {
     assert_eq!(refused.member("code"), "disk_full");
     // Reading goes on, and nothing of the refused sale is there.
     assert_eq!(http.get("/v1/status", &store.token).unwrap().status, 200);
-    assert_eq!(http.get("/v1/receipts/1", &store.token).unwrap().status, 200);
-    let there = store.reader().by_key(store.till().id, &key(number)).unwrap();
+    assert_eq!(
+        http.get("/v1/receipts/1", &store.token).unwrap().status,
+        200
+    );
+    let there = store
+        .reader()
+        .by_key(store.till().id, &key(number))
+        .unwrap();
     assert!(there.is_none());
 
     std::fs::remove_file(&filler).unwrap();

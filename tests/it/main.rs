@@ -8,6 +8,8 @@
 mod agreement;
 mod api;
 mod clock_rules;
+mod crash;
+mod disk_full;
 mod documents;
 mod join;
 mod submit;
@@ -15,6 +17,7 @@ mod submit;
 mod support {
     pub(crate) mod agreement;
     pub(crate) mod api;
+    pub(crate) mod process;
     pub(crate) mod store;
     pub(crate) mod suites;
 }

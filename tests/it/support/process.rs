@@ -12,23 +12,23 @@ use fdms_sandbox::{DeviceSpec, RunningSandbox, Sandbox};
 use tokio_util::sync::CancellationToken;
 
 /// How long anything here may take before the test gives up; only a defect takes that long.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A store in a folder, with its sandbox and its daemon.
-pub struct Store {
-    pub dir: PathBuf,
-    pub clock: Arc<TestClock>,
-    pub sandbox: RunningSandbox,
-    pub device_id: u32,
-    pub token: String,
-    pub address: SocketAddr,
+pub(crate) struct Store {
+    pub(crate) dir: PathBuf,
+    pub(crate) clock: Arc<TestClock>,
+    pub(crate) sandbox: RunningSandbox,
+    pub(crate) device_id: u32,
+    pub(crate) token: String,
+    pub(crate) address: SocketAddr,
     daemon: Option<Child>,
     runtime: tokio::runtime::Runtime,
 }
 
 impl Store {
     /// Starts a sandbox, sets a store up in `dir` with one registered till and a token for it.
-    pub fn set_up(dir: &Path, device_id: u32) -> Self {
+    pub(crate) fn set_up(dir: &Path, device_id: u32) -> Self {
         let clock = TestClock::new(SystemClock.wall());
         clock.serve(&dir.join("clock.sock")).unwrap();
         let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -85,7 +85,7 @@ impl Store {
     }
 
     /// Runs a command of the technician to its end.
-    pub fn fiscald(&self, args: &[&str]) -> Output {
+    pub(crate) fn fiscald(&self, args: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_fiscald"))
             .arg("--config")
             .arg(self.dir.join("fiscald.toml"))
@@ -96,7 +96,7 @@ impl Store {
     }
 
     /// Starts the daemon and waits until it takes sales.
-    pub fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         let child = Command::new(env!("CARGO_BIN_EXE_fiscald"))
             .arg("--config")
             .arg(self.dir.join("fiscald.toml"))
@@ -126,29 +126,29 @@ impl Store {
     }
 
     /// Kills the daemon at once, as a power cut does.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let mut daemon = self.daemon.take().unwrap();
         daemon.kill().unwrap();
         daemon.wait().unwrap();
     }
 
     /// The ledger's file.
-    pub fn ledger(&self) -> PathBuf {
+    pub(crate) fn ledger(&self) -> PathBuf {
         self.dir.join("data/ledger.db")
     }
 
     /// A reader of the ledger.
-    pub fn reader(&self) -> fiscald::ledger::Reader {
+    pub(crate) fn reader(&self) -> fiscald::ledger::Reader {
         fiscald::ledger::Reader::new(&self.ledger())
     }
 
     /// The till's row.
-    pub fn till(&self) -> fiscald::ledger::TillInfo {
+    pub(crate) fn till(&self) -> fiscald::ledger::TillInfo {
         self.reader().tills().unwrap().remove(0)
     }
 
     /// Lets time pass until FDMS has taken everything.
-    pub fn drain(&self) {
+    pub(crate) fn drain(&self) {
         let (till, reader, started) = (self.till().id, self.reader(), SystemClock.boot());
         while reader.backlog(till).unwrap().total() > 0 {
             self.clock.advance(Duration::from_secs(1));
@@ -181,14 +181,14 @@ fn free_address() -> SocketAddr {
 }
 
 /// An answer over HTTP.
-pub struct HttpAnswer {
-    pub status: u16,
-    pub body: String,
+pub(crate) struct HttpAnswer {
+    pub(crate) status: u16,
+    pub(crate) body: String,
 }
 
 impl HttpAnswer {
     /// A member of the answer's JSON, as text.
-    pub fn member(&self, name: &str) -> String {
+    pub(crate) fn member(&self, name: &str) -> String {
         let json: serde_json::Value = serde_json::from_str(&self.body).unwrap();
         match &json[name] {
             serde_json::Value::String(text) => text.clone(),
@@ -198,21 +198,26 @@ impl HttpAnswer {
 }
 
 /// A kept-alive connection of a simple till.
-pub struct Http(BufReader<TcpStream>);
+pub(crate) struct Http(BufReader<TcpStream>);
 
 impl Http {
-    pub fn open(address: SocketAddr) -> std::io::Result<Self> {
+    pub(crate) fn open(address: SocketAddr) -> std::io::Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
         Ok(Self(BufReader::new(stream)))
     }
 
-    pub fn get(&mut self, path: &str, token: &str) -> std::io::Result<HttpAnswer> {
+    pub(crate) fn get(&mut self, path: &str, token: &str) -> std::io::Result<HttpAnswer> {
         self.request("GET", path, token, "")
     }
 
-    pub fn post(&mut self, path: &str, token: &str, body: &str) -> std::io::Result<HttpAnswer> {
+    pub(crate) fn post(
+        &mut self,
+        path: &str,
+        token: &str,
+        body: &str,
+    ) -> std::io::Result<HttpAnswer> {
         self.request("POST", path, token, body)
     }
 
