@@ -83,6 +83,7 @@ struct DemoStore {
     till: TillId,
     token: String,
     address: SocketAddr,
+    lines_port: u16,
     stop: CancellationToken,
     daemon: JoinHandle<Result<(), DaemonError>>,
 }
@@ -135,11 +136,14 @@ impl DemoStore {
             .await
             .with_context(|| format!("port {port} is taken; choose another one with --port"))?;
         let address = http.local_addr()?;
+        let lines = TcpListener::bind("127.0.0.1:0").await?;
+        let lines_port = lines.local_addr()?.port();
         let daemon = Daemon {
             ledger: ledger.clone(),
             api: api_settings(&config),
             listeners: Some(Listeners {
                 unix: Some(UnixListener::bind(config.socket_path())?),
+                lines: Some(lines),
                 ..Listeners::http_only(http)
             }),
             connector: Some(Arc::new(ConfiguredConnector::new(&config, &ledger))),
@@ -152,6 +156,7 @@ impl DemoStore {
             till,
             token,
             address,
+            lines_port,
             stop,
             daemon: tokio::spawn(daemon.run()),
         })
@@ -294,10 +299,12 @@ async fn serve(dir: PathBuf, port: u16) -> anyhow::Result<()> {
          In another terminal:\n\n\
          export GATEWAY=http://{address}\n\
          export TOKEN={token}\n\
+         export LINES_PORT={}\n\
          export FISCALD_CONFIG={}\n\n\
          curl -sS \"$GATEWAY/v1/receipts\" -H \"Authorization: Bearer $TOKEN\" \\\n  \
          -H 'Content-Type: application/json' -d '{EXAMPLE}'\n\n\
          End it with Ctrl-C.",
+        store.lines_port,
         config.display()
     );
     crate::daemon::stop_signal().await?;
