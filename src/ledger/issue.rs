@@ -20,8 +20,8 @@ use super::chain::{Config, Head, Key, OpenDay};
 use super::core::Core;
 use super::read::{self, Original};
 use super::{
-    DayOpening, Issued, LedgerError, OriginalFacts, Refusal, Sale, SaleDone, Seq, Settings,
-    StorageError, TillId, TillInfo, sql,
+    DayOpening, Issued, LedgerError, Refusal, Sale, SaleDone, Seq, Settings, StorageError, TillId,
+    TillInfo, sql,
 };
 use crate::keys::Signer;
 
@@ -589,12 +589,5 @@ impl Original {
             receipt_global_no: Some(self.facts.global_no),
             fiscal_day_no: Some(self.fiscal_day_no),
         }
-    }
-}
-
-/// What is printed of an original.
-impl From<&Original> for OriginalFacts {
-    fn from(original: &Original) -> Self {
-        original.facts.clone()
     }
 }
