@@ -135,7 +135,7 @@ impl Judge<'_> {
         if receipt.lines.is_empty() {
             self.found(Code::Rcpt016, "/receiptLines", "the receipt has no lines");
         }
-        if receipt.taxes.is_empty() && !receipt.lines.is_empty() {
+        if receipt.taxes.is_empty() {
             self.found(
                 Code::Rcpt017,
                 "/receiptTaxes",
