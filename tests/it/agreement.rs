@@ -8,6 +8,7 @@
 
 mod broken_rules;
 mod examples;
+mod mutate;
 mod mutated_sales;
 mod originals;
 mod owned_fields;

@@ -32,7 +32,7 @@ const NOTHING: [&str; 0] = [];
 /// How long anything may take in real time; only a defect takes that long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn number_from(name: &str, default: u64) -> u64 {
+pub(super) fn number_from(name: &str, default: u64) -> u64 {
     let text = std::env::var(name).ok();
     text.and_then(|text| text.parse().ok()).unwrap_or(default)
 }
