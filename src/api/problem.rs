@@ -330,7 +330,7 @@ Every answer that is not what was asked for is a problem document (RFC 9457, `ap
   \"type\": \"urn:fiscald:error:RCPT023\",
   \"title\": \"A quantity is not above zero.\",
   \"status\": 422,
-  \"detail\": \"is -2; a quantity must be above zero\",
+  \"detail\": \"-2 is not above zero\",
   \"code\": \"RCPT023\",
   \"pointer\": \"/receiptLines/0/receiptLineQuantity\",
   \"action\": \"Send a quantity above zero; what is taken back goes on a credit note with a negative price.\",

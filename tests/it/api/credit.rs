@@ -187,3 +187,30 @@ async fn originals_elsewhere() {
         .receipt(201);
     assert_eq!(receipt.original_judged, Some(false));
 }
+
+/// A note on a receipt whose tax is no longer configured is read back as it was printed.
+#[tokio::test]
+async fn taxes_of_the_past() {
+    let shop = Shop::open().await;
+    let till = shop.tills[0];
+    let sample = fiscald::testing::sample_config("till-101");
+    let named = sample.replace("\"Exempt\"", "\"Exempt by law\"");
+    let exempt = r#"{"taxID":1,"taxName":"Exempt by law","validFrom":"2023-01-01T00:00:00"},"#;
+    let without = named.replace(exempt, "");
+    assert_ne!(without, named);
+    let store = async |config: String| {
+        let stored = shop
+            .ledger
+            .write(move |core| core.store_config(till, &config));
+        assert!(stored.await.unwrap());
+    };
+    store(named).await;
+    let body = basket("T1-1", true);
+    shop.ask(&post("/v1/receipts", body)).await.receipt(201);
+    store(without).await;
+    let body = r#"{"invoiceNo": "C1", "receiptNotes": "returned"}"#;
+    let note = shop.ask(&credit(1, body)).await;
+    assert!(note.receipt(201).print.text.contains("Exempt by law"));
+    let again = shop.ask(&credit(1, body)).await;
+    assert_eq!((again.status, again.text()), (200, note.text()));
+}
