@@ -15,12 +15,14 @@ use fiscal::{DateTime, DeviceId, Finding, FiscalDayNo, ReceiptGlobalNo};
 use serde::{Deserialize, Serialize};
 
 mod audit;
+mod batch;
 mod chain;
 pub mod core;
 mod days;
 mod issue;
 pub mod read;
 mod schema;
+mod signers;
 mod sql;
 pub mod stream;
 #[cfg(test)]

@@ -9,7 +9,9 @@ use clock::{SharedClock, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::audit::{AuditHead, Entry};
+use super::batch::Flight;
 use super::chain::{self, Till};
+use super::signers::Signers;
 use super::{
     LedgerError, Refusal, Sale, SaleDone, Seq, Settings, StorageError, TillId, schema, sql,
 };
@@ -31,6 +33,10 @@ pub struct Core {
     pub(super) touched: BTreeSet<TillId>,
     /// How often the tills have been read anew: a till may have joined or got another certificate.
     pub(super) reloads: u64,
+    pub(super) signers: Signers,
+    /// The last event that is known to be in the ledger.
+    pub(super) committed: Seq,
+    appended: Seq,
     time: Arc<TimeKeeper>,
     data_version: i64,
     fault: Option<String>,
@@ -97,9 +103,13 @@ impl Core {
             touched: BTreeSet::new(),
             reloads: 0,
             fault: None,
+            signers: Signers::new(),
+            committed: Seq(0),
+            appended: Seq(0),
             #[cfg(test)]
             planted: Planted::None,
         };
+        core.appended = Seq(core.next_seq - 1);
         core.transaction(|core| core.store_anchor())?;
         Ok(core)
     }
@@ -177,13 +187,26 @@ impl Core {
         result
     }
 
+    /// Lands a flight in a transaction of its own.
+    pub(super) fn run_flight(
+        &mut self,
+        flight: Flight,
+    ) -> Result<Vec<Result<SaleDone, Refusal>>, StorageError> {
+        self.transaction(|core| core.land(flight))
+    }
+
+    pub(super) fn check_fault(&self) -> Result<(), StorageError> {
+        match &self.fault {
+            Some(fault) => Err(StorageError::ReadOnly(fault.clone())),
+            None => Ok(()),
+        }
+    }
+
     fn transaction<T>(
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, StorageError>,
     ) -> Result<T, StorageError> {
-        if let Some(fault) = &self.fault {
-            return Err(StorageError::ReadOnly(fault.clone()));
-        }
+        self.check_fault()?;
         let result = self.begin().and_then(|()| work(self)).and_then(|value| {
             self.store_heads()?;
             Ok(value)
@@ -192,8 +215,9 @@ impl Core {
             Ok(value) => self.commit().map(|()| value),
             Err(error) => Err(error),
         };
-        if let Err(error) = &result {
-            self.recover(error);
+        match &result {
+            Ok(_) => self.committed = self.committed.max(self.appended),
+            Err(error) => self.recover(error),
         }
         result
     }
@@ -232,7 +256,7 @@ impl Core {
 
     /// After a failed transaction: undo it and read again what the ledger holds. What cannot be undone or
     /// read makes the ledger read-only.
-    fn recover(&mut self, error: &StorageError) {
+    pub(super) fn recover(&mut self, error: &StorageError) {
         let undone = if self.conn.is_autocommit() {
             Ok(())
         } else {
@@ -313,6 +337,7 @@ impl Core {
         kind: &str,
         detail: Option<&str>,
     ) -> Result<(), StorageError> {
+        self.appended = self.appended.max(seq);
         self.conn
             .prepare_cached("INSERT INTO event VALUES (?1, ?2, ?3, ?4, ?5)")?
             .execute(params![

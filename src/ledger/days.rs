@@ -6,7 +6,7 @@ use rusqlite::params;
 
 use super::chain::OpenDay;
 use super::core::Core;
-use super::issue::sign_checked;
+use super::signers::sign_checked;
 use super::{CloseFacts, DayFacts, LedgerError, Refusal, TillId};
 
 impl Core {

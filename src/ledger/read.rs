@@ -170,7 +170,10 @@ impl Reader {
     /// # Errors
     /// A fault of the storage.
     pub fn by_key(&self, till: TillId, key: &str) -> Result<Option<Issued>, LedgerError> {
-        self.with(|conn| issued(conn, "r.till_id = ?1 AND r.key = ?2", params![till.0, key]))
+        self.with(|conn| match by_key(conn, till, key)? {
+            Some(earlier) => issued(conn, "r.seq = ?1", params![earlier.seq.0]),
+            None => Ok(None),
+        })
     }
 
     /// Receipts in a list, newest first.

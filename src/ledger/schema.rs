@@ -85,7 +85,8 @@ CREATE TABLE day_close (
   body            TEXT NOT NULL
 ) STRICT;
 
--- A receipt. seq is the number of its event; body is, byte for byte, what FDMS is sent.
+-- A receipt. seq is the number of its event; body is, byte for byte, what FDMS is sent; key is the
+-- Idempotency-Key, absent where invoice_no (less the till's prefix) is the key.
 CREATE TABLE receipt (
   seq          INTEGER PRIMARY KEY REFERENCES event,
   till_id      INTEGER NOT NULL REFERENCES till,
@@ -98,7 +99,7 @@ CREATE TABLE receipt (
   date         TEXT NOT NULL,
   environment  TEXT NOT NULL,
   invoice_no   TEXT NOT NULL,
-  key          TEXT NOT NULL,
+  key          TEXT,
   fingerprint  BLOB NOT NULL,
   original_seq INTEGER REFERENCES receipt,
   config_id    INTEGER NOT NULL REFERENCES config,
@@ -108,9 +109,10 @@ CREATE TABLE receipt (
   body         TEXT NOT NULL,
   print        TEXT
 ) STRICT;
-CREATE UNIQUE INDEX receipt_number  ON receipt (till_id, global_no);
+-- Numbers first: tills of a store grow side by side, and their entries then share pages.
+CREATE UNIQUE INDEX receipt_number  ON receipt (global_no, till_id);
 CREATE UNIQUE INDEX receipt_invoice ON receipt (invoice_no, environment);
-CREATE UNIQUE INDEX receipt_key     ON receipt (till_id, key);
+CREATE UNIQUE INDEX receipt_key     ON receipt (till_id, key) WHERE key IS NOT NULL;
 CREATE INDEX receipt_original ON receipt (original_seq) WHERE original_seq IS NOT NULL;
 
 -- The end of each till's chain: what the next receipt continues. Derivable, and checked by verify.

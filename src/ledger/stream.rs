@@ -321,7 +321,7 @@ fn next_receipt(conn: &Connection, state: &StreamState) -> Result<Option<Item>, 
     let row = conn
         .prepare_cached(
             "SELECT seq, global_no, date, body, original_seq FROM receipt
-             WHERE till_id = ?1 AND global_no > ?2 ORDER BY global_no LIMIT 1",
+             WHERE till_id = ?1 AND global_no = ?2 + 1",
         )?
         .query_row(
             [state.till.0, i64::from(state.last_global_no.get())],

@@ -99,11 +99,13 @@ pub fn verify(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Verifie
     };
     verify_events(&conn)?;
     let keys = public_keys(&conn)?;
+    let last_numbers = last_numbers(&conn)?;
     for info in chain::till_infos(&conn)? {
         let mut walk = Walk {
             conn: &conn,
             keys: &keys,
             bodies: &audit.bodies,
+            last_numbers: &last_numbers,
             place: format!("till {} ({})", info.device_id, info.environment),
             info,
             head: Head::default(),
@@ -227,6 +229,14 @@ fn verify_events(conn: &Connection) -> Checked {
     Ok(())
 }
 
+/// The highest number that each till has issued.
+fn last_numbers(conn: &Connection) -> Result<BTreeMap<TillId, i64>, VerifyError> {
+    let mut statement =
+        conn.prepare("SELECT till_id, max(global_no) FROM receipt GROUP BY till_id")?;
+    let rows = statement.query_map([], |row| Ok((TillId(row.get(0)?), row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// Every key's public half; a certificate must belong to its key.
 fn public_keys(conn: &Connection) -> Result<BTreeMap<i64, (TillId, PublicKey)>, VerifyError> {
     let mut statement = conn.prepare("SELECT key_id, till_id, public_key FROM device_key")?;
@@ -271,6 +281,7 @@ struct Walk<'a> {
     conn: &'a Connection,
     keys: &'a BTreeMap<i64, (TillId, PublicKey)>,
     bodies: &'a HashMap<(TillId, i64), Hash>,
+    last_numbers: &'a BTreeMap<TillId, i64>,
     info: TillInfo,
     place: String,
     head: Head,
@@ -329,12 +340,16 @@ impl Walk<'_> {
         let mut statement = self.conn.prepare_cached(
             "SELECT seq, global_no, counter, receipt_type, currency, total, date, invoice_no, hash,
                     signature, key_id, body, original_seq
-             FROM receipt WHERE till_id = ?1 AND global_no > ?2 AND day_id = ?3 ORDER BY global_no",
+             FROM receipt WHERE till_id = ?1 AND global_no = ?2 AND day_id = ?3",
         )?;
-        let first = i64::from(self.head.last_global_no.get());
-        let mut rows = statement.query(params![self.info.id.0, first, day.day_id.0])?;
         let mut count = 0;
-        while let Some(row) = rows.next()? {
+        loop {
+            let next = self.head.last_global_no.next().get();
+            let mut rows = statement.query(params![self.info.id.0, next, day.day_id.0])?;
+            let Some(row) = rows.next()? else {
+                self.no_gap(next)?;
+                break;
+            };
             self.receipt(day, row)?;
             count += 1;
             if self.waiting.len() >= CHUNK {
@@ -343,6 +358,25 @@ impl Walk<'_> {
             }
         }
         Ok(count)
+    }
+
+    /// The day has no receipt of this number: another day begins with it, or the till has none beyond.
+    fn no_gap(&self, next: u32) -> Checked {
+        let last = self.last_numbers.get(&self.info.id).copied().unwrap_or(0);
+        let is_there: bool = self
+            .conn
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM receipt WHERE till_id = ?1 AND global_no = ?2)",
+            )?
+            .query_row(params![self.info.id.0, next], |row| row.get(0))?;
+        if is_there || i64::from(next) > last {
+            return Ok(());
+        }
+        let place = format!("{}, receipt {next}", self.place);
+        Err(wrong(
+            place,
+            format!("it is missing, but receiptGlobalNo goes on to {last}"),
+        ))
     }
 
     fn receipt(&mut self, day: &DayRow, row: &rusqlite::Row<'_>) -> Checked {

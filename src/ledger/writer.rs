@@ -13,6 +13,7 @@ use std::time::Duration;
 use rusqlite::hooks::Wal;
 use tokio::sync::{Notify, oneshot, watch};
 
+use super::batch::Flight;
 use super::core::{Core, Task};
 use super::{
     LedgerError, Reader, Refusal, Sale, SaleDone, Seq, Settings, StorageError, TillId, sql,
@@ -307,10 +308,13 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for work; `None` when there is none for a minute, an empty batch never.
-    fn next_batch(&self) -> Next {
+    /// Waits for work, a minute at most; not at all if something is in the air.
+    fn next_batch(&self, is_airborne: bool) -> Next {
         let mut queue = self.lock();
         while queue.tasks.is_empty() && queue.sales.is_empty() {
+            if is_airborne {
+                return Next::Nothing;
+            }
             if queue.stopping {
                 return Next::Stop;
             }
@@ -331,7 +335,7 @@ impl Shared {
 
     /// Tells who waits for changes. Every listener is woken; one who comes late finds the last ring.
     fn announce(&self, core: &Core) {
-        self.committed.send_replace(Seq(core.next_seq - 1));
+        self.committed.send_replace(core.committed);
         self.tills_changed.send_if_modified(|seen| {
             let changed = *seen != core.reloads;
             *seen = core.reloads;
@@ -349,6 +353,7 @@ impl Shared {
 
 enum Next {
     Work(Vec<Box<dyn Task>>, Vec<SaleJob>),
+    Nothing,
     Idle,
     Stop,
 }
@@ -378,16 +383,18 @@ fn write_loop(shared: &Shared, core: &mut Core, nudge: &std::sync::mpsc::SyncSen
     if let Err(error) = hooked {
         tracing::error!(%error, "the ledger's log cannot be watched");
     }
+    let mut airborne: Option<Airborne> = None;
     loop {
         shared.heartbeat.fetch_add(1, Ordering::Relaxed);
-        match shared.next_batch() {
+        match shared.next_batch(airborne.is_some()) {
+            Next::Nothing => land(shared, core, &mut airborne),
             Next::Stop => break,
             Next::Idle => {
                 if let Err(error) = core.write(|core| Ok(core.store_anchor()?)) {
                     tracing::warn!(%error, "the trusted time could not be kept");
                 }
             }
-            Next::Work(tasks, sales) => work(shared, core, tasks, sales),
+            Next::Work(tasks, sales) => work(shared, core, &mut airborne, tasks, sales),
         }
         checkpoint(core, &wal_pages, nudge);
         *shared.fault.lock().unwrap_or_else(PoisonError::into_inner) =
@@ -399,10 +406,55 @@ fn write_loop(shared: &Shared, core: &mut Core, nudge: &std::sync::mpsc::SyncSen
     wal_checkpoint(&core.conn, "TRUNCATE");
 }
 
-fn work(shared: &Shared, core: &mut Core, tasks: Vec<Box<dyn Task>>, jobs: Vec<SaleJob>) {
-    let (sales, replies): (Vec<_>, Vec<_>) =
+type Reply = oneshot::Sender<Result<SaleDone, LedgerError>>;
+
+/// A flight and who waits for it.
+type Airborne = (Flight, Vec<Reply>);
+
+/// Does a batch. Plain sales take off while the flight before them lands; everything else waits until
+/// nothing is in the air.
+fn work(
+    shared: &Shared,
+    core: &mut Core,
+    airborne: &mut Option<Airborne>,
+    tasks: Vec<Box<dyn Task>>,
+    jobs: Vec<SaleJob>,
+) {
+    let (sales, mut replies): (Vec<_>, Vec<_>) =
         jobs.into_iter().map(|job| (job.sale, job.reply)).unzip();
-    let result = core.run_batch(tasks, sales);
+    if !tasks.is_empty() {
+        land(shared, core, airborne);
+        answer(replies, core.run_batch(tasks, sales));
+        shared.announce(core);
+        return;
+    }
+    let before = airborne.as_ref().map(|(flight, _)| flight);
+    match core.take_off(before, sales) {
+        Err(error) => answer(replies, Err(error)),
+        Ok((flight, grounded)) => {
+            let waiting = replies.split_off(flight.len());
+            land(shared, core, airborne);
+            if flight.len() > 0 {
+                *airborne = Some((flight, replies));
+            }
+            if !grounded.is_empty() {
+                land(shared, core, airborne);
+                answer(waiting, core.run_batch(Vec::new(), grounded));
+                shared.announce(core);
+            }
+        }
+    }
+}
+
+/// Lands what is in the air, if anything is.
+fn land(shared: &Shared, core: &mut Core, airborne: &mut Option<Airborne>) {
+    if let Some((flight, replies)) = airborne.take() {
+        answer(replies, core.run_flight(flight));
+        shared.announce(core);
+    }
+}
+
+fn answer(replies: Vec<Reply>, result: Result<Vec<Result<SaleDone, Refusal>>, StorageError>) {
     match result {
         Ok(outcomes) => {
             for (reply, outcome) in replies.into_iter().zip(outcomes) {
@@ -417,7 +469,6 @@ fn work(shared: &Shared, core: &mut Core, tasks: Vec<Box<dyn Task>>, jobs: Vec<S
             }
         }
     }
-    shared.announce(core);
 }
 
 /// Keeps the write-ahead log short without making a sale wait.

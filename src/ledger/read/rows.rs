@@ -127,7 +127,12 @@ pub(in crate::ledger) fn by_key(
 ) -> Result<Option<Earlier>, StorageError> {
     let row = conn
         .prepare_cached(
-            "SELECT seq, fingerprint, invoice_no FROM receipt WHERE till_id = ?1 AND key = ?2",
+            "SELECT seq, fingerprint, invoice_no FROM receipt WHERE till_id = ?1 AND key = ?2
+             UNION ALL
+             SELECT r.seq, r.fingerprint, r.invoice_no FROM till t
+             JOIN receipt r ON r.invoice_no = t.invoice_prefix || ?2 AND r.environment = t.environment
+             WHERE t.till_id = ?1 AND r.till_id = ?1 AND r.key IS NULL
+             LIMIT 1",
         )?
         .query_row(params![till.0, key], |row| {
             Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?, row.get(2)?))

@@ -1,0 +1,441 @@
+//! Batches of sales: from sales to numbered, chained, signed receipts in one transaction.
+//!
+//! A batch is walked in order. Each sale is assessed against the end of its till's chain, which moves on in
+//! memory; signatures are made and checked, and only then are rows written. A sale that depends on one
+//! still waiting (same key, same `invoiceNo`, a note) first lets those be written.
+//!
+//! Under load a batch takes off before the one before it has landed ([`Flight`]): it is assessed, and its
+//! signatures are made on other threads, while the writer commits. Only plain sales fly; whatever opens a
+//! day, refers to another receipt or repeats a key waits on the ground. When the ground has moved under a
+//! flight (a failed commit, another process's write) its sales are assessed anew as it lands.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use fiscal::receipt::{Hash, Receipt, Signature};
+use fiscal::{sign, wire};
+use rusqlite::params;
+
+use super::chain::{self, Config, Head, Key, OpenDay};
+use super::core::Core;
+use super::issue::{DayPlan, Ground, assess, next_moment};
+use super::read::{self, Original};
+use super::signers::Signing;
+use super::{
+    Issued, LedgerError, Refusal, Sale, SaleDone, Seq, StorageError, TillId, TillInfo, sql,
+};
+
+/// A receipt that is numbered and chained, and waits for its signature and its rows.
+struct Pending {
+    place: usize,
+    sale: Sale,
+    till: Arc<TillInfo>,
+    key: Key,
+    config: Config,
+    seq: Seq,
+    day: OpenDay,
+    fingerprint: Hash,
+    original: Option<Original>,
+    receipt: Receipt,
+    signing_string: String,
+    hash: Hash,
+}
+
+/// How each sale of a batch ended, once it has.
+type Done = Vec<Option<Result<SaleDone, Refusal>>>;
+
+/// The walk through a batch.
+#[derive(Default)]
+struct Walk {
+    pending: Vec<Pending>,
+    keys: HashSet<(TillId, String)>,
+    invoices: HashSet<String>,
+    done: Done,
+}
+
+/// By what a sale must be the only one.
+struct Names {
+    till: TillId,
+    key: String,
+    invoice_no: String,
+}
+
+impl Names {
+    fn of(sale: &Sale, till: &TillInfo) -> Self {
+        let sent = sale.draft.invoice_no.as_deref().unwrap_or_default();
+        Self {
+            till: sale.till,
+            key: sale.key.clone().unwrap_or_else(|| sent.to_owned()),
+            invoice_no: format!("{}{sent}", till.invoice_prefix),
+        }
+    }
+}
+
+impl Walk {
+    fn knows(&self, names: &Names) -> bool {
+        self.invoices.contains(&names.invoice_no)
+            || self.keys.contains(&(names.till, names.key.clone()))
+    }
+}
+
+/// A batch in the air: assessed, numbered and being signed, not yet in the ledger.
+pub(super) struct Flight {
+    walk: Walk,
+    signing: Signing,
+    /// The ends of its tills' chains as this batch leaves them.
+    heads: Vec<(TillId, Head)>,
+    /// What the chains were read from; other numbers mean that the ground has moved.
+    reloads: u64,
+}
+
+impl Flight {
+    /// How many sales are aboard.
+    pub(super) fn len(&self) -> usize {
+        self.walk.done.len()
+    }
+}
+
+fn sign_jobs(pending: &[Pending]) -> Vec<super::signers::SignJob> {
+    pending
+        .iter()
+        .map(|one| (Arc::clone(&one.key.signer), one.signing_string.clone()))
+        .collect()
+}
+
+impl Core {
+    /// Issues sales within the running transaction. Refused ones leave nothing behind.
+    pub(super) fn issue_all(
+        &mut self,
+        sales: Vec<Sale>,
+    ) -> Result<Vec<Result<SaleDone, Refusal>>, StorageError> {
+        let mut walk = Walk::default();
+        for (place, sale) in sales.into_iter().enumerate() {
+            walk.done.push(None);
+            let done = match self.prepare(&mut walk, place, sale) {
+                Ok(None) => continue,
+                Ok(Some(seq)) => Ok(SaleDone::Repeated(seq)),
+                Err(LedgerError::Refused(refusal)) => Err(refusal),
+                Err(LedgerError::Storage(error)) => return Err(error),
+            };
+            if let Some(slot) = walk.done.last_mut() {
+                *slot = Some(done);
+            }
+        }
+        self.flush(&mut walk)?;
+        answers(walk.done)
+    }
+
+    /// Takes off with as many of the sales as are plain; the others come back, in order. `before` is the
+    /// flight that has not landed yet.
+    pub(super) fn take_off(
+        &mut self,
+        before: Option<&Flight>,
+        sales: Vec<Sale>,
+    ) -> Result<(Flight, Vec<Sale>), StorageError> {
+        self.check_fault()?;
+        self.now = self.time().now();
+        let flown = self.walk_plain(before, sales);
+        if let Err(error) = &flown {
+            self.recover(error);
+        }
+        flown
+    }
+
+    fn walk_plain(
+        &mut self,
+        before: Option<&Flight>,
+        sales: Vec<Sale>,
+    ) -> Result<(Flight, Vec<Sale>), StorageError> {
+        let mut walk = Walk::default();
+        let mut sales = sales.into_iter();
+        let mut grounded = Vec::new();
+        for sale in sales.by_ref() {
+            if !self.is_plain(before, &walk, &sale) {
+                grounded.push(sale);
+                break;
+            }
+            let place = walk.done.len();
+            walk.done.push(None);
+            let done = match self.prepare(&mut walk, place, sale) {
+                Ok(None) => continue,
+                Ok(Some(seq)) => Ok(SaleDone::Repeated(seq)),
+                Err(LedgerError::Refused(refusal)) => Err(refusal),
+                Err(LedgerError::Storage(error)) => return Err(error),
+            };
+            if let Some(slot) = walk.done.last_mut() {
+                *slot = Some(done);
+            }
+        }
+        grounded.extend(sales);
+        let aboard: BTreeSet<TillId> = walk.pending.iter().map(|one| one.till.id).collect();
+        let mut heads = Vec::with_capacity(aboard.len());
+        for id in aboard {
+            if let Some(till) = self.tills.get_mut(&id) {
+                heads.push((id, till.head.clone()));
+                // It is this copy that is written: by then the chain may have moved on.
+                till.head.dirty = false;
+            }
+        }
+        let flight = Flight {
+            signing: self.signers.start(sign_jobs(&walk.pending)),
+            walk,
+            heads,
+            reloads: self.reloads,
+        };
+        Ok((flight, grounded))
+    }
+
+    /// Whether a sale needs nothing but the end of its chain and an open day.
+    fn is_plain(&self, before: Option<&Flight>, walk: &Walk, sale: &Sale) -> bool {
+        let Some(till) = self.tills.get(&sale.till) else {
+            return false;
+        };
+        let (Some(config), None) = (&till.config, &sale.draft.credit_debit_note) else {
+            return false;
+        };
+        let names = Names::of(sale, &till.info);
+        if walk.knows(&names) || before.is_some_and(|flight| flight.walk.knows(&names)) {
+            return false;
+        }
+        let hours = config.taxpayer.day_max_hours;
+        let now = self.now_local();
+        let moment = next_moment(&till.info, &till.head, hours, &self.settings, now);
+        moment.is_ok_and(|moment| matches!(moment.plan, DayPlan::Keep(_)))
+    }
+
+    /// Lands a flight: its rows are written within the running transaction.
+    pub(super) fn land(
+        &mut self,
+        flight: Flight,
+    ) -> Result<Vec<Result<SaleDone, Refusal>>, StorageError> {
+        let mut walk = flight.walk;
+        let pending = std::mem::take(&mut walk.pending);
+        if flight.reloads != self.reloads {
+            let places: Vec<usize> = pending.iter().map(|one| one.place).collect();
+            let anew = self.issue_all(pending.into_iter().map(|one| one.sale).collect())?;
+            for (place, done) in places.into_iter().zip(anew) {
+                if let Some(slot) = walk.done.get_mut(place) {
+                    *slot = Some(done);
+                }
+            }
+            return answers(walk.done);
+        }
+        self.write_rows(pending, flight.signing.wait()?, &mut walk.done)?;
+        for (id, head) in &flight.heads {
+            chain::store_head(&self.conn, *id, head)?;
+        }
+        answers(walk.done)
+    }
+
+    /// Assesses one sale and moves its till's chain on; answers the earlier receipt of a repeated one.
+    fn prepare(
+        &mut self,
+        walk: &mut Walk,
+        place: usize,
+        sale: Sale,
+    ) -> Result<Option<Seq>, LedgerError> {
+        let till_id = sale.till;
+        let info = Arc::clone(&self.till(till_id)?.info);
+        let names = Names::of(&sale, &info);
+        if walk.knows(&names) || sale.draft.credit_debit_note.is_some() {
+            self.flush(walk)?;
+        }
+        let fingerprint = sale.draft.fingerprint(info.device_id);
+        if let Some(earlier) = self.earlier(till_id, &names.key, &fingerprint)? {
+            return Ok(Some(earlier));
+        }
+        let till = self.till(till_id)?;
+        let (key, config) = till.ready()?;
+        let ground = Ground {
+            conn: &self.conn,
+            till: &info,
+            taxpayer: &config.taxpayer,
+            head: &till.head,
+            settings: &self.settings,
+            now: self.now_local(),
+        };
+        let assessed = assess(&ground, &sale)?;
+        let day = self.carry_out(till_id, assessed.plan, &sale.actor)?;
+        let seq = self.take_seq();
+        let previous = self.till(till_id)?.head.last_hash;
+        #[cfg(test)]
+        let previous = previous.filter(|_| self.planted != super::core::Planted::ChainBroken);
+        let signing_string =
+            sign::receipt_string(info.device_id, &assessed.receipt, previous.as_ref());
+        let hash = sign::hash(&signing_string);
+        self.move_on(till_id, &assessed.receipt, hash)?;
+        walk.keys.insert((till_id, names.key));
+        walk.invoices.insert(names.invoice_no);
+        let is_note = assessed.receipt.receipt_type.is_note();
+        walk.pending.push(Pending {
+            place,
+            sale,
+            till: info,
+            key,
+            config,
+            seq,
+            day,
+            fingerprint,
+            original: assessed.original,
+            receipt: assessed.receipt,
+            signing_string,
+            hash,
+        });
+        if is_note {
+            // The next note on the same original must see this one.
+            self.flush(walk)?;
+        }
+        Ok(None)
+    }
+
+    /// The receipt that a key already stands for.
+    fn earlier(
+        &self,
+        till: TillId,
+        key: &str,
+        fingerprint: &Hash,
+    ) -> Result<Option<Seq>, LedgerError> {
+        #[cfg(test)]
+        if self.planted == super::core::Planted::KeyForgotten {
+            return Ok(None);
+        }
+        let Some(earlier) = read::by_key(&self.conn, till, key)? else {
+            return Ok(None);
+        };
+        if earlier.fingerprint == *fingerprint {
+            return Ok(Some(earlier.seq));
+        }
+        Err(Refusal::KeyConflict {
+            key: key.to_owned(),
+            invoice_no: earlier.invoice_no,
+        }
+        .into())
+    }
+
+    /// Opens, or closes and opens, the day that the receipt needs.
+    fn carry_out(
+        &mut self,
+        till: TillId,
+        plan: DayPlan,
+        actor: &str,
+    ) -> Result<OpenDay, LedgerError> {
+        match plan {
+            DayPlan::Keep(day) => Ok(day),
+            DayPlan::Open { opened, .. } => self.open_day_at(till, opened, actor),
+            DayPlan::Rollover { at, .. } => {
+                self.close_day_at(till, at, actor)?;
+                self.open_day_at(till, at, actor)
+            }
+        }
+    }
+
+    /// The chain goes on from this receipt.
+    fn move_on(&mut self, till: TillId, receipt: &Receipt, hash: Hash) -> Result<(), LedgerError> {
+        #[cfg(test)]
+        let planted = self.planted;
+        let till = self.tills.get_mut(&till).ok_or(Refusal::NoSuchTill)?;
+        let head = &mut till.head;
+        head.last_counter = receipt.counter;
+        head.last_global_no = receipt.global_no;
+        head.last_date = Some(receipt.date);
+        head.last_hash = Some(hash);
+        head.dirty = true;
+        #[cfg(test)]
+        match planted {
+            super::core::Planted::CountersForgotten => return Ok(()),
+            super::core::Planted::NumberSkipped => {
+                head.last_global_no = receipt.global_no.next();
+            }
+            super::core::Planted::DateNotRising => head.last_date = None,
+            _ => {}
+        }
+        head.totals.add_receipt(receipt);
+        Ok(())
+    }
+
+    /// Signs what waits, checks the signatures, and writes the rows.
+    fn flush(&mut self, walk: &mut Walk) -> Result<(), StorageError> {
+        let pending = std::mem::take(&mut walk.pending);
+        walk.keys.clear();
+        walk.invoices.clear();
+        let signatures = self.signers.start(sign_jobs(&pending)).wait()?;
+        self.write_rows(pending, signatures, &mut walk.done)
+    }
+
+    fn write_rows(
+        &mut self,
+        pending: Vec<Pending>,
+        signatures: Vec<Vec<u8>>,
+        done: &mut Done,
+    ) -> Result<(), StorageError> {
+        for (pending, bytes) in pending.into_iter().zip(signatures) {
+            let place = pending.place;
+            let issued = self.insert(pending, bytes)?;
+            if let Some(slot) = done.get_mut(place) {
+                *slot = Some(Ok(SaleDone::Issued(Box::new(issued))));
+            }
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, p: Pending, bytes: Vec<u8>) -> Result<Issued, StorageError> {
+        let signature = Signature {
+            hash: p.hash,
+            bytes,
+        };
+        let receipt = p.receipt;
+        let till_id = p.till.id;
+        self.append_event(p.seq, Some(till_id), "receipt.issued", None)?;
+        let body = wire::submit_receipt_body(&receipt, &signature);
+        let body_hash = sign::hash(&body);
+        let print = (p.sale.draft.print != fiscal::draft::PrintOnly::default())
+            // Print-only fields always serialise.
+            .then(|| serde_json::to_string(&p.sale.draft.print).unwrap_or_default());
+        self.conn
+            .prepare_cached(
+                "INSERT INTO receipt VALUES
+                 (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
+            )?
+            .execute(params![
+                p.seq.0,
+                till_id.0,
+                p.day.day_id.0,
+                receipt.global_no.get(),
+                receipt.counter.get(),
+                receipt.receipt_type.as_str(),
+                receipt.currency.as_str(),
+                receipt.total.get(),
+                receipt.date.to_string(),
+                p.till.environment.as_str(),
+                receipt.invoice_no,
+                p.sale.key,
+                p.fingerprint.0,
+                p.original.as_ref().map(|original| original.seq.0),
+                p.config.config_id,
+                p.key.key_id,
+                signature.hash.0,
+                signature.bytes,
+                body,
+                print,
+            ])?;
+        // The signature covers the sums; this covers every name and note as well.
+        let detail = format!("{} {body_hash}", receipt.global_no);
+        self.audit(&p.sale.actor, "receipt.issue", Some(till_id), &detail)?;
+        Ok(Issued {
+            seq: p.seq,
+            till: p.till,
+            taxpayer: p.config.taxpayer,
+            fiscal_day_no: p.day.no,
+            receipt,
+            signature,
+            print: p.sale.draft.print,
+            original: p.original.map(|original| original.facts),
+        })
+    }
+}
+
+fn answers(done: Done) -> Result<Vec<Result<SaleDone, Refusal>>, StorageError> {
+    done.into_iter()
+        .map(|done| done.ok_or_else(|| sql::damaged("a sale was left without an answer")))
+        .collect()
+}
