@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use super::mutate::mutate;
 use super::random_sales::number_from;
-use crate::support::agreement::{Forger, House, Till, Verdict, fdms_codes};
+use crate::support::agreement::{Codes, Forger, House, Till, Verdict, fdms_codes};
 
 /// Invoices that notes may refer to.
 const ORIGINALS: usize = 30;
@@ -171,7 +171,7 @@ impl Shop {
                 .retain(|original| original.receipt_global_no != number);
         }
         match verdict {
-            Verdict::Taken(codes) if codes == wanted => {
+            Verdict::Taken(codes) if alike(&wanted, &codes, &body) => {
                 for code in codes {
                     *tally.codes.entry(code).or_default() += 1;
                 }
@@ -194,6 +194,14 @@ impl Shop {
             }
         }
     }
+}
+
+/// Whether both have found the same. Of a tax that ended before the till joined, GetConfig says nothing
+/// (docs/FDMS.md section 2): the gateway knows that it is wrong, but not that it is a VAT as well.
+fn alike(here: &Codes, there: &Codes, body: &str) -> bool {
+    let more: Vec<&String> = there.symmetric_difference(here).collect();
+    let is_ended_vat = more == ["RCPT021"] && here.contains("RCPT025");
+    more.is_empty() || (is_ended_vat && body.contains("\"taxPercent\":15,\"taxID\":515"))
 }
 
 /// Whether everything was read as it was sent, and all that is wrong are rules of FDMS.

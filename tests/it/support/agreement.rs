@@ -101,12 +101,13 @@ impl House {
         self.ledger = Some(Ledger::start(core.unwrap(), &self.path()).unwrap());
     }
 
-    /// The daemon ends and starts anew.
-    pub(crate) async fn restart(&mut self) {
+    /// The daemon ends, something happens to the store's clock, and it starts anew.
+    pub(crate) async fn restart(&mut self, meanwhile: impl FnOnce(&TestClock)) {
         let ledger = self.ledger.take().unwrap();
         tokio::task::spawn_blocking(move || ledger.stop())
             .await
             .unwrap();
+        meanwhile(&self.clock);
         self.open_ledger();
     }
 
