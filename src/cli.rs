@@ -263,6 +263,7 @@ type Done = Result<ExitCode, Failure>;
 /// Runs the command line.
 #[must_use]
 pub fn main() -> ExitCode {
+    end_quietly_on_broken_pipe();
     let cli = Cli::parse();
     match dispatch(&cli) {
         Ok(code) => code,
@@ -271,6 +272,19 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.code)
         }
     }
+}
+
+/// `fiscald receipt list | head` ends when head has seen enough, as other commands do; Rust's own `println`
+/// would call that a panic.
+fn end_quietly_on_broken_pipe() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let message = panic.payload().downcast_ref::<String>();
+        if message.is_some_and(|m| m.starts_with("failed printing") && m.contains("os error 32")) {
+            std::process::exit(0);
+        }
+        usual(panic);
+    }));
 }
 
 fn dispatch(cli: &Cli) -> Done {

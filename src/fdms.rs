@@ -63,7 +63,7 @@ pub trait Fdms: Send + Sync {
     /// State of the fiscal day at FDMS.
     fn get_status(&self) -> Asking<'_, Status>;
 
-    /// Opens a day; `body` (see [`wire::open_day_body`]) is sent exactly as given.
+    /// Opens a day; `body` (see [`fiscal::wire::open_day_body`]) is sent exactly as given.
     fn open_day<'a>(&'a self, body: &'a [u8]) -> Asking<'a, DayOpened>;
 
     /// Submits a receipt; `body` is sent exactly as given, each time the same bytes.

@@ -15,6 +15,8 @@ use clock::{Clock as _, TestClock, local};
 use fdms_sandbox::{
     Call, DeviceChange, DeviceSpec, Fault, FaultKind, Model, RunningSandbox, Sandbox, Settings,
 };
+use fiscal::FiscalDayNo;
+use fiscal::wire::open_day_body;
 use fiscald::fdms::wire::{self, DayStatus};
 use fiscald::fdms::{
     Answer, ClientSettings, DelayCause, DoubtCause, Fdms as _, HttpFdms, Identity, Limits, Next,
@@ -139,7 +141,7 @@ fn first_receipt(house: &House, key: &DeviceKey) -> String {
 }
 
 async fn open_first_day(house: &House, client: &HttpFdms) {
-    let body = wire::open_day_body(1, local(house.clock.wall()));
+    let body = open_day_body(FiscalDayNo::ZERO.next(), local(house.clock.wall()));
     let opened = accepted(client.open_day(body.as_bytes()).await);
     assert_eq!(opened.fiscal_day_no, Some(1));
     house.clock.advance(Duration::from_secs(10));
@@ -268,7 +270,7 @@ async fn a_lost_open_day_is_settled_by_status() {
     house
         .sandbox
         .add_fault(Fault::next(Call::OpenDay, FaultKind::LoseAnswer));
-    let body = wire::open_day_body(1, local(house.clock.wall()));
+    let body = open_day_body(FiscalDayNo::ZERO.next(), local(house.clock.wall()));
     assert_eq!(
         unknown(client.open_day(body.as_bytes()).await),
         DoubtCause::ConnectionLost

@@ -515,13 +515,6 @@ impl Pong {
     }
 }
 
-/// The body of OpenDay. Keep it: a repeated message is sent byte by byte the same.
-#[must_use]
-pub fn open_day_body(fiscal_day_no: u64, fiscal_day_opened: DateTime) -> String {
-    let opened = fiscal_day_opened.strftime("%Y-%m-%dT%H:%M:%S");
-    format!(r#"{{"fiscalDayNo":{fiscal_day_no},"fiscalDayOpened":"{opened}"}}"#)
-}
-
 #[cfg(test)]
 #[path = "wire_tests.rs"]
 mod tests;

@@ -116,13 +116,3 @@ fn server_certificates_are_read() {
     let one = ServerCertificates::parse(r#"{"certificate":"leaf"}"#).unwrap();
     assert_eq!(one.certificates, ["leaf"]);
 }
-
-/// OpenDay's body has FDMS's own form of time.
-#[test]
-fn open_day_body_is_plain() {
-    let opened: DateTime = "2026-05-28T07:00:05.9".parse().unwrap();
-    assert_eq!(
-        open_day_body(3, opened),
-        r#"{"fiscalDayNo":3,"fiscalDayOpened":"2026-05-28T07:00:05"}"#
-    );
-}
