@@ -479,3 +479,18 @@ fn all_faults_at_once() {
         .collect();
     assert_eq!(pointers, ["/receiptType", "/receiptNotes", PRICE]);
 }
+
+/// A buyer's name is cut to what FDMS holds, and never to blanks, which FDMS takes for no name (RCPT043).
+#[test]
+fn long_names_are_cut() {
+    for (sent, kept) in [
+        (format!("{}Moyo", " ".repeat(240)), "Moyo".to_owned()),
+        ("M".repeat(250), "M".repeat(200)),
+    ] {
+        let json = SALE.replacen("\"Moyo\"", &format!("{sent:?}"), 1);
+        let (draft, findings) = Draft::read(json.as_bytes());
+        assert_eq!(findings, []);
+        let buyer = draft.buyer_data.expect("a buyer");
+        assert_eq!(buyer.buyer_register_name, Some(kept));
+    }
+}

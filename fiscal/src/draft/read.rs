@@ -501,7 +501,8 @@ const BUYER: &[&str] = &[
 ];
 
 fn buyer(f: &mut Fields<'_, '_>) -> Buyer {
-    let cut = |name: String| name.chars().take(length::BUYER_NAME).collect();
+    // Cut from its first letter on: of a name that begins with blanks something must be left.
+    let cut = |name: String| name.trim_start().chars().take(length::BUYER_NAME).collect();
     Buyer {
         buyer_register_name: f
             .text("buyerRegisterName", length::BUYER_NAME_SENT)
