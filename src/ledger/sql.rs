@@ -14,7 +14,11 @@ const BUSY: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Opens the ledger for writing, with everything that durability rests on.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, StorageError> {
-    let conn = Connection::open(path)?;
+    // One thread at a time uses a connection: SQLite need not lock it for each call.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
     conn.busy_timeout(BUSY)?;
     conn.pragma_update(None, "journal_mode", "WAL")?;
     conn.pragma_update(None, "synchronous", "FULL")?;
