@@ -85,8 +85,8 @@ CREATE TABLE day_close (
   body            TEXT NOT NULL
 ) STRICT;
 
--- A receipt. seq is the number of its event; body is, byte for byte, what FDMS is sent; key is the
--- Idempotency-Key, absent where invoice_no (less the till's prefix) is the key.
+-- A receipt. seq is the number of its event; body is, byte for byte, what FDMS is sent;
+-- has_key says that it stands in sale_key, else invoice_no (less the till's prefix) is its key.
 CREATE TABLE receipt (
   seq          INTEGER PRIMARY KEY REFERENCES event,
   till_id      INTEGER NOT NULL REFERENCES till,
@@ -99,7 +99,7 @@ CREATE TABLE receipt (
   date         TEXT NOT NULL,
   environment  TEXT NOT NULL,
   invoice_no   TEXT NOT NULL,
-  key          TEXT,
+  has_key      INTEGER NOT NULL CHECK (has_key IN (0, 1)),
   fingerprint  BLOB NOT NULL,
   original_seq INTEGER REFERENCES receipt,
   config_id    INTEGER NOT NULL REFERENCES config,
@@ -112,8 +112,16 @@ CREATE TABLE receipt (
 -- Numbers first: tills of a store grow side by side, and their entries then share pages.
 CREATE UNIQUE INDEX receipt_number  ON receipt (global_no, till_id);
 CREATE UNIQUE INDEX receipt_invoice ON receipt (invoice_no, environment);
-CREATE UNIQUE INDEX receipt_key     ON receipt (till_id, key) WHERE key IS NOT NULL;
 CREATE INDEX receipt_original ON receipt (original_seq) WHERE original_seq IS NOT NULL;
+
+-- The receipts that were sold under an Idempotency-Key. A table of its own instead of a partial index,
+-- with which SQLite would plan the look-up of every sale anew.
+CREATE TABLE sale_key (
+  till_id INTEGER NOT NULL REFERENCES till,
+  key     TEXT NOT NULL,
+  seq     INTEGER NOT NULL REFERENCES receipt,
+  PRIMARY KEY (till_id, key)
+) STRICT, WITHOUT ROWID;
 
 -- The end of each till's chain: what the next receipt continues. Derivable, and checked by verify.
 CREATE TABLE head (

@@ -125,19 +125,21 @@ pub(in crate::ledger) fn by_key(
     till: TillId,
     key: &str,
 ) -> Result<Option<Earlier>, StorageError> {
-    let row = conn
-        .prepare_cached(
-            "SELECT seq, fingerprint, invoice_no FROM receipt WHERE till_id = ?1 AND key = ?2
-             UNION ALL
-             SELECT r.seq, r.fingerprint, r.invoice_no FROM till t
-             JOIN receipt r ON r.invoice_no = t.invoice_prefix || ?2 AND r.environment = t.environment
-             WHERE t.till_id = ?1 AND r.till_id = ?1 AND r.key IS NULL
-             LIMIT 1",
-        )?
-        .query_row(params![till.0, key], |row| {
-            Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?, row.get(2)?))
-        })
-        .optional()?;
+    let named =
+        "SELECT r.seq, r.fingerprint, r.invoice_no FROM sale_key k JOIN receipt r USING (seq)
+         WHERE k.till_id = ?1 AND k.key = ?2";
+    let by_invoice_no = "SELECT r.seq, r.fingerprint, r.invoice_no FROM till t
+         JOIN receipt r ON r.invoice_no = t.invoice_prefix || ?2 AND r.environment = t.environment
+         WHERE t.till_id = ?1 AND r.till_id = ?1 AND r.has_key = 0";
+    let mut row = None;
+    for query in [named, by_invoice_no] {
+        row = row.or(conn
+            .prepare_cached(query)?
+            .query_row(params![till.0, key], |row| {
+                Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?, row.get(2)?))
+            })
+            .optional()?);
+    }
     row.map(|(seq, fingerprint, invoice_no)| {
         Ok(Earlier {
             seq: Seq(seq),
