@@ -26,7 +26,7 @@ const PRODUCTION_URL: &str = "https://fdmsapi.zimra.co.zw";
 pub enum ConfigError {
     /// The file cannot be read.
     #[error(
-        "{path}: {source}; give the path with --config, or leave it out to run on the defaults"
+        "{path} cannot be read; give the path with --config, or leave it out to run on the defaults"
     )]
     Read {
         /// The file.
@@ -35,7 +35,7 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The file is no valid configuration.
-    #[error("{path}: {source}")]
+    #[error("{path} is no valid configuration")]
     Parse {
         /// The file.
         path: PathBuf,

@@ -4,6 +4,7 @@
 //! interrupts a registration, it is run again and goes on where it was. The one thing that cannot be got
 //! back is the answer of RegisterDevice: the activation key works once (docs/FDMS.md section 3).
 
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -117,7 +118,9 @@ pub struct SetUp {
 pub fn set_up(config: &Config, clock: SharedClock) -> Result<SetUp, JoinError> {
     let ledger = config.ledger_path();
     let folder = config.data_dir();
-    std::fs::create_dir_all(&folder).map_err(|error| JoinError::Folder {
+    let mut private = std::fs::DirBuilder::new();
+    private.recursive(true).mode(0o700);
+    private.create(&folder).map_err(|error| JoinError::Folder {
         path: folder,
         why: error.to_string(),
     })?;

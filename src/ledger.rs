@@ -31,6 +31,9 @@ mod tests;
 pub mod tills;
 pub mod verify;
 pub mod writer;
+#[cfg(test)]
+#[cfg(feature = "demo")]
+mod writer_tests;
 
 pub use read::Reader;
 pub use writer::Ledger;
@@ -282,7 +285,9 @@ impl StorageError {
             Self::Sqlite(error) => matches!(
                 error.sqlite_error_code(),
                 Some(
-                    C::SystemIoFailure
+                    // Our own numbers or keys contradict each other: rather stop than guess.
+                    C::ConstraintViolation
+                        | C::SystemIoFailure
                         | C::DatabaseCorrupt
                         | C::NotADatabase
                         | C::CannotOpen

@@ -83,14 +83,14 @@ codes! {
     Rcpt022 "RCPT022" Red "The sign of a line's price is wrong." => "Sales are above zero on invoices and debit notes and below zero on credit notes; discounts are below zero on invoices.";
     Rcpt023 "RCPT023" Red "A quantity is not above zero." => "Send a quantity above zero; what is taken back goes on a credit note with a negative price.";
     Rcpt024 "RCPT024" Red "A line's total is not price times quantity." => "Leave receiptLineTotal out, or send price times quantity rounded half away from zero to cents.";
-    Rcpt025 "RCPT025" Red "A tax is not as configured, or not valid at the receipt's date." => "Use a taxID with its percent from `fiscald status` or GET /v1/status; leave taxPercent out for exempt.";
+    Rcpt025 "RCPT025" Red "A tax is not as configured, or not valid at the receipt's date." => "Use a taxID with its percent from GET /v1/status; leave taxPercent out for exempt, and send taxCode on all lines or on none.";
     Rcpt026 "RCPT026" Red "A tax row's taxAmount is wrong." => "Leave receiptTaxes out: the gateway computes them.";
     Rcpt027 "RCPT027" Red "A tax row's salesAmountWithTax is wrong." => "Leave receiptTaxes out: the gateway computes them.";
     Rcpt028 "RCPT028" Red "The sign of a payment is wrong." => "Payments are zero or above on invoices and debit notes, zero or below on credit notes.";
     Rcpt029 "RCPT029" Red "An invoice carries creditDebitNote." => "Leave creditDebitNote out, or send receiptType CreditNote or DebitNote.";
     Rcpt030 "RCPT030" Red "receiptDate is not later than the previous receipt's." => "Leave receiptDate out: the gateway dates receipts.";
     Rcpt031 "RCPT031" Yellow "receiptDate is in the future." => "Leave receiptDate out: the gateway dates receipts.";
-    Rcpt032 "RCPT032" Red "The note's original does not exist." => "Check the numbers in creditDebitNote; if the original was issued by another gateway or device, add \"originalElsewhere\": true.";
+    Rcpt032 "RCPT032" Red "The note's original does not exist." => "Check the numbers in creditDebitNote; only if the original was issued on a device outside this store, add \"originalElsewhere\": true (it is then not judged here, and a wrong one keeps the day from closing).";
     Rcpt033 "RCPT033" Red "The note's original is more than 12 months old." => "Such an invoice can no longer be credited or debited on the device; ask the tax authority.";
     Rcpt034 "RCPT034" Red "A credit or debit note without receiptNotes." => "Send the reason in receiptNotes.";
     Rcpt035 "RCPT035" Red "Credits exceed what is left of the original." => "Credit at most what GET /v1/receipts/{receiptGlobalNo}/creditable says is left.";

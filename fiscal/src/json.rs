@@ -293,7 +293,7 @@ fn pointer_at(before: &str) -> String {
         }
     }
     let mut pointer = String::new();
-    for level in levels {
+    for level in levels.into_iter().take(MAX_DEPTH) {
         pointer.push('/');
         match level {
             Level::Object(name) => pointer.push_str(&escape(&name)),

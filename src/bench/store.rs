@@ -15,16 +15,20 @@ use tokio_util::sync::CancellationToken;
 
 use super::load::{Connection, Selling, Sold, run_connections};
 use crate::api::ApiSettings;
-use crate::daemon::{Daemon, DaemonError, Listeners};
+use crate::config::Config;
+use crate::daemon::{ConfiguredConnector, Daemon, DaemonError, Listeners};
 use crate::keys::SealingKey;
 use crate::ledger::core::Core;
 use crate::ledger::verify::verify;
 use crate::ledger::{Ledger, Settings};
 
 /// How fast simulated time passes. A till may issue a receipt a second by law; here every till issues
-/// about a hundred, and its dates should not run far ahead.
-const TICK: Duration = Duration::from_millis(10);
-const PER_TICK: Duration = Duration::from_secs(1);
+/// about a hundred, and its dates should not run far ahead. Time moves in steps, so that what is remembered
+/// for a second (a token) is remembered for half a second at least, as it would be in a shop.
+const TICK: Duration = Duration::from_millis(500);
+const PER_TICK: Duration = Duration::from_secs(60);
+/// Where nobody listens.
+const NO_FDMS: &str = "https://127.0.0.1:1";
 /// Sales before anything is measured.
 const WARM_UP: Duration = Duration::from_millis(300);
 
@@ -72,11 +76,13 @@ impl BenchStore {
         let address = listener.local_addr()?;
         let stop = CancellationToken::new();
         tokio::spawn(tick(clock, stop.clone()));
+        let mut config = Config::default();
+        config.fdms.test_url = NO_FDMS.to_owned();
         let daemon = Daemon {
+            connector: Some(Arc::new(ConfiguredConnector::new(&config, &ledger))),
             ledger,
             api: ApiSettings::default(),
             listeners: Some(Listeners::http_only(listener)),
-            connector: None,
             stop: stop.clone(),
         };
         Ok(Self {
@@ -96,8 +102,11 @@ impl BenchStore {
         let wal = self.path.with_extension("db-wal");
         // While the log is copied into the database it does not grow; then it is tried once more.
         for _ in 0..20 {
-            rusqlite::Connection::open(&self.path)?
-                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+            rusqlite::Connection::open(&self.path)?.query_row(
+                "PRAGMA wal_checkpoint(TRUNCATE)",
+                [],
+                |_| Ok(()),
+            )?;
             let before = std::fs::metadata(&wal)?.len();
             let single = self.tills.sell_for(1, WARM_UP / 10).await?;
             let grown = std::fs::metadata(&wal)?.len().saturating_sub(before);

@@ -3,24 +3,18 @@
 //! A batch is walked in order. Each sale is assessed against the end of its till's chain, which moves on in
 //! memory; signatures are made and checked, and only then are rows written. A sale that depends on one
 //! still waiting (same key, same `invoiceNo`, a note) first lets those be written.
-//!
-//! Under load a batch takes off before the one before it has landed ([`Flight`]): it is assessed, and its
-//! signatures are made on other threads, while the writer commits. Only plain sales fly; whatever opens a
-//! day, refers to another receipt or repeats a key waits on the ground. When the ground has moved under a
-//! flight (a failed commit, another process's write) its sales are assessed anew as it lands.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use fiscal::receipt::{Hash, Receipt, Signature};
 use fiscal::{sign, wire};
 use rusqlite::params;
 
-use super::chain::{self, Config, Head, Key, OpenDay};
+use super::chain::{Config, Key, OpenDay};
 use super::core::Core;
-use super::issue::{DayPlan, Ground, assess, next_moment};
+use super::issue::{DayPlan, Ground, assess};
 use super::read::{self, Original};
-use super::signers::Signing;
 use super::{
     Issued, LedgerError, Refusal, Sale, SaleDone, Seq, StorageError, TillId, TillInfo, sql,
 };
@@ -78,23 +72,6 @@ impl Walk {
     }
 }
 
-/// A batch in the air: assessed, numbered and being signed, not yet in the ledger.
-pub(super) struct Flight {
-    walk: Walk,
-    signing: Signing,
-    /// The ends of its tills' chains as this batch leaves them.
-    heads: Vec<(TillId, Head)>,
-    /// What the chains were read from; other numbers mean that the ground has moved.
-    reloads: u64,
-}
-
-impl Flight {
-    /// How many sales are aboard.
-    pub(super) fn len(&self) -> usize {
-        self.walk.done.len()
-    }
-}
-
 fn sign_jobs(pending: &[Pending]) -> Vec<super::signers::SignJob> {
     pending
         .iter()
@@ -122,117 +99,6 @@ impl Core {
             }
         }
         self.flush(&mut walk)?;
-        answers(walk.done)
-    }
-
-    /// Takes off with as many of the sales as are plain; the others come back, in order. `before` is the
-    /// flight that has not landed yet.
-    pub(super) fn take_off(
-        &mut self,
-        before: Option<&Flight>,
-        sales: Vec<Sale>,
-    ) -> Result<(Flight, Vec<Sale>), StorageError> {
-        self.check_fault()?;
-        self.now = self.time().now();
-        // One snapshot for all look-ups: a lock and an unlock instead of two for each sale.
-        let flown = self
-            .conn
-            .execute_batch("BEGIN")
-            .map_err(StorageError::from)
-            .and_then(|()| self.walk_plain(before, sales))
-            .and_then(|flown| {
-                self.conn.execute_batch("COMMIT")?;
-                Ok(flown)
-            });
-        if let Err(error) = &flown {
-            self.recover(error);
-        }
-        flown
-    }
-
-    fn walk_plain(
-        &mut self,
-        before: Option<&Flight>,
-        sales: Vec<Sale>,
-    ) -> Result<(Flight, Vec<Sale>), StorageError> {
-        let mut walk = Walk::default();
-        let mut sales = sales.into_iter();
-        let mut grounded = Vec::new();
-        for sale in sales.by_ref() {
-            if !self.is_plain(before, &walk, &sale) {
-                grounded.push(sale);
-                break;
-            }
-            let place = walk.done.len();
-            walk.done.push(None);
-            let done = match self.prepare(&mut walk, place, sale) {
-                Ok(None) => continue,
-                Ok(Some(seq)) => Ok(SaleDone::Repeated(seq)),
-                Err(LedgerError::Refused(refusal)) => Err(refusal),
-                Err(LedgerError::Storage(error)) => return Err(error),
-            };
-            if let Some(slot) = walk.done.last_mut() {
-                *slot = Some(done);
-            }
-        }
-        grounded.extend(sales);
-        let aboard: BTreeSet<TillId> = walk.pending.iter().map(|one| one.till.id).collect();
-        let mut heads = Vec::with_capacity(aboard.len());
-        for id in aboard {
-            if let Some(till) = self.tills.get_mut(&id) {
-                heads.push((id, till.head.clone()));
-                // It is this copy that is written: by then the chain may have moved on.
-                till.head.dirty = false;
-            }
-        }
-        let flight = Flight {
-            signing: self.signers.start(sign_jobs(&walk.pending)),
-            walk,
-            heads,
-            reloads: self.reloads,
-        };
-        Ok((flight, grounded))
-    }
-
-    /// Whether a sale needs nothing but the end of its chain and an open day.
-    fn is_plain(&self, before: Option<&Flight>, walk: &Walk, sale: &Sale) -> bool {
-        let Some(till) = self.tills.get(&sale.till) else {
-            return false;
-        };
-        let (Some(config), None) = (&till.config, &sale.draft.credit_debit_note) else {
-            return false;
-        };
-        let names = Names::of(sale, &till.info);
-        if walk.knows(&names) || before.is_some_and(|flight| flight.walk.knows(&names)) {
-            return false;
-        }
-        let hours = config.taxpayer.day_max_hours;
-        let now = self.now_local();
-        let moment = next_moment(&till.info, &till.head, hours, &self.settings, now);
-        moment.is_ok_and(|moment| matches!(moment.plan, DayPlan::Keep(_)))
-    }
-
-    /// Lands a flight: its rows are written within the running transaction.
-    pub(super) fn land(
-        &mut self,
-        flight: Flight,
-    ) -> Result<Vec<Result<SaleDone, Refusal>>, StorageError> {
-        let mut walk = flight.walk;
-        let pending = std::mem::take(&mut walk.pending);
-        if flight.reloads != self.reloads {
-            let places: Vec<usize> = pending.iter().map(|one| one.place).collect();
-            let anew = self.issue_all(pending.into_iter().map(|one| one.sale).collect())?;
-            for (place, done) in places.into_iter().zip(anew) {
-                if let Some(slot) = walk.done.get_mut(place) {
-                    *slot = Some(done);
-                }
-            }
-            return answers(walk.done);
-        }
-        self.write_rows(pending, flight.signing.wait()?, &mut walk.done)?;
-        for (id, head) in &flight.heads {
-            chain::store_head(&self.conn, *id, head)?;
-        }
         answers(walk.done)
     }
 

@@ -225,23 +225,31 @@ pub(super) fn load_head(conn: &Connection, till: TillId) -> Result<Head, Storage
 
 /// Writes the end of a till's chain.
 pub(super) fn store_head(conn: &Connection, till: TillId, head: &Head) -> Result<(), StorageError> {
-    conn.prepare_cached(
-        "INSERT INTO head VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+    let stored = conn
+        .prepare_cached(
+            "INSERT INTO head VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
          ON CONFLICT (till_id) DO UPDATE SET
            last_day_no = excluded.last_day_no, last_global_no = excluded.last_global_no,
            last_date = excluded.last_date, day_id = excluded.day_id,
            last_counter = excluded.last_counter, last_hash = excluded.last_hash,
-           totals = excluded.totals",
-    )?
-    .execute(params![
-        till.0,
-        head.last_day_no.get(),
-        head.last_global_no.get(),
-        head.last_date.map(|date| date.to_string()),
-        head.day.map(|day| day.day_id.0),
-        head.last_counter.get(),
-        head.last_hash.map(|hash| hash.0),
-        head.totals.to_text(),
-    ])?;
+           totals = excluded.totals
+         WHERE excluded.last_global_no >= head.last_global_no
+           AND excluded.last_day_no >= head.last_day_no",
+        )?
+        .execute(params![
+            till.0,
+            head.last_day_no.get(),
+            head.last_global_no.get(),
+            head.last_date.map(|date| date.to_string()),
+            head.day.map(|day| day.day_id.0),
+            head.last_counter.get(),
+            head.last_hash.map(|hash| hash.0),
+            head.totals.to_text(),
+        ])?;
+    if stored != 1 {
+        return Err(sql::damaged(
+            "the end of a till's chain would have gone backwards",
+        ));
+    }
     Ok(())
 }

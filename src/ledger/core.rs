@@ -9,7 +9,6 @@ use clock::{SharedClock, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::audit::{AuditHead, Entry};
-use super::batch::Flight;
 use super::chain::{self, Till};
 use super::signers::Signers;
 use super::{
@@ -86,6 +85,9 @@ impl Core {
     ) -> Result<Self, StorageError> {
         let mut conn = sql::open_writer(path)?;
         schema::migrate(&mut conn)?;
+        // One snapshot, and first of all its version: what another process writes later is then noticed.
+        conn.execute_batch("BEGIN")?;
+        let data_version = data_version(&conn)?;
         let anchor = load_anchor(&conn)?;
         let tills = chain::load_tills(&conn, &sealing, &BTreeMap::new())?;
         let last_date = tills.values().filter_map(|till| till.head.last_date).max();
@@ -93,7 +95,7 @@ impl Core {
         let mut core = Self {
             next_seq: next_seq(&conn)?,
             audit: AuditHead::load(&conn)?,
-            data_version: data_version(&conn)?,
+            data_version,
             now: time.now(),
             time: Arc::new(time),
             conn,
@@ -109,6 +111,7 @@ impl Core {
             #[cfg(test)]
             planted: Planted::None,
         };
+        core.conn.execute_batch("COMMIT")?;
         core.appended = Seq(core.next_seq - 1);
         core.transaction(|core| core.store_anchor())?;
         Ok(core)
@@ -187,15 +190,7 @@ impl Core {
         result
     }
 
-    /// Lands a flight in a transaction of its own.
-    pub(super) fn run_flight(
-        &mut self,
-        flight: Flight,
-    ) -> Result<Vec<Result<SaleDone, Refusal>>, StorageError> {
-        self.transaction(|core| core.land(flight))
-    }
-
-    pub(super) fn check_fault(&self) -> Result<(), StorageError> {
+    fn check_fault(&self) -> Result<(), StorageError> {
         match &self.fault {
             Some(fault) => Err(StorageError::ReadOnly(fault.clone())),
             None => Ok(()),
@@ -256,7 +251,7 @@ impl Core {
 
     /// After a failed transaction: undo it and read again what the ledger holds. What cannot be undone or
     /// read makes the ledger read-only.
-    pub(super) fn recover(&mut self, error: &StorageError) {
+    fn recover(&mut self, error: &StorageError) {
         let undone = if self.conn.is_autocommit() {
             Ok(())
         } else {

@@ -161,8 +161,8 @@ pub(super) fn assess(ground: &Ground<'_>, sale: &Sale) -> Result<Assessed, Ledge
         now: None,
         original: match (&original, sale.draft.original_elsewhere) {
             (Some(original), _) => OriginalFact::Found(&original.judged),
-            (None, true) => OriginalFact::Unknown,
-            (None, false) => OriginalFact::Missing,
+            (None, true) if !must_be_here(conn, till, sale)? => OriginalFact::Unknown,
+            (None, _) => OriginalFact::Missing,
         },
         invoice_no_is_new: Some(is_new),
     };
@@ -250,7 +250,8 @@ fn find_original(
     if let Some(invoice_no) = &named.invoice_no {
         let prefixed = format!("{}{invoice_no}", till.invoice_prefix);
         for name in [prefixed.as_str(), invoice_no] {
-            if let Some(original) = read::original_by_invoice(conn, till, name)? {
+            if let Some(original) = readable(read::original_by_invoice(conn, till, name))? {
+                agrees(&original, invoice_no, &named.by_number)?;
                 return Ok(Some(original));
             }
         }
@@ -266,8 +267,66 @@ fn find_original(
     else {
         return Ok(None);
     };
-    Ok(read::original_by_number(conn, till, device, number)?
-        .filter(|original| original.fiscal_day_no == day))
+    Ok(
+        readable(read::original_by_number(conn, till, device, number))?
+            .filter(|original| original.fiscal_day_no == day),
+    )
+}
+
+/// An original that cannot be read refuses the note; it is no reason to stop selling.
+fn readable(
+    original: Result<Option<Original>, StorageError>,
+) -> Result<Option<Original>, LedgerError> {
+    match original {
+        Err(StorageError::Damaged(what)) => {
+            let message = format!("the original cannot be read: {what}");
+            Err(refused(message))
+        }
+        other => Ok(other?),
+    }
+}
+
+/// Numbers that are sent beside `invoiceNo` must be those of the same receipt.
+fn agrees(original: &Original, invoice_no: &str, sent: &OriginalRef) -> Result<(), LedgerError> {
+    let ours = original.reference();
+    let differs = |sent: bool, same: bool| sent && !same;
+    if differs(sent.device_id.is_some(), sent.device_id == ours.device_id)
+        || differs(
+            sent.receipt_global_no.is_some(),
+            sent.receipt_global_no == ours.receipt_global_no,
+        )
+        || differs(
+            sent.fiscal_day_no.is_some(),
+            sent.fiscal_day_no == ours.fiscal_day_no,
+        )
+    {
+        return Err(refused(format!(
+            "invoiceNo \"{invoice_no}\" is receipt {} of day {}, but other numbers were sent beside it",
+            original.facts.global_no, original.fiscal_day_no
+        )));
+    }
+    Ok(())
+}
+
+fn refused(message: String) -> LedgerError {
+    let finding = Finding::new(Code::Rcpt032, "/creditDebitNote", message);
+    Refusal::Findings {
+        findings: vec![finding],
+    }
+    .into()
+}
+
+/// Whether the POS names a receipt of a till that is in this ledger: then it is here or nowhere.
+fn must_be_here(conn: &Connection, till: &TillInfo, sale: &Sale) -> Result<bool, StorageError> {
+    let device = sale
+        .draft
+        .credit_debit_note
+        .as_ref()
+        .and_then(|named| named.by_number.device_id);
+    match device {
+        None => Ok(false),
+        Some(device) => read::has_till(conn, till.environment, device),
+    }
 }
 
 impl Original {

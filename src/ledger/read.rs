@@ -20,7 +20,7 @@ use super::{
 
 mod rows;
 pub use rows::{Backlog, CreditableFacts, EventRow, Filter, ReceiptRow, SubmissionRow};
-pub(super) use rows::{by_key, invoice_no_used, original_by_invoice, original_by_number};
+pub(super) use rows::{by_key, has_till, invoice_no_used, original_by_invoice, original_by_number};
 
 /// Most idle connections that are kept.
 const POOL: usize = 2;

@@ -1,7 +1,7 @@
 //! Signing beside the writer thread.
 //!
-//! A signature needs no other signature, so those of a batch are made on threads of their own while the
-//! writer commits the batch before. Each is verified with the key's public half before it is handed out:
+//! A signature needs no other signature, so those of a batch are shared out over threads that stand ready.
+//! Each is verified with the key's public half before it is handed out:
 //! rather stop than give a shop a signature that FDMS would not accept.
 
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};

@@ -3,6 +3,7 @@
 use fiscal::DateTime;
 use fiscal::receipt::Hash;
 use rusqlite::{Connection, OpenFlags};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use super::StorageError;
@@ -14,6 +15,12 @@ const BUSY: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Opens the ledger for writing, with everything that durability rests on.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, StorageError> {
+    // Buyers, sales and token hashes are nobody else's business: SQLite gives its other files this mode too.
+    let mut private = std::fs::OpenOptions::new();
+    private.write(true).create(true).truncate(false).mode(0o600);
+    private
+        .open(path)
+        .map_err(|error| damaged(format!("{} cannot be opened: {error}", path.display())))?;
     // One thread at a time uses a connection: SQLite need not lock it for each call.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE

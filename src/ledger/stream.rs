@@ -337,7 +337,7 @@ fn next_receipt(conn: &Connection, state: &StreamState) -> Result<Option<Item>, 
         )
         .optional()?;
     let Some((seq, number, date, body, original)) = row else {
-        return Ok(None);
+        return no_gap(conn, state).map(|()| None);
     };
     let waits_for = match original {
         Some(original) => unsent_elsewhere(conn, state.till, Seq(seq), Seq(original))?,
@@ -351,6 +351,22 @@ fn next_receipt(conn: &Connection, state: &StreamState) -> Result<Option<Item>, 
         body,
         waits_for,
     }))
+}
+
+/// The next number is not there: then none beyond it may be, or a close would be sent past receipts.
+fn no_gap(conn: &Connection, state: &StreamState) -> Result<(), StorageError> {
+    let last: Option<i64> = conn
+        .prepare_cached("SELECT last_global_no FROM head WHERE till_id = ?1")?
+        .query_row([state.till.0], |row| row.get(0))
+        .optional()?;
+    let sent = state.last_global_no;
+    if last.unwrap_or(0) > i64::from(sent.get()) {
+        return Err(sql::damaged(format!(
+            "receipt {} of a till is missing; nothing is sent past it",
+            sent.next()
+        )));
+    }
+    Ok(())
 }
 
 /// What must have reached FDMS before a note of this till, and is another till's: the original, and debits

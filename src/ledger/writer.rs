@@ -13,7 +13,6 @@ use std::time::Duration;
 use rusqlite::hooks::Wal;
 use tokio::sync::{Notify, oneshot, watch};
 
-use super::batch::Flight;
 use super::core::{Core, Task};
 use super::{
     LedgerError, Reader, Refusal, Sale, SaleDone, Seq, Settings, StorageError, TillId, sql,
@@ -308,13 +307,10 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for work, a minute at most; not at all if something is in the air.
-    fn next_batch(&self, is_airborne: bool) -> Next {
+    /// Waits for work, a minute at most.
+    fn next_batch(&self) -> Next {
         let mut queue = self.lock();
         while queue.tasks.is_empty() && queue.sales.is_empty() {
-            if is_airborne {
-                return Next::Nothing;
-            }
             if queue.stopping {
                 return Next::Stop;
             }
@@ -353,7 +349,6 @@ impl Shared {
 
 enum Next {
     Work(Vec<Box<dyn Task>>, Vec<SaleJob>),
-    Nothing,
     Idle,
     Stop,
 }
@@ -383,18 +378,16 @@ fn write_loop(shared: &Shared, core: &mut Core, nudge: &std::sync::mpsc::SyncSen
     if let Err(error) = hooked {
         tracing::error!(%error, "the ledger's log cannot be watched");
     }
-    let mut airborne: Option<Airborne> = None;
     loop {
         shared.heartbeat.fetch_add(1, Ordering::Relaxed);
-        match shared.next_batch(airborne.is_some()) {
-            Next::Nothing => land(shared, core, &mut airborne),
+        match shared.next_batch() {
             Next::Stop => break,
             Next::Idle => {
                 if let Err(error) = core.write(|core| Ok(core.store_anchor()?)) {
                     tracing::warn!(%error, "the trusted time could not be kept");
                 }
             }
-            Next::Work(tasks, sales) => work(shared, core, &mut airborne, tasks, sales),
+            Next::Work(tasks, sales) => work(shared, core, tasks, sales),
         }
         checkpoint(core, &wal_pages, nudge);
         *shared.fault.lock().unwrap_or_else(PoisonError::into_inner) =
@@ -408,50 +401,11 @@ fn write_loop(shared: &Shared, core: &mut Core, nudge: &std::sync::mpsc::SyncSen
 
 type Reply = oneshot::Sender<Result<SaleDone, LedgerError>>;
 
-/// A flight and who waits for it.
-type Airborne = (Flight, Vec<Reply>);
-
-/// Does a batch. Plain sales take off while the flight before them lands; everything else waits until
-/// nothing is in the air.
-fn work(
-    shared: &Shared,
-    core: &mut Core,
-    airborne: &mut Option<Airborne>,
-    tasks: Vec<Box<dyn Task>>,
-    jobs: Vec<SaleJob>,
-) {
-    let (sales, mut replies): (Vec<_>, Vec<_>) =
+fn work(shared: &Shared, core: &mut Core, tasks: Vec<Box<dyn Task>>, jobs: Vec<SaleJob>) {
+    let (sales, replies): (Vec<_>, Vec<_>) =
         jobs.into_iter().map(|job| (job.sale, job.reply)).unzip();
-    if !tasks.is_empty() {
-        land(shared, core, airborne);
-        answer(replies, core.run_batch(tasks, sales));
-        shared.announce(core);
-        return;
-    }
-    let before = airborne.as_ref().map(|(flight, _)| flight);
-    match core.take_off(before, sales) {
-        Err(error) => answer(replies, Err(error)),
-        Ok((flight, grounded)) => {
-            let waiting = replies.split_off(flight.len());
-            land(shared, core, airborne);
-            if flight.len() > 0 {
-                *airborne = Some((flight, replies));
-            }
-            if !grounded.is_empty() {
-                land(shared, core, airborne);
-                answer(waiting, core.run_batch(Vec::new(), grounded));
-                shared.announce(core);
-            }
-        }
-    }
-}
-
-/// Lands what is in the air, if anything is.
-fn land(shared: &Shared, core: &mut Core, airborne: &mut Option<Airborne>) {
-    if let Some((flight, replies)) = airborne.take() {
-        answer(replies, core.run_flight(flight));
-        shared.announce(core);
-    }
+    answer(replies, core.run_batch(tasks, sales));
+    shared.announce(core);
 }
 
 fn answer(replies: Vec<Reply>, result: Result<Vec<Result<SaleDone, Refusal>>, StorageError>) {

@@ -53,12 +53,13 @@ impl<'f, 'v> Fields<'f, 'v> {
             return None;
         };
         for (place, (name, _)) in members.iter().enumerate() {
-            let at = format!("{pointer}/{}", escape(name));
+            let shown = show(name);
+            let at = format!("{pointer}/{}", escape(&shown));
             if !known.contains(&name.as_ref()) {
-                let message = format!("`{name}` is not a field of this object");
+                let message = format!("`{shown}` is not a field of this object");
                 findings.push(Finding::new(Code::FieldUnknown, at, message));
             } else if members.iter().take(place).any(|(other, _)| other == name) {
-                let message = format!("`{name}` is there twice");
+                let message = format!("`{shown}` is there twice");
                 findings.push(Finding::new(Code::FieldRepeated, at, message));
             }
         }
@@ -256,6 +257,9 @@ impl<'f, 'v> Fields<'f, 'v> {
     }
 }
 
+/// Findings that are told at once; somebody who gets a hundred wrong mends those first.
+const MAX_FINDINGS: usize = 100;
+
 /// A value shown in a message, cut where somebody sent a novel.
 fn show(text: &str) -> String {
     let mut shown: String = text
@@ -299,6 +303,7 @@ pub(super) fn draft(value: &Value<'_>) -> (Draft, Vec<Finding>) {
     let draft = Fields::of(value, String::new(), RECEIPT, &mut findings)
         .map(|mut fields| receipt(&mut fields))
         .unwrap_or_default();
+    findings.truncate(MAX_FINDINGS);
     (draft, findings)
 }
 

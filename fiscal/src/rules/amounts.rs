@@ -67,8 +67,11 @@ impl Judge<'_> {
             let message = format!("{total} has the wrong sign for a {}", receipt.receipt_type);
             self.found(Code::Rcpt040, at, message);
         }
-        if total.abs() > Cents::MAX || sales.abs() > Cents::MAX {
-            let message = format!("{total} is larger than {}", Cents::MAX);
+        let rows = receipt.taxes.iter();
+        let amounts = rows.flat_map(|row| [row.tax_amount, row.sales_amount_with_tax]);
+        let largest = amounts.chain([total, sales]).map(Cents::abs).max();
+        if let Some(largest) = largest.filter(|largest| *largest > Cents::MAX) {
+            let message = format!("{largest} is larger than {}", Cents::MAX);
             self.found(Code::NumberTooLarge, at, message);
         }
     }

@@ -162,6 +162,20 @@ pub(in crate::ledger) fn invoice_no_used(
         .query_row(params![invoice_no, environment.as_str()], |row| row.get(0))?)
 }
 
+pub(in crate::ledger) fn has_till(
+    conn: &Connection,
+    environment: Environment,
+    device: DeviceId,
+) -> Result<bool, StorageError> {
+    Ok(conn
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM till WHERE environment = ?1 AND device_id = ?2)",
+        )?
+        .query_row(params![environment.as_str(), device.get()], |row| {
+            row.get(0)
+        })?)
+}
+
 const ORIGINAL: &str = "SELECT r.seq, t.device_id, d.fiscal_day_no, r.body, t.serial_no, r.till_id
      FROM receipt r JOIN day d USING (day_id) JOIN till t ON t.till_id = r.till_id WHERE ";
 
