@@ -21,6 +21,9 @@ pub mod core;
 mod days;
 mod issue;
 pub mod read;
+#[cfg(test)]
+#[cfg(feature = "demo")]
+mod refusal_tests;
 mod schema;
 mod signers;
 mod sql;
