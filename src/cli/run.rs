@@ -29,10 +29,20 @@ pub(super) fn run(config: &Config, args: &RunArgs) -> Done {
             config.data_dir().display()
         )
     })?;
-    std::fs::create_dir_all(config.data_dir())?;
+    let _lock = only_one(&config.data_dir())?;
     let core = Core::open(&path, sealing, clock, settings)?;
     let ledger = Ledger::start(core, &path)?;
     super::runtime()?.block_on(serve(config, ledger))
+}
+
+/// Two daemons on one ledger would send its receipts twice: the second one is told so.
+fn only_one(dir: &Path) -> anyhow::Result<std::fs::File> {
+    let path = dir.join("run.lock");
+    let file = std::fs::File::create(&path)
+        .with_context(|| format!("{} cannot be written", path.display()))?;
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)
+        .map_err(|_| anyhow::anyhow!("another fiscald runs on {}; stop it first", dir.display()))?;
+    Ok(file)
 }
 
 async fn serve(config: &Config, ledger: Ledger) -> Done {
