@@ -225,18 +225,35 @@ struct VerifyArgs {
 #[derive(Debug, Subcommand)]
 enum InspectCommand {
     /// A receipt: canonical string, hash, taxes, total, findings.
+    ///
+    /// In: {"deviceID": 42, "previousReceiptHash": "…" or null, "receipt": {…}}, the receipt as FDMS is sent
+    /// it. Optional: "config" (a GetConfig answer) to judge taxes and HS codes, "certificate" (PEM) to check
+    /// the signature, "previousServerHash" if a server hash may have been chained by mistake.
+    ///
+    /// Out: {"canonical", "hash", "signature" with --key, "receiptTaxes", "receiptTotal", "findings"}.
+    #[command(verbatim_doc_comment)]
     Receipt {
         /// Sign with the private key in this file (PKCS#8, PEM).
         #[arg(long, value_name = "FILE")]
         key: Option<PathBuf>,
     },
     /// A fiscal day's close: canonical string and hash.
+    ///
+    /// In: {"deviceID": 42, "fiscalDayNo": 7, "fiscalDayDate": "2026-05-28", "fiscalDayCounters": [{…}]}; the
+    /// date is the one on which the day was opened. Optional: "fiscalDayDeviceSignature", "certificate".
+    ///
+    /// Out: {"canonical", "hash", "signature" with --key}.
+    #[command(verbatim_doc_comment)]
     Day {
         /// Sign with the private key in this file (PKCS#8, PEM).
         #[arg(long, value_name = "FILE")]
         key: Option<PathBuf>,
     },
     /// QR content and verification code.
+    ///
+    /// In: {"qrUrl", "deviceID", "receiptDate", "receiptGlobalNo", "signature"}; out: {"qrData",
+    /// "verificationCode"}.
+    #[command(verbatim_doc_comment)]
     Qr,
 }
 
