@@ -187,7 +187,7 @@ CREATE TABLE audit (
 pub(super) fn migrate(conn: &mut Connection) -> Result<(), StorageError> {
     let newest = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     let tx = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let version: i64 = tx.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let version = version(&tx)?;
     if version > newest {
         return Err(StorageError::Newer {
             found: version,
@@ -201,4 +201,12 @@ pub(super) fn migrate(conn: &mut Connection) -> Result<(), StorageError> {
     tx.pragma_update(None, "user_version", newest)?;
     tx.commit()?;
     Ok(())
+}
+
+/// The number of steps done on a ledger.
+///
+/// # Errors
+/// The file cannot be read.
+pub(super) fn version(conn: &Connection) -> Result<i64, StorageError> {
+    Ok(conn.query_row("PRAGMA user_version", [], |row| row.get(0))?)
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use fiscal::receipt::Hash;
 use rusqlite::Connection;
 
+use super::setup::{Acts, leaves_a_row};
 use super::{Checked, VerifyError, same, wrong};
 use crate::keys::{Certificate, PublicKey};
 use crate::ledger::audit::{Entry, GENESIS};
@@ -15,10 +16,13 @@ pub(super) struct Audit {
     pub(super) rows: u64,
     /// The hash of each receipt's body, by till and number.
     pub(super) bodies: HashMap<(TillId, i64), Hash>,
+    /// What else left a row behind.
+    pub(super) acts: Acts,
 }
 
 pub(super) fn verify_audit(conn: &Connection) -> Result<Audit, VerifyError> {
     let mut bodies = HashMap::new();
+    let mut acts = Acts::new();
     let mut statement = conn.prepare(
         "SELECT audit_id, at, actor, action, till_id, detail, hash FROM audit ORDER BY audit_id",
     )?;
@@ -52,11 +56,20 @@ pub(super) fn verify_audit(conn: &Connection) -> Result<Audit, VerifyError> {
             let (number, body) = receipt_entry(entry.detail)
                 .ok_or_else(|| wrong(&*place, "its detail names no receipt"))?;
             bodies.insert((till, number), body);
+        } else if leaves_a_row(&action) {
+            let act = (
+                action,
+                row.get::<_, Option<i64>>(4)?.map(TillId),
+                row.get(1)?,
+                detail,
+            );
+            *acts.entry(act).or_default() += 1;
         }
     }
     Ok(Audit {
         rows: count,
         bodies,
+        acts,
     })
 }
 
@@ -79,13 +92,19 @@ pub(super) fn verify_events(conn: &Connection) -> Checked {
         &count,
     )?;
     let pairs = [
-        ("receipt", "seq", "receipt.issued"),
-        ("day", "day_id", "day.opened"),
-        ("day_close", "seq", "day.closed"),
+        ("receipt", "seq", "t.till_id", "receipt.issued"),
+        ("day", "day_id", "t.till_id", "day.opened"),
+        (
+            "day_close",
+            "seq",
+            "(SELECT d.till_id FROM day d WHERE d.day_id = t.day_id)",
+            "day.closed",
+        ),
     ];
-    for (table, id, kind) in pairs {
+    for (table, id, till, kind) in pairs {
         let text = format!(
-            "SELECT (SELECT count(*) FROM {table} t JOIN event e ON e.seq = t.{id} WHERE e.kind = ?1),
+            "SELECT (SELECT count(*) FROM {table} t JOIN event e ON e.seq = t.{id}
+                     WHERE e.kind = ?1 AND e.till_id = {till}),
                     (SELECT count(*) FROM {table}),
                     (SELECT count(*) FROM event WHERE kind = ?1)"
         );
