@@ -35,6 +35,7 @@ mod pictures;
 pub mod problem;
 mod receipts;
 pub mod schema;
+mod stalled;
 mod status;
 #[cfg(test)]
 #[cfg(feature = "demo")]
@@ -88,17 +89,30 @@ pub enum Reach {
 /// Limits on everything that somebody else can make long or many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at once, over all listeners. A till needs one; a browser opens six.
+    /// Connections at once on a listener for HTTP over TCP. Each listener counts its own: who fills one door
+    /// shuts no other. A till needs one; a browser opens six. All listeners together stay below the 1024
+    /// file handles that a process usually may have, or a full door would shut the others all the same.
     pub connections: usize,
+    /// Connections at once on each of the other listeners: the Unix sockets and JSON lines, which tills use
+    /// with one connection each.
+    pub connections_aside: usize,
     /// Streams of events at once.
     pub streams: usize,
+    /// Streams of events at once for one caller: a single token must not take them all.
+    pub streams_each: usize,
     /// Bytes of a body. A sale of a thousand long lines has a third of this.
     pub body: usize,
     /// Bytes of a JSON line.
     pub line: usize,
-    /// For a request's head to arrive; an idle connection is closed after it too.
+    /// For a request's head to arrive; an idle HTTP connection is closed after it too, and one of JSON lines
+    /// over which nobody known has asked for anything by then.
     pub head: Duration,
-    /// For a body, or the rest of a line, to arrive.
+    /// How long a connection of JSON lines may be silent once its caller is known. Longer than a night: the
+    /// first sale of the morning finds its connection still there, for POS software that speaks lines is
+    /// the kind that does not connect again by itself. Not for ever: one that forgets its connections gets
+    /// their places back.
+    pub idle: Duration,
+    /// For a body, or the rest of a line, to arrive; and for a client to take what is written to it.
     pub body_time: Duration,
     /// For the ledger to answer: long enough for a disk that has to spin up.
     pub ledger: Duration,
@@ -109,11 +123,14 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 512,
+            connections: 256,
+            connections_aside: 64,
             streams: 32,
+            streams_each: 8,
             body: 1024 * 1024,
             line: 1024 * 1024 + 16 * 1024,
             head: Duration::from_secs(75),
+            idle: Duration::from_hours(24),
             body_time: Duration::from_secs(20),
             ledger: Duration::from_secs(30),
             drain: Duration::from_secs(5),
@@ -143,8 +160,7 @@ struct Shared {
     stop: CancellationToken,
     memory: access::Memory,
     reads: Semaphore,
-    streams: Arc<Semaphore>,
-    connections: Arc<Semaphore>,
+    streams: events::Streams,
 }
 
 impl Api {
@@ -158,8 +174,7 @@ impl Api {
             stop,
             memory: access::Memory::default(),
             reads: Semaphore::new(READS),
-            streams: Arc::new(Semaphore::new(limits.streams)),
-            connections: Arc::new(Semaphore::new(limits.connections)),
+            streams: events::Streams::new(limits.streams, limits.streams_each),
         });
         let (router, _) = openapi::routes();
         Self {

@@ -1,6 +1,7 @@
 //! Doors: accept loops, the limit of connections, HTTP on a connection, and going out of the way on stop.
 //!
-//! A connection over the limit is told so at once instead of being left waiting. When the daemon stops,
+//! A connection over its door's limit is told so at once instead of being left waiting; a client that does
+//! not read what it asked for is cut. When the daemon stops,
 //! nothing new is accepted, requests in flight are finished, and what then still hangs is cut.
 
 use std::convert::Infallible;
@@ -26,6 +27,7 @@ use tokio_util::task::TaskTracker;
 
 use super::access::{Arrival, Door};
 use super::problem::{PROBLEM_JSON, Problem, ProblemCode};
+use super::stalled::Impatient;
 use super::{AllowList, Api, lines};
 
 /// Headers of a request; browsers send twenty.
@@ -97,9 +99,16 @@ impl Api {
     async fn serve(&self, listener: Listener, tongue: Tongue) {
         let connections = TaskTracker::new();
         let cut = CancellationToken::new();
+        // A budget of its own: whoever fills this door leaves the others open.
+        let limits = self.shared.settings.limits;
+        let places = match (&listener, tongue) {
+            (Listener::Tcp(_) | Listener::Lan(..), Tongue::Http) => limits.connections,
+            _ => limits.connections_aside,
+        };
+        let places = Arc::new(Semaphore::new(places));
         let turned_away = Arc::new(Semaphore::new(MAX_TURNED_AWAY));
         while let Some(fresh) = self.next(&listener).await {
-            let Ok(permit) = Arc::clone(&self.shared.connections).try_acquire_owned() else {
+            let Ok(permit) = Arc::clone(&places).try_acquire_owned() else {
                 if let Ok(permit) = Arc::clone(&turned_away).try_acquire_owned() {
                     tracing::warn!("too many connections are open; another one is turned away");
                     connections.spawn(turn_away(fresh, tongue, permit));
@@ -115,8 +124,7 @@ impl Api {
         }
         drop(listener);
         connections.close();
-        let drain = self.shared.settings.limits.drain;
-        if timeout(drain, connections.wait()).await.is_err() {
+        if timeout(limits.drain, connections.wait()).await.is_err() {
             tracing::warn!("connections that did not end in time are cut");
             cut.cancel();
             connections.wait().await;
@@ -188,9 +196,11 @@ impl Api {
         let service = service_fn(|request: Request<Incoming>| async move {
             Ok::<_, Infallible>(self.answer(arrival, request.map(Body::new)).await)
         });
+        let limits = self.shared.settings.limits;
+        let stream = Impatient::new(stream, limits.body_time);
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(self.shared.settings.limits.head)
+            .header_read_timeout(limits.head)
             // Who has sent a whole request and is gone has sold all the same: his receipt is found by its key.
             .half_close(true)
             .max_headers(MAX_HEADERS)

@@ -3,9 +3,10 @@
 //! A stream begins with the state as it is now, then tells every event of the ledger. Each carries its
 //! number as its id, so that who comes again with `Last-Event-ID` misses nothing.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -15,7 +16,7 @@ use axum::response::Response;
 use clock::Timestamp;
 use fiscal::ReceiptGlobalNo;
 use fiscal::wire::Object;
-use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout;
 
 use super::access::{Caller, Scope, TillChoice};
@@ -46,7 +47,61 @@ struct Feed {
     has_begun: bool,
     committed: watch::Receiver<Seq>,
     bell: Option<Arc<Notify>>,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
+}
+
+/// Places for streams: so many in all, and so many for each caller.
+#[derive(Debug)]
+pub(super) struct Streams {
+    all: Arc<Semaphore>,
+    each: usize,
+    /// By the caller's name in the audit; as many as the store has tokens and users.
+    of_caller: Mutex<HashMap<Arc<str>, Arc<Semaphore>>>,
+}
+
+/// A stream's place, free again when it is dropped: the caller's, and that among all.
+#[derive(Debug)]
+struct Place {
+    _own: OwnedSemaphorePermit,
+    _among_all: OwnedSemaphorePermit,
+}
+
+impl Streams {
+    pub(super) fn new(all: usize, each: usize) -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(all)),
+            each,
+            of_caller: Mutex::default(),
+        }
+    }
+
+    /// A place for a stream to this caller.
+    ///
+    /// # Errors
+    /// `busy` if he has his share already, or all places are taken.
+    fn enter(&self, actor: &Arc<str>) -> Result<Place, Problem> {
+        let own = {
+            let mut of_caller = self
+                .of_caller
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            let own = of_caller
+                .entry(Arc::clone(actor))
+                .or_insert_with(|| Arc::new(Semaphore::new(self.each)));
+            Arc::clone(own)
+        };
+        let own = own.try_acquire_owned().map_err(|_| {
+            let detail = format!("this caller has {} streams of events open", self.each);
+            Problem::new(P::Busy, detail)
+        })?;
+        let among_all = Arc::clone(&self.all)
+            .try_acquire_owned()
+            .map_err(|_| Problem::new(P::Busy, "too many streams of events are open"))?;
+        Ok(Place {
+            _own: own,
+            _among_all: among_all,
+        })
+    }
 }
 
 /// What happens to a till, as server-sent events.
@@ -87,9 +142,7 @@ pub(super) async fn events(
         Some(till) => vec![Arc::clone(till)],
         None => shared.tills(&caller, choice).await?,
     };
-    let permit = Arc::clone(&shared.streams)
-        .try_acquire_owned()
-        .map_err(|_| Problem::new(P::Busy, "too many streams of events are open"))?;
+    let place = shared.streams.enter(&caller.actor)?;
     let committed = shared.ledger.committed();
     let now = *committed.borrow();
     let after = last_seen(&headers, &params)?.unwrap_or(now);
@@ -102,7 +155,7 @@ pub(super) async fn events(
         after,
         has_begun: false,
         committed,
-        _permit: permit,
+        _place: place,
     };
     let pieces = futures_util::stream::unfold(feed, |mut feed| async move {
         let piece = feed.next().await?;

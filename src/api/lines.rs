@@ -6,8 +6,10 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::pin::pin;
 
 use axum::body::{Body, Bytes};
+use axum::extract::FromRequestParts as _;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, header};
 use axum::response::Response;
 use base64::Engine as _;
@@ -18,10 +20,10 @@ use serde_json::value::RawValue;
 use tokio::io::{
     AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader,
 };
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::Api;
-use super::access::{Arrival, Door};
+use super::access::{Arrival, Caller, Door};
 use super::problem::{PROBLEM_JSON, Problem, ProblemCode as P};
 
 /// Longest `id` that is sent back.
@@ -51,86 +53,127 @@ enum Line {
     End,
 }
 
+/// What is remembered from line to line.
+struct Conversation {
+    arrival: Arrival,
+    /// The last token that was sent.
+    token: Option<HeaderValue>,
+    is_first: bool,
+    /// Whether a request came from a caller who is known, by his token or his user.
+    is_known: bool,
+}
+
+impl Conversation {
+    fn new(door: Door) -> Self {
+        Self {
+            arrival: Arrival {
+                door,
+                is_line: true,
+            },
+            token: None,
+            is_first: true,
+            is_known: false,
+        }
+    }
+}
+
 impl Api {
     /// Answers lines until the other side has no more, or the daemon stops.
+    ///
+    /// A place at the door is not free: who has not asked for anything as a known caller within
+    /// `Limits::head` is sent away, and so is who does not read his answers.
     pub(super) async fn lines<S>(&self, stream: S, door: Door)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let arrival = Arrival {
-            door,
-            is_line: true,
-        };
+        let limits = self.shared.settings.limits;
         let (reader, mut writer) = tokio::io::split(stream);
         let mut reader = BufReader::new(reader);
-        let mut token = None;
-        let mut is_first = true;
+        let mut talk = Conversation::new(door);
+        // From the beginning and not from the last line: asking in vain again and again gains no time.
+        let mut unknown = pin!(sleep(limits.head));
         loop {
             let line = tokio::select! {
                 biased;
                 () = self.shared.stop.cancelled() => break,
-                line = self.next_line(&mut reader) => line,
+                () = unknown.as_mut(), if !talk.is_known => break,
+                () = sleep(limits.idle), if talk.is_known => break,
+                begun = reader.fill_buf() => match begun {
+                    Ok([]) => Ok(Line::End),
+                    Ok(_) => self.next_line(&mut reader).await,
+                    Err(error) => Err(error),
+                },
             };
-            let answer = match line {
-                Ok(Line::Whole(line)) if line.iter().all(u8::is_ascii_whitespace) => continue,
-                Ok(Line::Whole(line)) => {
-                    let talks_http = is_first && !line.trim_ascii_start().starts_with(b"{");
-                    let answer = self.answer_line(arrival, &line, &mut token).await;
-                    if talks_http {
-                        // Whoever begins like this speaks something else; perhaps a web page.
-                        let _ = writer.write_all(answer.as_bytes()).await;
-                        break;
-                    }
-                    answer
-                }
-                Ok(Line::TooLong) => {
-                    let limit = self.shared.settings.limits.line;
-                    let problem =
-                        Problem::new(P::LineTooLong, format!("at most {limit} bytes are read"));
-                    problem_line(None, &problem)
-                }
-                Ok(Line::TooSlow) => {
-                    let detail = "the line was begun and not ended in time";
-                    let text = problem_line(None, &Problem::new(P::BodyIncomplete, detail));
-                    let _ = writer.write_all(text.as_bytes()).await;
-                    break;
-                }
-                Ok(Line::End) => break,
+            let line = match line {
+                Ok(line) => line,
                 Err(error) => {
                     tracing::debug!(%error, "a connection broke off");
                     break;
                 }
             };
-            is_first = false;
-            if writer.write_all(answer.as_bytes()).await.is_err() {
-                // Gone before the answer: what was done is done, and found by its key.
+            let (answer, goes_on) = self.reply(line, &mut talk).await;
+            // Gone before the answer: what was done is done, and found by its key.
+            let written = timeout(limits.body_time, writer.write_all(answer.as_bytes())).await;
+            if !goes_on || !matches!(written, Ok(Ok(()))) {
                 break;
             }
         }
-        let _ = writer.shutdown().await;
+        let _ = timeout(limits.body_time, writer.shutdown()).await;
     }
 
+    /// The answer to what came in, empty if there is none, and whether the conversation goes on.
+    async fn reply(&self, line: Line, talk: &mut Conversation) -> (String, bool) {
+        match line {
+            Line::Whole(line) if line.iter().all(u8::is_ascii_whitespace) => (String::new(), true),
+            Line::Whole(line) => {
+                // Whoever begins otherwise speaks something else; perhaps a web page.
+                let goes_on = !talk.is_first || line.trim_ascii_start().starts_with(b"{");
+                talk.is_first = false;
+                (self.answer_line(&line, talk).await, goes_on)
+            }
+            Line::TooLong => {
+                talk.is_first = false;
+                let limit = self.shared.settings.limits.line;
+                let detail = format!("at most {limit} bytes are read");
+                (
+                    problem_line(None, &Problem::new(P::LineTooLong, detail)),
+                    true,
+                )
+            }
+            Line::TooSlow => {
+                let detail = "the line was begun and not ended in time";
+                let problem = Problem::new(P::BodyIncomplete, detail);
+                (problem_line(None, &problem), false)
+            }
+            Line::End => (String::new(), false),
+        }
+    }
+
+    /// Reads a line that has begun: it must end in time.
     async fn next_line<R>(&self, reader: &mut R) -> io::Result<Line>
     where
         R: AsyncBufRead + Unpin,
     {
-        // An idle connection may stay as long as it likes; a line that was begun must end.
-        if reader.fill_buf().await?.is_empty() {
-            return Ok(Line::End);
-        }
         let limits = self.shared.settings.limits;
-        match timeout(limits.body_time, read_line(reader, limits.line)).await {
-            Ok(line) => line,
-            Err(_) => Ok(Line::TooSlow),
+        tokio::select! {
+            biased;
+            // Half a line is no request in flight.
+            () = self.shared.stop.cancelled() => Ok(Line::End),
+            line = timeout(limits.body_time, read_line(reader, limits.line)) => {
+                line.unwrap_or(Ok(Line::TooSlow))
+            }
         }
     }
 
-    async fn answer_line(
-        &self,
-        arrival: Arrival,
-        line: &[u8],
-        token: &mut Option<HeaderValue>,
-    ) -> String {
+    /// Whether the caller of a request is one whom the ledger or the configuration knows.
+    async fn knows(&self, arrival: Arrival, request: Request<Body>) -> (bool, Request<Body>) {
+        let (mut parts, body) = request.into_parts();
+        parts.extensions.insert(arrival);
+        let caller = Caller::from_request_parts(&mut parts, &self.shared).await;
+        (caller.is_ok(), Request::from_parts(parts, body))
+    }
+
+    async fn answer_line(&self, line: &[u8], talk: &mut Conversation) -> String {
         let read: Result<LineRequest<'_>, _> = std::str::from_utf8(line)
             .map_err(|error| error.to_string())
             .and_then(|line| serde_json::from_str(line).map_err(|error| error.to_string()));
@@ -142,7 +185,7 @@ impl Api {
             Ok(id) => id,
             Err(problem) => return problem_line(None, &problem),
         };
-        let request = match request(&line, token) {
+        let mut request = match request(&line, &mut talk.token) {
             Ok(request) => request,
             Err(problem) => return problem_line(id, &problem),
         };
@@ -150,7 +193,10 @@ impl Api {
             let problem = Problem::new(P::NeedsHttp, "events are streamed over HTTP only");
             return problem_line(id, &problem);
         }
-        let response = self.answer(arrival, request).await;
+        if !talk.is_known {
+            (talk.is_known, request) = self.knows(talk.arrival, request).await;
+        }
+        let response = self.answer(talk.arrival, request).await;
         response_line(id, response).await
     }
 }

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use fiscald::api::{ApiSettings, Limits};
+use fiscald::api::{Api, ApiSettings, Limits};
 use fiscald::ledger::Settings;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use crate::support::api::{PATIENCE, Shop, Talk, get, post, sale};
+
+/// A known caller's question.
+const STATUS: &str = r#"{"id": 1, "method": "GET", "path": "/v1/status", "headers": {"Authorization": "Bearer one"}}"#;
 
 async fn shop_with(limits: Limits) -> Shop {
     let settings = ApiSettings {
@@ -57,7 +60,7 @@ async fn long_lines() {
     })
     .await;
     let mut talk = Talk::new(TcpStream::connect(shop.lines).await.unwrap());
-    let status = r#"{"id": 1, "method": "GET", "path": "/v1/status", "headers": {"Authorization": "Bearer one"}}"#;
+    let status = STATUS;
     assert_eq!(talk.ask(status).await["status"], 200);
     let long = format!("{{\"id\": 2, \"path\": \"/{}\"}}", "x".repeat(1024 * 1024));
     let answer = talk.ask(&long).await;
@@ -69,11 +72,11 @@ async fn long_lines() {
     assert_eq!(answer["status"], json!(413));
 }
 
-/// One connection too many is told so, and there is room again when another one ends.
+/// One connection too many is told so, and there is room again when another one ends; other doors stay open.
 #[tokio::test]
 async fn many_connections() {
     let shop = shop_with(Limits {
-        connections: 2,
+        connections_aside: 2,
         ..Limits::default()
     })
     .await;
@@ -84,22 +87,136 @@ async fn many_connections() {
         talk.ask("{}").await;
         held.push(talk);
     }
-    let answer = shop.ask(&get("/healthz")).await;
-    answer.problem(503, "too_many_connections");
-    assert_eq!(answer.headers["retry-after"], "1");
     let mut third = Talk::new(TcpStream::connect(shop.lines).await.unwrap());
     let answer = third.hear().await.unwrap();
     assert_eq!(answer["body"]["code"], "too_many_connections");
+    shop.ask(&get("/healthz")).await.read::<Value>(200);
+    shop.ask_unix(&get("/healthz")).await.read::<Value>(200);
+    let mut unix = Talk::new(UnixStream::connect(&shop.lines_socket).await.unwrap());
+    assert_eq!(unix.ask(STATUS).await["status"], 200);
     let mut first = held.remove(0);
     first.end().await;
     assert!(first.hear().await.is_none());
     // The server has closed it; its place is free as soon as its task has ended.
     let freed = async {
-        while shop.ask(&get("/healthz")).await.status != 200 {
-            tokio::task::yield_now().await;
+        loop {
+            let mut talk = Talk::new(TcpStream::connect(shop.lines).await.unwrap());
+            talk.say(&format!("{STATUS}\n")).await;
+            if talk.hear().await.unwrap()["status"] == 200 {
+                break;
+            }
         }
     };
     timeout(PATIENCE, freed).await.unwrap();
+}
+
+/// HTTP too tells one connection too many, and when to come again.
+#[tokio::test]
+async fn many_http_connections() {
+    let shop = shop_with(Limits {
+        connections: 1,
+        ..Limits::default()
+    })
+    .await;
+    let mut held = shop.stream().await;
+    held.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .await
+        .unwrap();
+    let mut begin = [0; 12];
+    held.read_exact(&mut begin).await.unwrap();
+    assert_eq!(&begin, b"HTTP/1.1 200");
+    let answer = shop.ask(&get("/healthz")).await;
+    answer.problem(503, "too_many_connections");
+    assert_eq!(answer.headers["retry-after"], "1");
+    shop.ask_unix(&get("/healthz")).await.read::<Value>(200);
+}
+
+/// A connection of lines over which no known caller asks is closed, however busy; a known one's may wait.
+#[tokio::test]
+async fn lines_of_nobody() {
+    let shop = shop_with(Limits {
+        head: Duration::from_secs(1),
+        ..Limits::default()
+    })
+    .await;
+    let mut known = Talk::new(TcpStream::connect(shop.lines).await.unwrap());
+    assert_eq!(known.ask(STATUS).await["status"], 200);
+    let mut idle = Talk::new(TcpStream::connect(shop.lines).await.unwrap());
+    let mut idle_unix = Talk::new(UnixStream::connect(&shop.lines_socket).await.unwrap());
+    let mut busy = TcpStream::connect(shop.lines).await.unwrap();
+    let stranger = format!("{}\n", STATUS.replace("Bearer one", "Bearer nobody"));
+    let asks_on = async {
+        let mut answer = [0; 4096];
+        loop {
+            let said = busy.write_all(stranger.as_bytes()).await;
+            if said.is_err() || matches!(busy.read(&mut answer).await, Ok(0) | Err(_)) {
+                break;
+            }
+        }
+    };
+    timeout(PATIENCE, asks_on).await.unwrap();
+    assert!(idle.hear().await.is_none());
+    assert!(idle_unix.hear().await.is_none());
+    assert_eq!(known.ask(STATUS).await["status"], 200);
+}
+
+/// A known caller's connection of lines that is silent for too long is closed.
+#[tokio::test]
+async fn silent_lines() {
+    let shop = shop_with(Limits {
+        idle: Duration::from_millis(50),
+        ..Limits::default()
+    })
+    .await;
+    let mut talk = Talk::new(TcpStream::connect(shop.lines).await.unwrap());
+    assert_eq!(talk.ask(STATUS).await["status"], 200);
+    assert!(talk.hear().await.is_none());
+}
+
+/// Who asks and asks and reads no answer loses his place, over HTTP as with lines.
+#[tokio::test]
+async fn clients_that_do_not_read() {
+    let shop = shop_with(Limits {
+        connections_aside: 1,
+        body_time: Duration::from_millis(100),
+        ..Limits::default()
+    })
+    .await;
+    // More answers than the kernel holds for a socket, asked for at once.
+    let http = "GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(200);
+    let lines = format!("{}\n", STATUS.replace("/v1/status", "/openapi.json")).repeat(200);
+    for (socket, asked) in [(&shop.socket, http), (&shop.lines_socket, lines)] {
+        let mut deaf = UnixStream::connect(socket).await.unwrap();
+        // Perhaps it is cut before all is said.
+        let _ = timeout(PATIENCE, deaf.write_all(asked.as_bytes()))
+            .await
+            .unwrap();
+        let freed = async {
+            loop {
+                let mut next = UnixStream::connect(socket).await.unwrap();
+                let first = asked.lines().next().unwrap();
+                let one = match first.starts_with('{') {
+                    true => format!("{first}\n"),
+                    false => format!("{first}\r\nhost: localhost\r\n\r\n"),
+                };
+                let _ = next.write_all(one.as_bytes()).await;
+                let mut answer = vec![0; 64];
+                let read = next.read(&mut answer).await.unwrap_or(0);
+                let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
+                if answer.contains(" 200 ") || answer.contains("\"status\":200") {
+                    break;
+                }
+            }
+        };
+        timeout(PATIENCE, freed).await.unwrap();
+        // It was cut with answers unread, not served to the end.
+        let mut heard = Vec::new();
+        let _ = timeout(PATIENCE, deaf.read_to_end(&mut heard))
+            .await
+            .unwrap();
+        let document = Api::openapi_json().len();
+        assert!(heard.len() < 200 * document, "{} bytes", heard.len());
+    }
 }
 
 /// A body or a line that never ends is given up, and so is a head.
@@ -107,7 +224,7 @@ async fn many_connections() {
 async fn senders_that_fall_asleep() {
     let shop = shop_with(Limits {
         body_time: Duration::from_millis(50),
-        head: Duration::from_millis(50),
+        head: Duration::from_secs(1),
         ..Limits::default()
     })
     .await;

@@ -140,6 +140,39 @@ async fn events_of_all_tills() {
     assert_eq!(devices, [101, 101, 102, 102]);
 }
 
+/// One caller cannot take all streams: others find theirs, and his own are free again when they end.
+#[tokio::test]
+async fn streams_of_one_caller() {
+    let settings = ApiSettings {
+        limits: Limits {
+            streams: 4,
+            streams_each: 2,
+            ..Limits::default()
+        },
+        ..ApiSettings::default()
+    };
+    let shop = Shop::with(settings, Settings::default()).await;
+    let first = Stream::open(&shop, &get("/v1/events")).await;
+    let _second = Stream::open(&shop, &get("/v1/events")).await;
+    let third = get("/v1/events").over(shop.stream().await).await;
+    let problem = whole(third).await.problem(503, "busy");
+    assert!(problem.detail.contains("2 streams"));
+    let mut two = Stream::open(&shop, &get("/v1/events").token("two")).await;
+    assert_eq!(two.next().await.unwrap().1, "state");
+    drop(first);
+    // That somebody has gone is found out when something is told to him.
+    let freed = async {
+        for sale in 1.. {
+            shop.sell(&format!("T1-{sale}")).await;
+            let again = get("/v1/events").over(shop.stream().await).await;
+            if again.status() == 200 {
+                break;
+            }
+        }
+    };
+    timeout(PATIENCE, freed).await.unwrap();
+}
+
 /// Streams are counted, end when their token is revoked, and end when the daemon stops.
 #[tokio::test]
 async fn streams_end() {
