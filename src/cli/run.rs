@@ -1,6 +1,6 @@
 //! `fiscald run` and `fiscald check-config`.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -102,9 +102,12 @@ async fn listen(config: &Config) -> anyhow::Result<Listeners> {
     };
     Ok(Listeners {
         http,
-        unix: Some(unix(&config.socket_path())?),
+        unix: Some(unix(&config.socket_path(), "socket")?),
         lines,
-        lines_unix: api.lines_socket.as_deref().map(unix).transpose()?,
+        lines_unix: match &api.lines_socket {
+            None => None,
+            Some(path) => Some(unix(path, "lines_socket")?),
+        },
         lan,
     })
 }
@@ -116,14 +119,33 @@ async fn tcp(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 /// A Unix socket that every local user may connect to; who may do what is decided by the peer's user.
-fn unix(path: &Path) -> anyhow::Result<UnixListener> {
+/// `setting` is what named it, in `[api]`. Anything there that is no socket is left alone, and an error.
+fn unix(path: &Path, setting: &str) -> anyhow::Result<UnixListener> {
     // A socket that a killed daemon left behind takes no connections; a living one does.
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
         anyhow::bail!("another fiscald answers on {}", path.display());
     }
-    let _ = std::fs::remove_file(path);
-    let listener = UnixListener::bind(path)
-        .with_context(|| format!("{} cannot be listened on", path.display()))?;
+    if let Ok(found) = std::fs::symlink_metadata(path) {
+        if !found.file_type().is_socket() {
+            anyhow::bail!(
+                "`{setting}` in [api] names {}, which is there and is no socket; it is left as it is. \
+                 Name another path, or move what is there away",
+                path.display()
+            );
+        }
+        std::fs::remove_file(path).with_context(|| {
+            format!(
+                "the socket {} that an earlier fiscald left (`{setting}` in [api]) cannot be removed",
+                path.display()
+            )
+        })?;
+    }
+    let listener = UnixListener::bind(path).with_context(|| {
+        format!(
+            "{} (`{setting}` in [api]) cannot be listened on",
+            path.display()
+        )
+    })?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
     Ok(listener)
 }
@@ -153,4 +175,33 @@ pub(super) fn check(config: &Config, path: Option<&Path>) -> Done {
         Err(error) => println!("sealing key     none yet: {error}"),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A socket that was left behind is replaced; a file or a link that the setting names by mistake stays.
+    #[tokio::test]
+    async fn only_sockets_are_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("api.sock");
+        drop(unix(&path, "socket").unwrap());
+        // Its file is still there, and nobody answers on it.
+        let again = unix(&path, "socket").unwrap();
+        assert!(unix(&path, "socket").is_err(), "somebody answers on it");
+        drop(again);
+
+        let ledger = dir.path().join("ledger.db");
+        std::fs::write(&ledger, "receipts").unwrap();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&ledger, &link).unwrap();
+        for wrong in [&ledger, &link] {
+            let error = unix(wrong, "lines_socket").unwrap_err().to_string();
+            assert!(error.contains("`lines_socket`"), "{error}");
+            assert!(error.contains(&wrong.display().to_string()), "{error}");
+            assert_eq!(std::fs::read_to_string(wrong).unwrap(), "receipts");
+        }
+        assert!(link.is_symlink());
+    }
 }
