@@ -20,11 +20,12 @@ use serde_json::value::RawValue;
 use tokio::io::{
     AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader,
 };
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::Api;
 use super::access::{Arrival, Caller, Door};
 use super::problem::{PROBLEM_JSON, Problem, ProblemCode as P};
+use super::stalled::patience;
 
 /// Longest `id` that is sent back.
 const MAX_ID: usize = 200;
@@ -91,13 +92,13 @@ impl Api {
         let mut reader = BufReader::new(reader);
         let mut talk = Conversation::new(door);
         // From the beginning and not from the last line: asking in vain again and again gains no time.
-        let mut unknown = pin!(sleep(limits.head));
+        let mut unknown = pin!(patience(limits.head));
         loop {
             let line = tokio::select! {
                 biased;
                 () = self.shared.stop.cancelled() => break,
                 () = unknown.as_mut(), if !talk.is_known => break,
-                () = sleep(limits.idle), if talk.is_known => break,
+                () = patience(limits.idle), if talk.is_known => break,
                 begun = reader.fill_buf() => match begun {
                     Ok([]) => Ok(Line::End),
                     Ok(_) => self.next_line(&mut reader).await,

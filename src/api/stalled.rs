@@ -10,7 +10,16 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
+use tokio::time::Sleep;
+
+/// Real time, as `timeout` counts it: how long a socket is waited for has nothing to do with the store's time.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "limits on sockets run in real time, whatever the store's clock says"
+)]
+pub(super) fn patience(limit: Duration) -> Sleep {
+    tokio::time::sleep(limit)
+}
 
 /// A stream whose writes fail with `TimedOut` when not a byte was taken for `limit`.
 pub(super) struct Impatient<S> {
@@ -36,7 +45,9 @@ impl<S> Impatient<S> {
             return went;
         }
         let limit = self.limit;
-        let patience = self.patience.get_or_insert_with(|| Box::pin(sleep(limit)));
+        let patience = self
+            .patience
+            .get_or_insert_with(|| Box::pin(patience(limit)));
         ready!(patience.as_mut().poll(cx));
         self.patience = None;
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
