@@ -8,7 +8,8 @@ use crate::ledger::{StorageError, schema};
 /// Pages, rows, indexes and references are whole, and nothing was added to or taken from the schema.
 ///
 /// `integrity_check` and not `quick_check`: with an index that does not find its rows an `invoiceNo` could
-/// be used twice, and only the full check compares the two. It costs some microseconds per receipt, a small part of checking its signature.
+/// be used twice, and only the full check compares the two. It costs some microseconds
+/// per receipt, a small part of checking its signature.
 pub(super) fn verify_file(conn: &Connection) -> Checked {
     verify_schema(conn)?;
     let check: String = conn.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
