@@ -177,7 +177,13 @@ impl Api {
     async fn answer_line(&self, line: &[u8], talk: &mut Conversation) -> String {
         let read: Result<LineRequest<'_>, _> = std::str::from_utf8(line)
             .map_err(|error| error.to_string())
-            .and_then(|line| serde_json::from_str(line).map_err(|error| error.to_string()));
+            .and_then(|line| {
+                // serde would take the members in their order from an array as well.
+                if line.trim_start().starts_with('[') {
+                    return Err("an array, not an object".to_owned());
+                }
+                serde_json::from_str(line).map_err(|error| error.to_string())
+            });
         let line = match read {
             Ok(line) => line,
             Err(error) => return problem_line(None, &Problem::new(P::LineMalformed, error)),

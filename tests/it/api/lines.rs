@@ -105,6 +105,7 @@ async fn broken_lines() {
         ("{\"id\": 3, \"method\": \"POST\"", "line_malformed"),
         ("not JSON", "line_malformed"),
         ("[]", "line_malformed"),
+        (r#"[3, "GET", "/healthz", {}, null]"#, "line_malformed"),
         (r#"{"id": 3, "method": "GET"}"#, "line_malformed"),
         (
             r#"{"id": 3, "method": "GET", "path": "v1/status"}"#,
