@@ -360,7 +360,8 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Config, String> {
-        Config::parse(Path::new("fiscald.toml"), text).map_err(|error| error.to_string())
+        Config::parse(Path::new("fiscald.toml"), text)
+            .map_err(|error| format!("{:#}", anyhow::Error::from(error)))
     }
 
     /// An empty file is the defaults; what is set is taken.
