@@ -10,8 +10,6 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 #[cfg(feature = "demo")]
-pub(crate) use setup::new_token;
-
 mod client;
 mod inspect;
 mod run;

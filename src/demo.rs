@@ -24,7 +24,7 @@ use crate::config::Config;
 use crate::daemon::{ConfiguredConnector, Daemon, DaemonError, Listeners, api_settings};
 use crate::join::{Registration, register};
 use crate::keys::KeyKind;
-use crate::ledger::tills::NewTill;
+use crate::ledger::tills::{NewTill, new_token};
 use crate::ledger::verify::verify;
 use crate::ledger::{Environment, Ledger, TillId};
 use crate::submit::Access;
@@ -126,7 +126,7 @@ impl DemoStore {
             actor: "demo",
         };
         let till = register(&ledger, &access, &registration).await?.till;
-        let token = crate::cli::new_token()?;
+        let token = new_token()?;
         let kept = token.clone();
         ledger
             .write(move |core| core.add_token("demo", Some(till), &kept, "demo"))

@@ -20,6 +20,7 @@ pub mod receipt;
 pub mod report;
 pub mod rules;
 pub mod sign;
+pub mod sums;
 pub mod taxpayer;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -6,9 +6,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::compose::tax_rows;
 use crate::day::last_moment;
 use crate::receipt::Receipt;
+use crate::sums::tax_rows;
 use crate::taxpayer::Taxpayer;
 use crate::{
     Cents, Code, Currency, DateTime, Finding, Percent, ReceiptCounter, ReceiptGlobalNo,

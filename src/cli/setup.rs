@@ -6,8 +6,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clock::SystemClock;
 use fiscal::DeviceId;
 
@@ -18,22 +16,12 @@ use crate::join::verify_taxpayer;
 use crate::join::{Joined, Progress, Registration, progress, register as join, set_up};
 use crate::keys::KeyKind;
 use crate::ledger::core::Core;
-use crate::ledger::tills::NewTill;
+use crate::ledger::tills::{NewTill, new_token};
 use crate::ledger::{Ledger, Reader, TillInfo};
 use crate::submit::Access;
 
 /// Who acts, as the audit names him.
 const ACTOR: &str = "cli";
-
-/// A new token: 256 random bits as text.
-///
-/// # Errors
-/// The system gives no random numbers.
-pub(crate) fn new_token() -> anyhow::Result<String> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
-    Ok(format!("fsc_{}", URL_SAFE_NO_PAD.encode(bytes)))
-}
 
 pub(super) fn register(config: &Config, args: &RegisterArgs) -> Done {
     let till = NewTill {

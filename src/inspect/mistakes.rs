@@ -388,7 +388,7 @@ impl<'a> ReceiptFacts<'a> {
             &receipt.taxes
         };
         let total = if style.computed_sums {
-            fiscal::compose::total(self.computed)
+            fiscal::sums::total(self.computed)
         } else {
             receipt.total
         };

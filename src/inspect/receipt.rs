@@ -1,9 +1,10 @@
 //! A receipt inspected: its string as it stands, what its lines come to, and what is wrong with it.
 
-use fiscal::compose::{Known, compose, tax_rows, total};
+use fiscal::compose::{Known, compose};
 use fiscal::draft::Draft;
 use fiscal::json::Value;
 use fiscal::rules::{Facts, judge};
+use fiscal::sums::{tax_rows, total};
 use fiscal::{Code, Currency, DeviceId, Finding, Receipt, ReceiptType, sign, wire};
 
 use super::mistakes::ReceiptFacts;

@@ -3,18 +3,22 @@
 //! The same function serves issuing and preview. What it needs of the ledger it reads; the fiscal day that
 //! the receipt needs is a plan, carried out only for a sale that has passed.
 
+use std::sync::Arc;
+
 use fiscal::compose::{Known, Numbers, compose, in_signing_order};
 use fiscal::day::last_moment;
-use fiscal::receipt::{OriginalRef, Receipt};
+use fiscal::receipt::{Hash, OriginalRef, Receipt, Signature};
 use fiscal::rules::{Day, Facts, OriginalFact, Previous, judge};
 use fiscal::taxpayer::Taxpayer;
 use fiscal::{Code, DateTime, Finding, FiscalDayNo, ReceiptCounter};
 use jiff::ToSpan as _;
 use rusqlite::Connection;
 
-use super::chain::{Head, OpenDay};
-use super::read::{self, Original};
-use super::{DayOpening, LedgerError, Refusal, Sale, Settings, StorageError, TillInfo, sql};
+use super::chain::{self, Head, OpenDay};
+use super::read::{self, Original, Reader};
+use super::{
+    DayOpening, Issued, LedgerError, Refusal, Sale, Seq, Settings, StorageError, TillInfo, sql,
+};
 
 /// What must happen to the fiscal day before the receipt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -338,5 +342,49 @@ impl Original {
             receipt_global_no: Some(self.facts.global_no),
             fiscal_day_no: Some(self.fiscal_day_no),
         }
+    }
+}
+
+impl Reader {
+    /// Everything but issuing: the receipt as it would be issued now.
+    ///
+    /// # Errors
+    /// What issuing would refuse, or a fault of the storage.
+    pub fn preview(
+        &self,
+        sale: &Sale,
+        settings: &Settings,
+        now: DateTime,
+    ) -> Result<Issued, LedgerError> {
+        self.with(|conn| {
+            let till = read::till_info(conn, sale.till)?;
+            let head = chain::load_head(conn, sale.till)?;
+            let config = chain::load_config(conn, sale.till)?.ok_or(Refusal::NotReady {
+                device: till.device_id,
+                missing: "FDMS has not sent its configuration yet",
+            })?;
+            let ground = Ground {
+                conn,
+                till: &till,
+                taxpayer: &config.taxpayer,
+                head: &head,
+                settings,
+                now,
+            };
+            let assessed = assess(&ground, sale)?;
+            Ok(Issued {
+                seq: Seq(0),
+                fiscal_day_no: assessed.plan.no(),
+                till: Arc::new(till),
+                taxpayer: config.taxpayer,
+                signature: Signature {
+                    hash: Hash([0; 32]),
+                    bytes: Vec::new(),
+                },
+                receipt: assessed.receipt,
+                print: sale.draft.print.clone(),
+                original: assessed.original.map(|original| original.facts),
+            })
+        })
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use fiscal::compose::{Known, compose};
 use fiscal::counters::DayTotals;
 use fiscal::draft::{Draft, PrintOnly};
-use fiscal::receipt::{Hash, Receipt, Signature};
+use fiscal::receipt::{Receipt, Signature};
 use fiscal::taxpayer::Taxpayer;
 use fiscal::{Cents, Currency, DateTime, DeviceId, FiscalDayNo, ReceiptGlobalNo, rules};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
@@ -14,8 +14,8 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::stream::{Item, StreamState, load_stream, next_item};
 use super::tills::{TokenInfo, token_hash};
 use super::{
-    CloseFacts, DayFacts, Issued, LedgerError, OriginalFacts, Sale, Seq, Settings, StorageError,
-    TillId, TillInfo, chain, issue, sql,
+    CloseFacts, DayFacts, Issued, LedgerError, OriginalFacts, Seq, StorageError, TillId, TillInfo,
+    chain, sql,
 };
 
 mod rows;
@@ -55,7 +55,7 @@ impl Reader {
 
     /// Runs a query on a connection of the pool, in one snapshot. It blocks: asynchronous callers use
     /// `spawn_blocking`.
-    fn with<T>(
+    pub(super) fn with<T>(
         &self,
         query: impl FnOnce(&Connection) -> Result<T, LedgerError>,
     ) -> Result<T, LedgerError> {
@@ -232,48 +232,6 @@ impl Reader {
         self.with(|conn| rows::submission(conn, seq))
     }
 
-    /// Everything but issuing: the receipt as it would be issued now.
-    ///
-    /// # Errors
-    /// What issuing would refuse, or a fault of the storage.
-    pub fn preview(
-        &self,
-        sale: &Sale,
-        settings: &Settings,
-        now: DateTime,
-    ) -> Result<Issued, LedgerError> {
-        self.with(|conn| {
-            let till = till_info(conn, sale.till)?;
-            let head = chain::load_head(conn, sale.till)?;
-            let config = chain::load_config(conn, sale.till)?.ok_or(super::Refusal::NotReady {
-                device: till.device_id,
-                missing: "FDMS has not sent its configuration yet",
-            })?;
-            let ground = issue::Ground {
-                conn,
-                till: &till,
-                taxpayer: &config.taxpayer,
-                head: &head,
-                settings,
-                now,
-            };
-            let assessed = issue::assess(&ground, sale)?;
-            Ok(Issued {
-                seq: Seq(0),
-                fiscal_day_no: assessed.plan.no(),
-                till: Arc::new(till),
-                taxpayer: config.taxpayer,
-                signature: Signature {
-                    hash: Hash([0; 32]),
-                    bytes: Vec::new(),
-                },
-                receipt: assessed.receipt,
-                print: sale.draft.print.clone(),
-                original: assessed.original.map(|original| original.facts),
-            })
-        })
-    }
-
     /// A fiscal day by its number, or the latest.
     ///
     /// # Errors
@@ -373,7 +331,7 @@ fn token_info(row: &Row<'_>) -> rusqlite::Result<TokenInfo> {
     })
 }
 
-fn till_info(conn: &Connection, till: TillId) -> Result<TillInfo, LedgerError> {
+pub(super) fn till_info(conn: &Connection, till: TillId) -> Result<TillInfo, LedgerError> {
     let infos = chain::till_infos(conn)?;
     Ok(infos
         .into_iter()

@@ -1,5 +1,7 @@
 //! Tills, their keys, certificates and configurations; tokens; what a ledger keeps once.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fiscal::DeviceId;
 use fiscal::taxpayer::Taxpayer;
 use rusqlite::{OptionalExtension as _, params};
@@ -38,6 +40,16 @@ pub struct TokenInfo {
     pub till: Option<TillId>,
     /// Whether it has been revoked.
     pub revoked: bool,
+}
+
+/// A new token: 256 random bits as text.
+///
+/// # Errors
+/// The system gives no random numbers.
+pub fn new_token() -> Result<String, StorageError> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|_| crate::keys::KeyError::Crypto("making a token"))?;
+    Ok(format!("fsc_{}", URL_SAFE_NO_PAD.encode(bytes)))
 }
 
 /// The hash under which a token is stored. Tokens are 256 random bits, so a plain hash is enough.

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use fiscal::compose::{Known, compose, tax_rows};
+use fiscal::compose::{Known, compose};
 use fiscal::counters::{By, Counters, DayTotals};
 use fiscal::draft::Draft;
 use fiscal::number::divide_half_away;
 use fiscal::receipt::{Line, TaxRow};
 use fiscal::rules::judge;
+use fiscal::sums::tax_rows;
 use fiscal::{Cents, Finding, Percent, Receipt, ReceiptType};
 use proptest::prelude::*;
 
