@@ -9,7 +9,6 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-#[cfg(feature = "demo")]
 mod client;
 mod inspect;
 mod run;

@@ -454,12 +454,13 @@ impl House {
         let mut earliest: Option<Timestamp> = None;
         let mut pending = false;
         for till in tills {
-            let (_, head) = self.ledger().reader().stream(till.id).unwrap();
+            let (state, head) = self.ledger().reader().stream(till.id).unwrap();
             let link = self.submitter().state(till.id).unwrap_or_default();
             let until = match link.doing {
                 Doing::Idle if head.is_none() => continue,
                 Doing::Waiting { until } => until,
-                Doing::Parked { .. } if !while_parked => continue,
+                // A stream that has just been let go on is still shown as parked until its worker looks.
+                Doing::Parked { .. } if !while_parked && state.parked.is_some() => continue,
                 Doing::Parked { until } => until,
                 Doing::Idle | Doing::Starting | Doing::Busy => return None,
             };
