@@ -202,7 +202,10 @@ async fn streams_end() {
         .write(move |core| core.open_day(till, "test"))
         .await
         .unwrap();
-    assert!(stream.next().await.is_none());
+    // What was on its way before may still come; what came after is not told.
+    while let Some((_, kind, _)) = stream.next().await {
+        assert_ne!(kind, "day.opened");
+    }
 
     let freed = async {
         loop {
