@@ -51,21 +51,7 @@ impl Day {
     fn write(&self, o: &mut Object<'_>, till: &TillInfo) {
         let facts = &self.facts;
         write_till(o, till);
-        o.number("fiscalDayNo", facts.fiscal_day_no);
-        let state = if facts.close.is_some() {
-            "closed"
-        } else {
-            "open"
-        };
-        o.text("state", state);
-        o.text("fiscalDayOpened", &facts.opened.to_string());
-        if let Some(close) = &facts.close {
-            o.text("fiscalDayClosed", &close.closed.to_string());
-        } else if let Some(taxpayer) = &self.taxpayer {
-            let end = last_moment(facts.opened, taxpayer.day_max_hours);
-            o.text("longestUntil", &end.to_string());
-        }
-        o.number("receiptCounter", facts.receipt_counter);
+        write_day(o, facts, self.taxpayer.as_deref());
         write_counters(o.name("fiscalDayCounters"), &facts.totals.counters);
         if let Some(close) = &facts.close {
             o.text("hash", &close.signature.hash.to_string());
@@ -345,4 +331,23 @@ fn write_figures(o: &mut Object<'_>, figures: &CurrencyFigures) {
     documents("creditNotes", figures.credit_notes);
     documents("debitNotes", figures.debit_notes);
     documents("documents", figures.documents);
+}
+
+/// The members that a day has wherever it is told of.
+pub(super) fn write_day(o: &mut Object<'_>, day: &DayFacts, taxpayer: Option<&Taxpayer>) {
+    o.number("fiscalDayNo", day.fiscal_day_no);
+    let state = if day.close.is_some() {
+        "closed"
+    } else {
+        "open"
+    };
+    o.text("state", state);
+    o.text("fiscalDayOpened", &day.opened.to_string());
+    if let Some(close) = &day.close {
+        o.text("fiscalDayClosed", &close.closed.to_string());
+    } else if let Some(taxpayer) = taxpayer {
+        let end = last_moment(day.opened, taxpayer.day_max_hours);
+        o.text("longestUntil", &end.to_string());
+    }
+    o.number("receiptCounter", day.receipt_counter);
 }

@@ -7,7 +7,6 @@ use axum::extract::{Request, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use clock::Timestamp;
-use fiscal::day::last_moment;
 use fiscal::taxpayer::Taxpayer;
 use fiscal::wire::{Object, rows};
 use fiscal::{DateTime, ReceiptGlobalNo};
@@ -150,21 +149,7 @@ impl TillState {
     }
 
     fn write_day(&self, o: &mut Object<'_>, day: &DayFacts) {
-        o.number("fiscalDayNo", day.fiscal_day_no);
-        let state = if day.close.is_some() {
-            "closed"
-        } else {
-            "open"
-        };
-        o.text("state", state);
-        o.text("fiscalDayOpened", &day.opened.to_string());
-        if let Some(close) = &day.close {
-            o.text("fiscalDayClosed", &close.closed.to_string());
-        } else if let Some(taxpayer) = &self.taxpayer {
-            let end = last_moment(day.opened, taxpayer.day_max_hours);
-            o.text("longestUntil", &end.to_string());
-        }
-        o.number("receiptCounter", day.receipt_counter);
+        super::days::write_day(o, day, self.taxpayer.as_deref());
     }
 }
 

@@ -35,16 +35,14 @@ struct Pending {
     hash: Hash,
 }
 
-/// How each sale of a batch ended, once it has.
-type Done = Vec<Option<Result<SaleDone, Refusal>>>;
-
 /// The walk through a batch.
 #[derive(Default)]
 struct Walk {
     pending: Vec<Pending>,
     keys: HashSet<(TillId, String)>,
     invoices: HashSet<String>,
-    done: Done,
+    /// How each sale ended, once it has.
+    done: Vec<Option<Result<SaleDone, Refusal>>>,
 }
 
 /// By what a sale must be the only one.
@@ -99,7 +97,10 @@ impl Core {
             }
         }
         self.flush(&mut walk)?;
-        answers(walk.done)
+        walk.done
+            .into_iter()
+            .map(|done| done.ok_or_else(|| sql::damaged("a sale was left without an answer")))
+            .collect()
     }
 
     /// Assesses one sale and moves its till's chain on; answers the earlier receipt of a repeated one.
@@ -234,19 +235,10 @@ impl Core {
         walk.keys.clear();
         walk.invoices.clear();
         let signatures = self.signers.start(sign_jobs(&pending)).wait()?;
-        self.write_rows(pending, signatures, &mut walk.done)
-    }
-
-    fn write_rows(
-        &mut self,
-        pending: Vec<Pending>,
-        signatures: Vec<Vec<u8>>,
-        done: &mut Done,
-    ) -> Result<(), StorageError> {
         for (pending, bytes) in pending.into_iter().zip(signatures) {
             let place = pending.place;
             let issued = self.insert(pending, bytes)?;
-            if let Some(slot) = done.get_mut(place) {
+            if let Some(slot) = walk.done.get_mut(place) {
                 *slot = Some(Ok(SaleDone::Issued(Box::new(issued))));
             }
         }
@@ -312,10 +304,4 @@ impl Core {
             original: p.original.map(|original| original.facts),
         })
     }
-}
-
-fn answers(done: Done) -> Result<Vec<Result<SaleDone, Refusal>>, StorageError> {
-    done.into_iter()
-        .map(|done| done.ok_or_else(|| sql::damaged("a sale was left without an answer")))
-        .collect()
 }
