@@ -320,9 +320,13 @@ fn dispatch(cli: &Cli) -> Done {
     }
 }
 
+/// Threads for work that blocks: the ledger's readers, and a few more for names and keys.
+const BLOCKING_THREADS: usize = 8;
+
 /// A runtime for commands that speak over a network.
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
+        .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build()
 }

@@ -113,6 +113,14 @@ pub struct TillInfo {
     pub invoice_prefix: String,
 }
 
+impl TillInfo {
+    /// Its row and its number at FDMS.
+    #[must_use]
+    pub fn ids(&self) -> (TillId, DeviceId) {
+        (self.id, self.device_id)
+    }
+}
+
 /// A sale for the writer.
 #[derive(Debug)]
 pub struct Sale {
@@ -124,6 +132,27 @@ pub struct Sale {
     pub key: Option<String>,
     /// Who sells, for the audit: `token:NAME`, `uid:1000`, `system`.
     pub actor: Arc<str>,
+    /// What idempotency compares.
+    fingerprint: Hash,
+}
+
+impl Sale {
+    /// A sale on a till, its fingerprint taken here: the writer has no time for it.
+    #[must_use]
+    pub fn new(
+        (till, device): (TillId, DeviceId),
+        draft: Draft,
+        key: Option<String>,
+        actor: Arc<str>,
+    ) -> Self {
+        Self {
+            fingerprint: draft.fingerprint(device),
+            till,
+            draft,
+            key,
+            actor,
+        }
+    }
 }
 
 /// A sale that has been issued, as it is kept.

@@ -21,6 +21,7 @@ pub mod inspect;
 pub mod join;
 pub mod keys;
 pub mod ledger;
+mod memory;
 pub mod submit;
 pub mod telemetry;
 #[cfg(feature = "demo")]

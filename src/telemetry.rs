@@ -1,10 +1,14 @@
 //! Logs: a sentence that stands alone plus fields with units; never keys, tokens, buyers or bodies.
 
-use tracing_appender::non_blocking::WorkerGuard;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_appender::rolling::{InitError, RollingFileAppender, Rotation};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::LogConfig;
+
+/// Lines that may wait to be written; more are dropped rather than waited for. Their places are taken from
+/// memory at once, 32 bytes each.
+const WAITING_LINES: usize = 4096;
 
 /// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -31,8 +35,9 @@ pub fn start(config: &LogConfig) -> Result<WorkerGuard, TelemetryError> {
         level: config.level.clone(),
         why: error.to_string(),
     })?;
+    let builder = NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES);
     let (writer, guard) = match &config.directory {
-        None => tracing_appender::non_blocking(std::io::stderr()),
+        None => builder.finish(std::io::stderr()),
         Some(directory) => {
             let files = RollingFileAppender::builder()
                 .rotation(Rotation::DAILY)
@@ -40,7 +45,7 @@ pub fn start(config: &LogConfig) -> Result<WorkerGuard, TelemetryError> {
                 .filename_suffix("log")
                 .max_log_files(config.keep)
                 .build(directory)?;
-            tracing_appender::non_blocking(files)
+            builder.finish(files)
         }
     };
     let builder = tracing_subscriber::fmt()

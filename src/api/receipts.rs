@@ -113,12 +113,7 @@ pub(super) async fn preview(
     let choice = TillChoice::of(&params)?;
     let draft = shared.draft(&parts.headers, body).await?;
     let till = shared.till_of(&caller, choice, &draft).await?;
-    let sale = Sale {
-        till: till.id,
-        draft,
-        key: None,
-        actor: caller.actor,
-    };
+    let sale = Sale::new(till.ids(), draft, None, caller.actor);
     let settings = shared.ledger.settings().clone();
     let now = shared.ledger.time().local();
     let issued = shared
@@ -367,12 +362,7 @@ impl Shared {
         key: Option<String>,
         how: HowToAnswer,
     ) -> Result<Response, Problem> {
-        let sale = Sale {
-            till: till.id,
-            draft,
-            key,
-            actor: Arc::clone(&caller.actor),
-        };
+        let sale = Sale::new(till.ids(), draft, key, Arc::clone(&caller.actor));
         let (status, issued) = match self.in_time(self.ledger.issue(sale)).await?? {
             SaleDone::Issued(issued) => (StatusCode::CREATED, issued),
             SaleDone::Repeated(seq) => {

@@ -15,6 +15,7 @@ use super::chain::{Config, Key, OpenDay};
 use super::core::Core;
 use super::issue::{DayPlan, Ground, assess};
 use super::read::{self, Original};
+use super::signers::Signing;
 use super::{
     Issued, LedgerError, Refusal, Sale, SaleDone, Seq, StorageError, TillId, TillInfo, sql,
 };
@@ -28,17 +29,16 @@ struct Pending {
     config: Config,
     seq: Seq,
     day: OpenDay,
-    fingerprint: Hash,
     original: Option<Original>,
     receipt: Receipt,
-    signing_string: String,
     hash: Hash,
 }
 
 /// The walk through a batch.
-#[derive(Default)]
 struct Walk {
     pending: Vec<Pending>,
+    /// The signatures of those that are pending, in their order.
+    signing: Signing,
     keys: HashSet<(TillId, String)>,
     invoices: HashSet<String>,
     /// How each sale ended, once it has.
@@ -70,20 +70,19 @@ impl Walk {
     }
 }
 
-fn sign_jobs(pending: &[Pending]) -> Vec<super::signers::SignJob> {
-    pending
-        .iter()
-        .map(|one| (Arc::clone(&one.key.signer), one.signing_string.clone()))
-        .collect()
-}
-
 impl Core {
     /// Issues sales within the running transaction. Refused ones leave nothing behind.
     pub(super) fn issue_all(
         &mut self,
         sales: Vec<Sale>,
     ) -> Result<Vec<Result<SaleDone, Refusal>>, StorageError> {
-        let mut walk = Walk::default();
+        let mut walk = Walk {
+            pending: Vec::new(),
+            signing: self.signers.begin(),
+            keys: HashSet::new(),
+            invoices: HashSet::new(),
+            done: Vec::with_capacity(sales.len()),
+        };
         for (place, sale) in sales.into_iter().enumerate() {
             walk.done.push(None);
             let done = match self.prepare(&mut walk, place, sale) {
@@ -116,8 +115,7 @@ impl Core {
         if walk.knows(&names) || sale.draft.credit_debit_note.is_some() {
             self.flush(walk)?;
         }
-        let fingerprint = sale.draft.fingerprint(info.device_id);
-        if let Some(earlier) = self.earlier(till_id, &names.key, &fingerprint)? {
+        if let Some(earlier) = self.earlier(&info, &names.key, &sale.fingerprint)? {
             return Ok(Some(earlier));
         }
         let till = self.till(till_id)?;
@@ -140,6 +138,7 @@ impl Core {
             sign::receipt_string(info.device_id, &assessed.receipt, previous.as_ref());
         let hash = sign::hash(&signing_string);
         self.move_on(till_id, &assessed.receipt, hash)?;
+        walk.signing.add((Arc::clone(&key.signer), signing_string));
         walk.keys.insert((till_id, names.key));
         walk.invoices.insert(names.invoice_no);
         let is_note = assessed.receipt.receipt_type.is_note();
@@ -151,10 +150,8 @@ impl Core {
             config,
             seq,
             day,
-            fingerprint,
             original: assessed.original,
             receipt: assessed.receipt,
-            signing_string,
             hash,
         });
         if is_note {
@@ -167,7 +164,7 @@ impl Core {
     /// The receipt that a key already stands for.
     fn earlier(
         &self,
-        till: TillId,
+        till: &TillInfo,
         key: &str,
         fingerprint: &Hash,
     ) -> Result<Option<Seq>, LedgerError> {
@@ -234,7 +231,8 @@ impl Core {
         let pending = std::mem::take(&mut walk.pending);
         walk.keys.clear();
         walk.invoices.clear();
-        let signatures = self.signers.start(sign_jobs(&pending)).wait()?;
+        let signing = std::mem::replace(&mut walk.signing, self.signers.begin());
+        let signatures = signing.finish()?;
         for (pending, bytes) in pending.into_iter().zip(signatures) {
             let place = pending.place;
             let issued = self.insert(pending, bytes)?;
@@ -276,7 +274,7 @@ impl Core {
                 p.till.environment.as_str(),
                 receipt.invoice_no,
                 p.sale.key.is_some(),
-                p.fingerprint.0,
+                p.sale.fingerprint.0,
                 p.original.as_ref().map(|original| original.seq.0),
                 p.config.config_id,
                 p.key.key_id,

@@ -292,6 +292,14 @@ impl Core {
         Ok(())
     }
 
+    /// Gives back what was taken for a rush of sales, SQLite's pages first.
+    pub(super) fn rest(&self) {
+        if let Err(error) = self.conn.execute_batch("PRAGMA shrink_memory") {
+            tracing::debug!(%error, "memory could not be given back");
+        }
+        crate::memory::give_back();
+    }
+
     /// Keeps the trusted time, so that a restart goes on from it.
     pub(super) fn store_anchor(&mut self) -> Result<(), StorageError> {
         // An anchor always serialises.

@@ -144,7 +144,7 @@ pub(super) fn assess(ground: &Ground<'_>, sale: &Sale) -> Result<Assessed, Ledge
         receipt.credit_debit_note = Some(original.reference());
     }
     owned(till, sale, &moment, &mut findings);
-    let is_new = !read::invoice_no_used(conn, till.environment, &receipt.invoice_no)?;
+    let is_new = read::by_invoice_no(conn, till.environment, &receipt.invoice_no)?.is_none();
     let fresh = !matches!(moment.plan, DayPlan::Keep(_));
     let facts = Facts {
         taxpayer: Some(taxpayer),

@@ -11,12 +11,8 @@ use crate::keys::SealingKey;
 fn issue(core: &mut Core, json: &str) -> Result<Issued, Vec<Code>> {
     let (draft, findings) = Draft::read(json.as_bytes());
     assert_eq!(findings, []);
-    let sale = Sale {
-        till: TillId(1),
-        draft,
-        key: None,
-        actor: "test".into(),
-    };
+    let till = core.till(TillId(1)).unwrap().info.ids();
+    let sale = Sale::new(till, draft, None, "test".into());
     match core.issue(vec![sale]).unwrap().remove(0) {
         Ok(SaleDone::Issued(issued)) => Ok(*issued),
         Ok(SaleDone::Repeated(seq)) => panic!("{seq} repeated"),

@@ -1,17 +1,19 @@
 //! Signing beside the writer thread.
 //!
-//! A signature needs no other signature, so those of a batch are shared out over threads that stand ready.
-//! Each is verified with the key's public half before it is handed out:
+//! A signature needs no other signature, so those of a batch are shared out, a few at a time and while the
+//! batch is still being walked, over threads that stand ready; the writer lends a hand when it has nothing
+//! else to do. Each signature is verified with the key's public half before it is handed out:
 //! rather stop than give a shop a signature that FDMS would not accept.
 
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::{StorageError, sql};
 use crate::keys::Signer;
 
-/// From so many signatures on, other threads are worth the way there.
-const ELSEWHERE_FROM: usize = 4;
+/// So many signatures travel together: fewer are not worth waking another thread for.
+const CHUNK: usize = 4;
 
 /// A signing string and the key that signs it.
 pub(super) type SignJob = (Arc<dyn Signer>, String);
@@ -24,101 +26,152 @@ struct Chunk {
     done: Sender<(usize, Signed)>,
 }
 
+impl Chunk {
+    fn sign(self) {
+        // Nobody waits any more: the batch has failed meanwhile.
+        let _ = self.done.send((self.place, sign_each(&self.jobs)));
+    }
+}
+
 /// The threads that sign; they end when this is dropped.
 #[derive(Debug)]
 pub(super) struct Signers {
-    chunks: Option<SyncSender<Chunk>>,
+    work: Arc<Work>,
     threads: usize,
 }
 
-/// Signatures that are being made.
-#[derive(Debug)]
-pub(super) enum Signing {
-    /// Made already.
-    Done(Signed),
-    /// On their way, in so many chunks.
-    Elsewhere(Receiver<(usize, Signed)>, usize),
+#[derive(Default)]
+struct Work {
+    waiting: Mutex<Waiting>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    chunks: VecDeque<Chunk>,
+    is_over: bool,
+}
+
+impl std::fmt::Debug for Work {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Work").finish_non_exhaustive()
+    }
+}
+
+impl Work {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, chunk: Chunk) {
+        self.lock().chunks.push_back(chunk);
+        self.wake.notify_one();
+    }
+
+    fn sign_until_over(&self) {
+        let mut waiting = self.lock();
+        while !waiting.is_over {
+            if let Some(chunk) = waiting.chunks.pop_front() {
+                drop(waiting);
+                chunk.sign();
+                waiting = self.lock();
+            } else {
+                waiting = self
+                    .wake
+                    .wait(waiting)
+                    .unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
 }
 
 impl Signers {
-    /// One thread for each core of the machine, up to four; on a single core there are none.
+    /// One thread less than the machine has cores, up to four: the writer is one too.
     pub(super) fn new() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let threads = if cores < 2 { 0 } else { cores.min(4) };
-        let (chunks, work) = sync_channel::<Chunk>(64);
-        let work = Arc::new(Mutex::new(work));
-        let started = (0..threads)
+        let work = Arc::<Work>::default();
+        let threads = (0..(cores - 1).min(4))
             .filter(|_| {
                 let work = Arc::clone(&work);
                 std::thread::Builder::new()
                     .name("sign".to_owned())
-                    .spawn(move || sign_until_closed(&work))
+                    .spawn(move || work.sign_until_over())
                     .is_ok()
             })
             .count();
-        Self {
-            chunks: (started > 0).then_some(chunks),
-            threads: started.max(1),
-        }
+        Self { work, threads }
     }
 
-    /// Starts to sign. A few are signed at once, here.
-    pub(super) fn start(&self, mut jobs: Vec<SignJob>) -> Signing {
-        let Some(chunks) = self
-            .chunks
-            .as_ref()
-            .filter(|_| jobs.len() >= ELSEWHERE_FROM)
-        else {
-            return Signing::Done(sign_each(&jobs));
-        };
+    /// Begins to sign for a batch.
+    pub(super) fn begin(&self) -> Signing {
         let (done, results) = channel();
-        let share = jobs.len().div_ceil(self.threads);
-        let mut count = 0;
-        while !jobs.is_empty() {
-            let rest = jobs.split_off(share.min(jobs.len()));
-            let chunk = Chunk {
-                place: count,
-                jobs: std::mem::replace(&mut jobs, rest),
-                done: done.clone(),
-            };
-            count += 1;
-            if let Err(failed) = chunks.send(chunk) {
-                // The threads are gone: sign here.
-                let chunk = failed.0;
-                let _ = done.send((chunk.place, sign_each(&chunk.jobs)));
-            }
+        Signing {
+            work: (self.threads > 0).then(|| Arc::clone(&self.work)),
+            jobs: Vec::new(),
+            sent: 0,
+            done,
+            results,
         }
-        Signing::Elsewhere(results, count)
     }
+}
+
+impl Drop for Signers {
+    fn drop(&mut self) {
+        self.work.lock().is_over = true;
+        self.work.wake.notify_all();
+    }
+}
+
+/// The signatures of a batch: some made, some being made, some not begun.
+#[derive(Debug)]
+pub(super) struct Signing {
+    work: Option<Arc<Work>>,
+    jobs: Vec<SignJob>,
+    sent: usize,
+    done: Sender<(usize, Signed)>,
+    results: Receiver<(usize, Signed)>,
 }
 
 impl Signing {
-    /// Waits for the signatures, in the order of their jobs.
-    pub(super) fn wait(self) -> Signed {
-        match self {
-            Self::Done(signed) => signed,
-            Self::Elsewhere(results, count) => {
-                let mut chunks: Vec<Option<Vec<Vec<u8>>>> = vec![None; count];
-                for _ in 0..count {
-                    let (place, signed) = results
-                        .recv()
-                        .map_err(|_| sql::damaged("a signing thread has died"))?;
-                    if let Some(slot) = chunks.get_mut(place) {
-                        *slot = Some(signed?);
-                    }
-                }
-                Ok(chunks.into_iter().flatten().flatten().collect())
-            }
+    /// One more; every few are sent to the other threads.
+    pub(super) fn add(&mut self, job: SignJob) {
+        self.jobs.push(job);
+        if let Some(work) = &self.work
+            && self.jobs.len() >= CHUNK
+        {
+            let chunk = Chunk {
+                place: self.sent,
+                jobs: std::mem::take(&mut self.jobs),
+                done: self.done.clone(),
+            };
+            self.sent += 1;
+            work.push(chunk);
         }
     }
-}
 
-fn sign_until_closed(work: &Mutex<Receiver<Chunk>>) {
-    loop {
-        let next = work.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(chunk) = next else { return };
-        // Nobody waits any more: the batch has failed meanwhile.
-        let _ = chunk.done.send((chunk.place, sign_each(&chunk.jobs)));
+    /// Makes what nobody has begun, and waits for the rest; in the order in which they were added.
+    pub(super) fn finish(self) -> Signed {
+        let rest = sign_each(&self.jobs)?;
+        while let Some(chunk) = self
+            .work
+            .as_ref()
+            .and_then(|work| work.lock().chunks.pop_back())
+        {
+            chunk.sign();
+        }
+        // Were a thread to die, nobody else could send, and this would not wait for ever.
+        drop(self.done);
+        let mut chunks: Vec<Vec<Vec<u8>>> = vec![Vec::new(); self.sent];
+        for _ in 0..self.sent {
+            let (place, signed) = self
+                .results
+                .recv()
+                .map_err(|_| sql::damaged("a signing thread has died"))?;
+            if let Some(slot) = chunks.get_mut(place) {
+                *slot = signed?;
+            }
+        }
+        Ok(chunks.into_iter().flatten().chain(rest).collect())
     }
 }
 

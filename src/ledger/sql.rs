@@ -42,7 +42,7 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StorageError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags)?;
     conn.busy_timeout(BUSY)?;
-    conn.pragma_update(None, "cache_size", -1024_i64)?;
+    conn.pragma_update(None, "cache_size", -512_i64)?;
     conn.set_prepared_statement_cache_capacity(32);
     Ok(conn)
 }

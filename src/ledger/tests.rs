@@ -58,12 +58,8 @@ impl Store {
     pub(super) fn parsed(&self, text: &str) -> Sale {
         let (draft, findings) = Draft::read(text.as_bytes());
         assert_eq!(findings, []);
-        Sale {
-            till: self.till,
-            draft,
-            key: None,
-            actor: "test".into(),
-        }
+        let till = self.core.till(self.till).unwrap().info.ids();
+        Sale::new(till, draft, None, "test".into())
     }
 
     pub(super) fn credit(

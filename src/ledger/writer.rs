@@ -11,9 +11,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::hooks::Wal;
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, oneshot, watch};
 
 use super::core::{Core, Task};
+use super::read::READERS;
 use super::{
     LedgerError, Reader, Refusal, Sale, SaleDone, Seq, Settings, StorageError, TillId, sql,
 };
@@ -31,6 +32,8 @@ const CHECKPOINT_PAGES: i32 = 1_000;
 const RESTART_PAGES: i32 = 16_000;
 /// How often an idle writer keeps the trusted time.
 const IDLE: Duration = Duration::from_secs(60);
+/// After so long without a sale the memory that a rush has taken is given back.
+const REST: Duration = Duration::from_secs(10);
 
 /// The handle to the ledger: give it work, ask its [`Reader`], hear of changes.
 #[derive(Debug, Clone)]
@@ -51,6 +54,7 @@ struct Shared {
     tills: Mutex<BTreeMap<TillId, Arc<Notify>>>,
     heartbeat: AtomicU64,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
+    asking: Semaphore,
 }
 
 impl std::fmt::Debug for Shared {
@@ -128,6 +132,7 @@ impl Ledger {
             tills: Mutex::default(),
             heartbeat: AtomicU64::new(0),
             threads: Mutex::default(),
+            asking: Semaphore::new(READERS),
         });
         let (nudge, nudged) = std::sync::mpsc::sync_channel(1);
         let wal_path = path.to_owned();
@@ -226,6 +231,8 @@ impl Ledger {
         question: impl FnOnce(&Reader) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
         let reader = self.reader.clone();
+        // The semaphore is never closed.
+        let _turn = self.shared.asking.acquire().await;
         tokio::task::spawn_blocking(move || question(&reader))
             .await
             .unwrap_or(Err(StorageError::Stopping.into()))
@@ -307,8 +314,8 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for work, a minute at most.
-    fn next_batch(&self) -> Next {
+    /// Waits for work, so long at most.
+    fn next_batch(&self, patience: Duration) -> Next {
         let mut queue = self.lock();
         while queue.tasks.is_empty() && queue.sales.is_empty() {
             if queue.stopping {
@@ -316,7 +323,7 @@ impl Shared {
             }
             let (guard, timeout) = self
                 .wake
-                .wait_timeout(queue, IDLE)
+                .wait_timeout(queue, patience)
                 .unwrap_or_else(PoisonError::into_inner);
             queue = guard;
             if timeout.timed_out() {
@@ -378,9 +385,20 @@ fn write_loop(shared: &Shared, core: &mut Core, nudge: &std::sync::mpsc::SyncSen
     if let Err(error) = hooked {
         tracing::error!(%error, "the ledger's log cannot be watched");
     }
+    let mut last_sale: Option<Duration> = None;
     loop {
         shared.heartbeat.fetch_add(1, Ordering::Relaxed);
-        match shared.next_batch() {
+        let next = shared.next_batch(last_sale.map_or(IDLE, |_| REST));
+        let now = shared.time.clock().boot();
+        match &next {
+            Next::Work(_, sales) if !sales.is_empty() => last_sale = Some(now),
+            _ if last_sale.is_some_and(|last| now.saturating_sub(last) >= REST) => {
+                last_sale = None;
+                core.rest();
+            }
+            _ => {}
+        }
+        match next {
             Next::Stop => break,
             Next::Idle => {
                 if let Err(error) = core.write(|core| Ok(core.store_anchor()?)) {

@@ -13,7 +13,7 @@ use crate::keys::SealingKey;
 
 const SALES: u32 = 600;
 
-fn sale(till: TillId, number: u32) -> Sale {
+fn sale(till: (TillId, DeviceId), number: u32) -> Sale {
     let text = format!(
         r#"{{"receiptType":"FiscalInvoice","receiptCurrency":"USD","invoiceNo":"W-{number}",
         "receiptLinesTaxInclusive":true,"receiptLines":[{{"receiptLineType":"Sale",
@@ -23,12 +23,7 @@ fn sale(till: TillId, number: u32) -> Sale {
     );
     let (draft, findings) = Draft::read(text.as_bytes());
     assert_eq!(findings, []);
-    Sale {
-        till,
-        draft,
-        key: None,
-        actor: "test".into(),
-    }
+    Sale::new(till, draft, None, "test".into())
 }
 
 /// A technician's commands write beside a rush of sales on several tills: every sale is answered with its
@@ -42,8 +37,9 @@ async fn commands_beside_a_rush_move_nothing() {
     let key = SealingKey::random().unwrap();
     let open = || Core::open(&path, key.clone(), clock.clone(), Settings::default()).unwrap();
     let mut core = open();
-    let tills: Vec<TillId> = (1..=3)
-        .map(|n| crate::testing::add_till(&mut core, DeviceId::new(n).unwrap()).unwrap())
+    let tills: Vec<(TillId, DeviceId)> = (1..=3)
+        .map(|n| DeviceId::new(n).unwrap())
+        .map(|device| (crate::testing::add_till(&mut core, device).unwrap(), device))
         .collect();
     let ledger = Ledger::start(core, &path).unwrap();
 
@@ -74,7 +70,7 @@ async fn commands_beside_a_rush_move_nothing() {
         }
     }
     commands.join().unwrap();
-    for till in &tills {
+    for (till, _) in &tills {
         let of_till = numbers.iter().filter(|(id, _)| id == till);
         let of_till: Vec<u32> = of_till.map(|(_, no)| no.get()).collect();
         let whole: Vec<u32> = (1..).take(of_till.len()).collect();

@@ -14,10 +14,10 @@ const MIN_FOLDED: usize = 6;
 /// placeholder: who shows the text draws it.
 #[must_use]
 pub fn render_text(blocks: &[Block], columns: usize) -> String {
-    let mut out = String::new();
-    for line in blocks.iter().flat_map(|block| render_block(block, columns)) {
-        out.push_str(&line);
-        out.push('\n');
+    let mut out = String::with_capacity(blocks.len() * columns);
+    let mut sheet = Sheet::new(&mut out, columns);
+    for block in blocks {
+        sheet.block(block);
     }
     out
 }
@@ -25,101 +25,184 @@ pub fn render_text(blocks: &[Block], columns: usize) -> String {
 /// One block as lines of at most `columns` characters, without spaces at their ends.
 #[must_use]
 pub fn render_block(block: &Block, columns: usize) -> Vec<String> {
-    let columns = columns.max(MIN_COLUMNS);
-    let mut lines = match block {
-        Block::Text { text, align, .. } => fold(text, columns)
-            .iter()
-            .map(|line| aligned(line, columns, *align))
-            .collect(),
-        Block::Row { left, right, .. } => row(left, right, columns),
-        Block::Table { head, rows } => table(head, rows, columns),
-        Block::Rule => vec!["-".repeat(columns)],
-        Block::Qr { .. } => vec![aligned("[QR code]", columns, Align::Center)],
-        Block::Blank => vec![String::new()],
-        Block::Cut => Vec::new(),
-    };
-    for line in &mut lines {
-        line.truncate(line.trim_end().len());
-    }
-    lines
+    let mut out = String::new();
+    Sheet::new(&mut out, columns).block(block);
+    out.lines().map(str::to_owned).collect()
 }
 
 fn width(text: &str) -> usize {
     text.chars().count()
 }
 
-fn aligned(text: &str, columns: usize, align: Align) -> String {
-    match align {
-        Align::Left => text.to_owned(),
-        Align::Center => format!("{text:^columns$}"),
-        Align::Right => format!("{text:>columns$}"),
+/// Breaks a text between words into lines of at most `columns` characters, at least one line, and hands
+/// each to `line`.
+fn fold(text: &str, columns: usize, mut line: impl FnMut(&str)) {
+    let words = || text.split_whitespace();
+    let single_spaced = words().map(str::len).sum::<usize>() + words().count().saturating_sub(1);
+    if single_spaced == text.len() && width(text) <= columns {
+        return line(text);
     }
-}
-
-/// Breaks a text between words into lines of at most `columns` characters; at least one line.
-fn fold(text: &str, columns: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut line = String::new();
-    for word in text.split_whitespace() {
-        if !line.is_empty() && width(&line) + 1 + width(word) > columns {
-            lines.push(std::mem::take(&mut line));
+    let mut filled = 0;
+    let mut present = String::new();
+    for word in words() {
+        let letters = width(word);
+        if filled > 0 && filled + 1 + letters > columns {
+            line(&std::mem::take(&mut present));
+            filled = 0;
         }
-        if !line.is_empty() {
-            line.push(' ');
+        if filled > 0 {
+            present.push(' ');
+            filled += 1;
         }
         for letter in word.chars() {
-            if width(&line) == columns {
-                lines.push(std::mem::take(&mut line));
+            if filled == columns {
+                line(&std::mem::take(&mut present));
+                filled = 0;
             }
-            line.push(letter);
+            present.push(letter);
+            filled += 1;
         }
     }
-    if !line.is_empty() || lines.is_empty() {
-        lines.push(line);
+    if filled > 0 || text.trim().is_empty() {
+        line(&present);
     }
+}
+
+fn folded(text: &str, columns: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    fold(text, columns, |line| lines.push(line.to_owned()));
     lines
 }
 
-/// Left and right on one line; where they do not fit, the left folds beside the right, and where the
-/// right needs most of the line, it gets lines of its own.
-fn row(left: &str, right: &str, columns: usize) -> Vec<String> {
-    let taken = width(right) + 1;
-    if right.is_empty() || width(left) + taken <= columns {
-        let gap = columns.saturating_sub(width(left) + width(right));
-        let line = format!("{left}{}{right}", " ".repeat(gap));
-        return if right.is_empty() {
-            fold(left, columns)
+/// Text that grows line by line.
+struct Sheet<'o> {
+    out: &'o mut String,
+    columns: usize,
+    /// Where the present line begins.
+    start: usize,
+}
+
+impl<'o> Sheet<'o> {
+    fn new(out: &'o mut String, columns: usize) -> Self {
+        Self {
+            start: out.len(),
+            out,
+            columns: columns.max(MIN_COLUMNS),
+        }
+    }
+
+    fn block(&mut self, block: &Block) {
+        match block {
+            Block::Text { text, align, .. } => self.text(text, *align),
+            Block::Row { left, right, .. } => self.row(left, right),
+            Block::Table { head, rows } => self.table(head, rows),
+            Block::Rule => {
+                self.out.extend(std::iter::repeat_n('-', self.columns));
+                self.end();
+            }
+            Block::Qr { .. } => self.aligned("[QR code]", Align::Center),
+            Block::Blank => self.end(),
+            Block::Cut => {}
+        }
+    }
+
+    /// Ends the line; spaces at its end go.
+    fn end(&mut self) {
+        let written = self.out.get(self.start..).unwrap_or_default();
+        let length = self.start + written.trim_end().len();
+        self.out.truncate(length);
+        self.out.push('\n');
+        self.start = self.out.len();
+    }
+
+    fn spaces(&mut self, count: usize) {
+        self.out.extend(std::iter::repeat_n(' ', count));
+    }
+
+    /// A line of its own.
+    fn aligned(&mut self, text: &str, align: Align) {
+        let free = self.columns.saturating_sub(width(text));
+        self.spaces(match align {
+            Align::Left => 0,
+            Align::Center => free / 2,
+            Align::Right => free,
+        });
+        self.out.push_str(text);
+        self.end();
+    }
+
+    /// Lines of their own.
+    fn text(&mut self, text: &str, align: Align) {
+        fold(text, self.columns, |line| self.aligned(line, align));
+    }
+
+    /// The rest of a line that has begun with `taken` characters.
+    fn right(&mut self, taken: usize, right: &str) {
+        self.spaces(self.columns.saturating_sub(taken + width(right)));
+        self.out.push_str(right);
+        self.end();
+    }
+
+    /// Left and right on one line; where they do not fit, the left folds beside the right, and where the
+    /// right needs most of the line, it gets lines of its own.
+    fn row(&mut self, left: &str, right: &str) {
+        let taken = width(right) + 1;
+        if right.is_empty() {
+            self.text(left, Align::Left);
+        } else if width(left) + taken <= self.columns {
+            self.out.push_str(left);
+            self.right(width(left), right);
+        } else if taken * 2 > self.columns {
+            self.text(left, Align::Left);
+            self.text(right, Align::Right);
         } else {
-            vec![line]
-        };
+            let mut lines = folded(left, self.columns - taken);
+            let last = lines.pop().unwrap_or_default();
+            for line in lines {
+                self.aligned(&line, Align::Left);
+            }
+            self.out.push_str(&last);
+            self.right(width(&last), right);
+        }
     }
-    if taken * 2 > columns {
-        let mut lines = fold(left, columns);
-        lines.extend(
-            fold(right, columns)
-                .iter()
-                .map(|line| aligned(line, columns, Align::Right)),
-        );
-        return lines;
-    }
-    let mut lines = fold(left, columns - taken);
-    if let Some(last) = lines.last_mut() {
-        let gap = columns - width(last) - width(right);
-        last.push_str(&" ".repeat(gap));
-        last.push_str(right);
-    }
-    lines
-}
 
-fn table(head: &[String], rows: &[Vec<String>], columns: usize) -> Vec<String> {
-    let Some(widths) = table_widths(head, rows, columns) else {
-        return stacked(head, rows, columns);
-    };
-    let mut lines = table_row(head, &widths);
-    for cells in rows {
-        lines.extend(table_row(cells, &widths));
+    fn table(&mut self, head: &[String], rows: &[Vec<String>]) {
+        let Some(widths) = table_widths(head, rows, self.columns) else {
+            return self.stacked(head, rows);
+        };
+        self.table_row(head, &widths);
+        for cells in rows {
+            self.table_row(cells, &widths);
+        }
     }
-    lines
+
+    fn table_row(&mut self, cells: &[String], widths: &[usize]) {
+        let cells = cells.iter().zip(widths);
+        let columns: Vec<Vec<String>> = cells.map(|(cell, width)| folded(cell, *width)).collect();
+        let height = columns.iter().map(Vec::len).max().unwrap_or(0);
+        for place in 0..height {
+            for (column, (lines, columns)) in columns.iter().zip(widths).enumerate() {
+                let text = lines.get(place).map_or("", String::as_str);
+                let free = columns.saturating_sub(width(text));
+                if column == 0 {
+                    self.out.push_str(text);
+                    self.spaces(free);
+                } else {
+                    self.spaces(1 + free);
+                    self.out.push_str(text);
+                }
+            }
+            self.end();
+        }
+    }
+
+    fn stacked(&mut self, head: &[String], rows: &[Vec<String>]) {
+        for (head, cell) in rows.iter().flat_map(|cells| head.iter().zip(cells)) {
+            if !cell.is_empty() {
+                self.row(head, cell);
+            }
+        }
+    }
 }
 
 /// Widths that fit: every column as wide as its widest cell, the widest column of texts folded if it must
@@ -154,39 +237,6 @@ fn table_widths(head: &[String], rows: &[Vec<String>], columns: usize) -> Option
     (*folded >= MIN_FOLDED.max(longest_head)).then_some(widths)
 }
 
-fn table_row(cells: &[String], widths: &[usize]) -> Vec<String> {
-    let folded: Vec<Vec<String>> = cells
-        .iter()
-        .zip(widths)
-        .map(|(cell, width)| fold(cell, *width))
-        .collect();
-    let height = folded.iter().map(Vec::len).max().unwrap_or(0);
-    (0..height)
-        .map(|place| {
-            let cells = folded.iter().zip(widths).enumerate();
-            let line: Vec<String> = cells
-                .map(|(column, (lines, width))| {
-                    let text = lines.get(place).map_or("", String::as_str);
-                    if column == 0 {
-                        format!("{text:<width$}")
-                    } else {
-                        format!("{text:>width$}")
-                    }
-                })
-                .collect();
-            line.join(" ")
-        })
-        .collect()
-}
-
-fn stacked(head: &[String], rows: &[Vec<String>], columns: usize) -> Vec<String> {
-    rows.iter()
-        .flat_map(|cells| head.iter().zip(cells))
-        .filter(|(_, cell)| !cell.is_empty())
-        .flat_map(|(head, cell)| row(head, cell, columns))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,11 +248,11 @@ mod tests {
     /// Texts fold between words; a word longer than the paper is broken.
     #[test]
     fn folding() {
-        assert_eq!(fold("one two three", 8), ["one two", "three"]);
-        assert_eq!(fold("abcdefghij kl", 4), ["abcd", "efgh", "ij", "kl"]);
-        assert_eq!(fold("", 4), [""]);
-        assert_eq!(fold("  a   b ", 9), ["a b"]);
-        assert_eq!(fold("éééé é", 4), ["éééé", "é"]);
+        assert_eq!(folded("one two three", 8), ["one two", "three"]);
+        assert_eq!(folded("abcdefghij kl", 4), ["abcd", "efgh", "ij", "kl"]);
+        assert_eq!(folded("", 4), [""]);
+        assert_eq!(folded("  a   b ", 9), ["a b"]);
+        assert_eq!(folded("éééé é", 4), ["éééé", "é"]);
     }
 
     /// A long name folds beside its amount, which stands on the last line; a long amount goes below.

@@ -113,53 +113,67 @@ pub struct EventRow {
     pub detail: Option<String>,
 }
 
-/// A sale that a key stands for.
+/// A sale that a key or an `invoiceNo` stands for.
 pub(in crate::ledger) struct Earlier {
     pub(in crate::ledger) seq: Seq,
     pub(in crate::ledger) fingerprint: Hash,
     pub(in crate::ledger) invoice_no: String,
+    till: TillId,
+    has_key: bool,
 }
 
+/// The look-ups that every sale makes. One table each, and constants only in the statement's text: SQLite
+/// plans a join over them anew at every call.
+pub(in crate::ledger) const BY_KEY: &str = "SELECT seq FROM sale_key WHERE till_id = ?1 AND key = ?2";
+pub(in crate::ledger) const BY_INVOICE_NO: &str =
+    "SELECT seq, fingerprint, invoice_no, till_id, has_key FROM receipt
+     WHERE invoice_no = ?1 AND environment = ?2";
+
+/// The sale that a till's key stands for: an `Idempotency-Key`, or an `invoiceNo` sold without one.
 pub(in crate::ledger) fn by_key(
     conn: &Connection,
-    till: TillId,
+    till: &TillInfo,
     key: &str,
 ) -> Result<Option<Earlier>, StorageError> {
-    let named =
-        "SELECT r.seq, r.fingerprint, r.invoice_no FROM sale_key k JOIN receipt r USING (seq)
-         WHERE k.till_id = ?1 AND k.key = ?2";
-    let by_invoice_no = "SELECT r.seq, r.fingerprint, r.invoice_no FROM till t
-         JOIN receipt r ON r.invoice_no = t.invoice_prefix || ?2 AND r.environment = t.environment
-         WHERE t.till_id = ?1 AND r.till_id = ?1 AND r.has_key = 0";
-    let mut row = None;
-    for query in [named, by_invoice_no] {
-        row = row.or(conn
-            .prepare_cached(query)?
-            .query_row(params![till.0, key], |row| {
-                Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?, row.get(2)?))
-            })
-            .optional()?);
+    let named: Option<i64> = conn
+        .prepare_cached(BY_KEY)?
+        .query_row(params![till.id.0, key], |row| row.get(0))
+        .optional()?;
+    if let Some(seq) = named {
+        let query = "SELECT seq, fingerprint, invoice_no, till_id, has_key FROM receipt WHERE seq = ?1";
+        return earlier(conn, query, params![seq]);
     }
-    row.map(|(seq, fingerprint, invoice_no)| {
-        Ok(Earlier {
-            seq: Seq(seq),
-            fingerprint: sql::hash(&fingerprint, "receipt.fingerprint")?,
-            invoice_no,
-        })
-    })
-    .transpose()
+    let invoice_no = format!("{}{key}", till.invoice_prefix);
+    let found = by_invoice_no(conn, till.environment, &invoice_no)?;
+    Ok(found.filter(|earlier| earlier.till == till.id && !earlier.has_key))
 }
 
-pub(in crate::ledger) fn invoice_no_used(
+/// The sale with an `invoiceNo`, prefix and all, on whichever till.
+pub(in crate::ledger) fn by_invoice_no(
     conn: &Connection,
     environment: Environment,
     invoice_no: &str,
-) -> Result<bool, StorageError> {
-    Ok(conn
-        .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM receipt WHERE invoice_no = ?1 AND environment = ?2)",
-        )?
-        .query_row(params![invoice_no, environment.as_str()], |row| row.get(0))?)
+) -> Result<Option<Earlier>, StorageError> {
+    earlier(conn, BY_INVOICE_NO, params![invoice_no, environment.as_str()])
+}
+
+fn earlier(
+    conn: &Connection,
+    query: &str,
+    values: &[&dyn rusqlite::ToSql],
+) -> Result<Option<Earlier>, StorageError> {
+    let mut statement = conn.prepare_cached(query)?;
+    let mut rows = statement.query(values)?;
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    Ok(Some(Earlier {
+        seq: Seq(row.get(0)?),
+        fingerprint: sql::hash(&row.get::<_, Vec<u8>>(1)?, "receipt.fingerprint")?,
+        invoice_no: row.get(2)?,
+        till: TillId(row.get(3)?),
+        has_key: row.get(4)?,
+    }))
 }
 
 pub(in crate::ledger) fn has_till(

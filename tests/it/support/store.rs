@@ -302,12 +302,8 @@ impl House {
     pub(crate) async fn sell_json(&self, place: usize, json: &str) -> Result<Issued, LedgerError> {
         let (draft, findings) = Draft::read(json.as_bytes());
         assert_eq!(findings, [], "{json}");
-        let sale = Sale {
-            till: self.till(place).id,
-            draft,
-            key: None,
-            actor: "test".into(),
-        };
+        let till = self.till(place);
+        let sale = Sale::new((till.id, till.device), draft, None, "test".into());
         match self.ledger().issue(sale).await? {
             SaleDone::Issued(issued) => Ok(*issued),
             SaleDone::Repeated(seq) => panic!("{seq} was sold before: {json}"),
