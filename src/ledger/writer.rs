@@ -26,8 +26,9 @@ const MAX_SALES: usize = 1024;
 const MAX_TASKS: usize = 4096;
 /// Sales in one commit: large enough that the fsync is shared, small enough that nobody waits long.
 const BATCH: usize = 128;
-/// From so many pages in the write-ahead log on, it is copied into the database beside the sales (4 MB).
-const CHECKPOINT_PAGES: i32 = 1_000;
+/// From so many pages in the write-ahead log on, it is copied into the database beside the sales (16 MB):
+/// a page that many sales have written is then copied once.
+const CHECKPOINT_PAGES: i32 = 4_000;
 /// From so many on the writer itself stops to copy and starts the log anew (64 MB).
 const RESTART_PAGES: i32 = 16_000;
 /// How often an idle writer keeps the trusted time.

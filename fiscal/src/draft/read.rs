@@ -53,15 +53,16 @@ impl<'f, 'v> Fields<'f, 'v> {
             return None;
         };
         for (place, (name, _)) in members.iter().enumerate() {
+            let (code, what) = if !known.contains(&name.as_ref()) {
+                (Code::FieldUnknown, "is not a field of this object")
+            } else if members.iter().take(place).any(|(other, _)| other == name) {
+                (Code::FieldRepeated, "is there twice")
+            } else {
+                continue;
+            };
             let shown = show(name);
             let at = format!("{pointer}/{}", escape(&shown));
-            if !known.contains(&name.as_ref()) {
-                let message = format!("`{shown}` is not a field of this object");
-                findings.push(Finding::new(Code::FieldUnknown, at, message));
-            } else if members.iter().take(place).any(|(other, _)| other == name) {
-                let message = format!("`{shown}` is there twice");
-                findings.push(Finding::new(Code::FieldRepeated, at, message));
-            }
+            findings.push(Finding::new(code, at, format!("`{shown}` {what}")));
         }
         Some(Self {
             value,
