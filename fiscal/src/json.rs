@@ -311,8 +311,15 @@ pub fn escape(name: &str) -> String {
 
 /// Appends `text` as a JSON string.
 pub fn write_string(out: &mut String, text: &str) {
-    // A string always serialises.
-    out.push_str(&serde_json::to_string(text).unwrap_or_default());
+    let is_plain = |b: u8| b >= 0x20 && b != b'"' && b != b'\\';
+    if text.bytes().all(is_plain) {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    } else {
+        // A string always serialises.
+        out.push_str(&serde_json::to_string(text).unwrap_or_default());
+    }
 }
 
 #[cfg(test)]

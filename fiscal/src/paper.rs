@@ -36,7 +36,12 @@ pub enum Size {
     Double,
 }
 
-/// A piece of paper. The names are stable: POS software reads them from the API.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// A piece of paper. The names are stable: POS software reads them from the API. How a text is set is left
+/// out of the JSON where it is set like most: at the left, not bold, of normal size.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     tag = "block",
@@ -49,10 +54,13 @@ pub enum Block {
         /// The text.
         text: String,
         /// Where it stands.
+        #[serde(default, skip_serializing_if = "is_default")]
         align: Align,
         /// Whether it is bold.
+        #[serde(default, skip_serializing_if = "is_default")]
         bold: bool,
         /// How large it is.
+        #[serde(default, skip_serializing_if = "is_default")]
         size: Size,
     },
     /// Two texts at both edges of a line.
@@ -62,6 +70,7 @@ pub enum Block {
         /// At the right edge of the last line.
         right: String,
         /// Whether both are bold.
+        #[serde(default, skip_serializing_if = "is_default")]
         bold: bool,
     },
     /// Columns: the first stands left, the others right. A row has as many cells as the head.

@@ -206,11 +206,11 @@ pub struct Block {
     pub block: String,
     /// Of `text`: the text.
     pub text: Option<String>,
-    /// Of `text`: `left`, `center` or `right`.
+    /// Of `text`: `center` or `right`; else it stands at the left.
     pub align: Option<String>,
-    /// Of `text` and `row`: whether it is bold.
+    /// Of `text` and `row`: true if it is bold.
     pub bold: Option<bool>,
-    /// Of `text`: `normal` or `double`.
+    /// Of `text`: `double` if it is twice as high and wide.
     pub size: Option<String>,
     /// Of `row`: what stands at the left edge.
     pub left: Option<String>,

@@ -124,7 +124,8 @@ pub(in crate::ledger) struct Earlier {
 
 /// The look-ups that every sale makes. One table each, and constants only in the statement's text: SQLite
 /// plans a join over them anew at every call.
-pub(in crate::ledger) const BY_KEY: &str = "SELECT seq FROM sale_key WHERE till_id = ?1 AND key = ?2";
+pub(in crate::ledger) const BY_KEY: &str =
+    "SELECT seq FROM sale_key WHERE till_id = ?1 AND key = ?2";
 pub(in crate::ledger) const BY_INVOICE_NO: &str =
     "SELECT seq, fingerprint, invoice_no, till_id, has_key FROM receipt
      WHERE invoice_no = ?1 AND environment = ?2";
@@ -140,7 +141,8 @@ pub(in crate::ledger) fn by_key(
         .query_row(params![till.id.0, key], |row| row.get(0))
         .optional()?;
     if let Some(seq) = named {
-        let query = "SELECT seq, fingerprint, invoice_no, till_id, has_key FROM receipt WHERE seq = ?1";
+        let query =
+            "SELECT seq, fingerprint, invoice_no, till_id, has_key FROM receipt WHERE seq = ?1";
         return earlier(conn, query, params![seq]);
     }
     let invoice_no = format!("{}{key}", till.invoice_prefix);
@@ -154,7 +156,11 @@ pub(in crate::ledger) fn by_invoice_no(
     environment: Environment,
     invoice_no: &str,
 ) -> Result<Option<Earlier>, StorageError> {
-    earlier(conn, BY_INVOICE_NO, params![invoice_no, environment.as_str()])
+    earlier(
+        conn,
+        BY_INVOICE_NO,
+        params![invoice_no, environment.as_str()],
+    )
 }
 
 fn earlier(

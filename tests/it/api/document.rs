@@ -15,6 +15,17 @@ fn the_document_is_frozen() {
     insta::assert_snapshot!(serde_json::to_string_pretty(&document).unwrap());
 }
 
+/// Members may be added to an answer, so no client may be told to refuse one that it does not know.
+#[test]
+fn schemas_are_open() {
+    let document: Value = serde_json::from_str(&Api::openapi_json()).unwrap();
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    assert!(schemas.len() > 30);
+    for (name, schema) in schemas {
+        assert_eq!(schema.get("additionalProperties"), None, "{name}");
+    }
+}
+
 /// Every path and method of the document is answered by the router, every reference in it leads somewhere,
 /// and no operation is named twice.
 #[tokio::test]

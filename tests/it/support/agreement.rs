@@ -204,7 +204,12 @@ impl House {
         if !findings.is_empty() {
             return Err(findings);
         }
-        let sale = Sale::new((till.id, till.device), draft, key.map(str::to_owned), "test".into());
+        let sale = Sale::new(
+            (till.id, till.device),
+            draft,
+            key.map(str::to_owned),
+            "test".into(),
+        );
         match self.ledger().issue(sale).await {
             Ok(SaleDone::Issued(issued)) => Ok(*issued),
             Err(LedgerError::Refused(Refusal::Findings { findings })) => Err(findings),
