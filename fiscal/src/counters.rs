@@ -1,6 +1,7 @@
 //! The seven fiscal counters of a day, and what a Z report needs beside them (docs/FDMS.md section 6).
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
@@ -153,26 +154,20 @@ impl DayTotals {
     /// The totals as compact text for the ledger; [`DayTotals::parse`] reads it back.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let mut out = String::new();
+        let mut out = String::with_capacity(256);
+        // Writing to a String cannot fail.
         for (key, value) in &self.counters.0 {
-            let by = match key.by {
-                By::Tax(id, None) => format!("{id}"),
-                By::Tax(id, Some(percent)) => format!("{id}@{percent}"),
-                By::Money(money) => money.to_string(),
+            let _ = write!(out, "{} {} ", key.counter_type, key.currency);
+            let _ = match key.by {
+                By::Tax(id, None) => write!(out, "{id}"),
+                By::Tax(id, Some(percent)) => write!(out, "{id}@{percent}"),
+                By::Money(money) => write!(out, "{money}"),
             };
-            out.push_str(&format!(
-                "{} {} {by} {}\n",
-                key.counter_type,
-                key.currency,
-                value.get()
-            ));
+            let _ = writeln!(out, " {}", value.get());
         }
         for ((currency, receipt_type), documents) in &self.documents {
-            out.push_str(&format!(
-                "{receipt_type} {currency} {} {}\n",
-                documents.quantity,
-                documents.total.get()
-            ));
+            let (quantity, total) = (documents.quantity, documents.total.get());
+            let _ = writeln!(out, "{receipt_type} {currency} {quantity} {total}");
         }
         out
     }

@@ -1,5 +1,7 @@
 //! Verification code and QR content of a receipt (docs/FDMS.md section 6).
 
+use std::fmt::Write as _;
+
 use md5::{Digest as _, Md5};
 
 use crate::{DateTime, DeviceId, ReceiptGlobalNo};
@@ -8,22 +10,25 @@ use crate::{DateTime, DeviceId, ReceiptGlobalNo};
 #[must_use]
 pub fn verification_code(signature: &[u8]) -> String {
     let digest = Md5::digest(signature);
-    digest
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02X}"))
-        .collect()
+    let mut code = String::with_capacity(16);
+    for byte in digest.iter().take(8) {
+        // Writing to a String cannot fail.
+        let _ = write!(code, "{byte:02X}");
+    }
+    code
 }
 
 /// The code as it is printed: four groups of four joined by hyphens.
 #[must_use]
 pub fn grouped(code: &str) -> String {
-    let letters: Vec<char> = code.chars().collect();
-    letters
-        .chunks(4)
-        .map(|group| group.iter().collect::<String>())
-        .collect::<Vec<_>>()
-        .join("-")
+    let mut grouped = String::with_capacity(20);
+    for (place, letter) in code.chars().enumerate() {
+        if place > 0 && place % 4 == 0 {
+            grouped.push('-');
+        }
+        grouped.push(letter);
+    }
+    grouped
 }
 
 /// What the QR code of a receipt holds.

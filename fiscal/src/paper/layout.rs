@@ -178,21 +178,35 @@ impl<'o> Sheet<'o> {
 
     fn table_row(&mut self, cells: &[String], widths: &[usize]) {
         let cells = cells.iter().zip(widths);
+        if cells.clone().all(|(cell, columns)| width(cell) <= *columns) {
+            for (column, (cell, columns)) in cells.enumerate() {
+                self.cell(column, cell, *columns);
+            }
+            return self.end();
+        }
         let columns: Vec<Vec<String>> = cells.map(|(cell, width)| folded(cell, *width)).collect();
         let height = columns.iter().map(Vec::len).max().unwrap_or(0);
         for place in 0..height {
             for (column, (lines, columns)) in columns.iter().zip(widths).enumerate() {
-                let text = lines.get(place).map_or("", String::as_str);
-                let free = columns.saturating_sub(width(text));
-                if column == 0 {
-                    self.out.push_str(text);
-                    self.spaces(free);
-                } else {
-                    self.spaces(1 + free);
-                    self.out.push_str(text);
-                }
+                self.cell(
+                    column,
+                    lines.get(place).map_or("", String::as_str),
+                    *columns,
+                );
             }
             self.end();
+        }
+    }
+
+    /// The first column stands at the left, the others at the right, a space between them.
+    fn cell(&mut self, column: usize, text: &str, columns: usize) {
+        let free = columns.saturating_sub(width(text));
+        if column == 0 {
+            self.out.push_str(text);
+            self.spaces(free);
+        } else {
+            self.spaces(1 + free);
+            self.out.push_str(text);
         }
     }
 
