@@ -97,6 +97,21 @@ impl<'a> Envelope<'a> {
         self.0.get(name)
     }
 
+    /// A misspelt member would be taken as absent, and the hash be another one.
+    fn unknown_members(&self, known: &[&str]) -> Vec<Finding> {
+        let Value::Object(members) = &self.0 else {
+            return Vec::new();
+        };
+        let unknown = members
+            .iter()
+            .filter(|(name, _)| !known.contains(&name.as_ref()));
+        let finding = |(name, _): &(std::borrow::Cow<'_, str>, Value<'_>)| {
+            let message = format!("is not read here; known are {}", known.join(", "));
+            Finding::new(Code::FieldUnknown, format!("/{name}"), message)
+        };
+        unknown.map(finding).collect()
+    }
+
     /// A text, or a number's text.
     fn text(&self, name: &str) -> Result<Option<String>, InspectError> {
         match self.get(name) {

@@ -12,6 +12,16 @@ use super::signature::Given;
 use super::{Answer, Envelope, InspectError, lenient_date};
 use crate::keys::Signer;
 
+/// What may stand beside the receipt.
+const MEMBERS: [&str; 6] = [
+    "deviceID",
+    "previousReceiptHash",
+    "receipt",
+    "config",
+    "certificate",
+    "previousServerHash",
+];
+
 /// Inspects a receipt: `{"deviceID", "previousReceiptHash", "receipt"}` →
 /// `{"canonical", "hash", "signature"?, "receiptTaxes", "receiptTotal", "findings"}`.
 ///
@@ -39,6 +49,7 @@ pub fn inspect_receipt(input: &[u8], key: Option<&dyn Signer>) -> Result<String,
         None => return Err(InspectError("receipt is missing from the input".to_owned())),
     };
     let (draft, mut findings) = read(value);
+    findings.extend(input.unknown_members(&MEMBERS));
     findings.extend(previous_is_a_hash(&previous));
     let known = Known {
         // A whole receipt is taken at its word: a percent that it leaves out means exempt.

@@ -526,6 +526,20 @@ fn keys_are_read_from_pem() {
     }
 }
 
+/// A misspelt member beside the receipt is named: taken as absent it would give another hash.
+#[test]
+fn misspelt_members_are_findings() {
+    let good = envelope(INVOICE);
+    let input = good.replacen("\"previousReceiptHash\"", "\"previousReceiptHsah\"", 1);
+    assert_ne!(input, good);
+    let all = findings(&inspect(&input, None));
+    assert!(
+        all.iter()
+            .any(|(code, at, _)| code == "field_unknown" && at == "/previousReceiptHsah"),
+        "{all:#?}"
+    );
+}
+
 /// What leaves nothing to compute is an error that names the member.
 #[test]
 fn unusable_inputs_are_errors() {

@@ -19,6 +19,8 @@ use super::{
 };
 
 mod rows;
+#[cfg(test)]
+pub(super) use rows::{BY_INVOICE_NO, BY_KEY};
 pub use rows::{Backlog, CreditableFacts, EventRow, Filter, ReceiptRow, SubmissionRow};
 pub(super) use rows::{by_invoice_no, by_key, has_till, original_by_invoice, original_by_number};
 

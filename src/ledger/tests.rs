@@ -289,6 +289,24 @@ fn commit_errors_are_unknown() {
     ));
 }
 
+/// What every sale looks up is planned once, not anew for each value (a third of the writer's time once).
+#[test]
+fn look_ups_are_planned_once() {
+    let mut store = Store::new();
+    for number in 0..5 {
+        let sale = store.sale(&format!("A{number}"));
+        store.issue(sale).unwrap();
+    }
+    for query in [super::read::BY_KEY, super::read::BY_INVOICE_NO] {
+        let statement = store.core.conn.prepare_cached(query).unwrap();
+        assert!(statement.get_status(rusqlite::StatementStatus::Run) >= 5);
+        assert_eq!(
+            statement.get_status(rusqlite::StatementStatus::RePrepare),
+            0
+        );
+    }
+}
+
 /// Each check finds the defect that is planted for it.
 #[test]
 fn planted_defects_are_found() {

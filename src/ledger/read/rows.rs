@@ -122,8 +122,7 @@ pub(in crate::ledger) struct Earlier {
     has_key: bool,
 }
 
-/// The look-ups that every sale makes. One table each, and constants only in the statement's text: SQLite
-/// plans a join over them anew at every call.
+/// The look-ups that every sale makes.
 pub(in crate::ledger) const BY_KEY: &str =
     "SELECT seq FROM sale_key WHERE till_id = ?1 AND key = ?2";
 pub(in crate::ledger) const BY_INVOICE_NO: &str =
