@@ -118,6 +118,10 @@ struct RegisterArgs {
     /// Do not ask whether the taxpayer shown is the right one.
     #[arg(long)]
     yes: bool,
+    /// Register a till anew whose certificate has ended or was revoked, with a new activation key; the old
+    /// certificate ends at once.
+    #[arg(long)]
+    again: bool,
 }
 
 #[derive(Debug, Subcommand)]

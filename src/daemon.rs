@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{AllowList, Api, ApiSettings, Reach, UnixId, UnixUser};
 use crate::config::{Config, FdmsConfig, LanConfig};
+use crate::fdms::Identity;
 use crate::ledger::{Ledger, TillInfo};
 use crate::submit::{Access, ConnectError, Connecting, Connector, LedgerConnector, Submitter};
 
@@ -251,6 +252,16 @@ impl Connector for ConfiguredConnector {
                 why,
             })?;
             connector.connect(till).await
+        })
+    }
+
+    fn connect_as<'a>(&'a self, till: &'a TillInfo, identity: Identity) -> Connecting<'a> {
+        Box::pin(async move {
+            let connector = self.connector().map_err(|why| ConnectError::Client {
+                device: till.device_id,
+                why,
+            })?;
+            connector.connect_as(till, identity).await
         })
     }
 }

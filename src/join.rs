@@ -211,8 +211,8 @@ pub struct Registration<'a> {
     pub activation_key: &'a str,
     /// Which kind of key to make.
     pub kind: KeyKind,
-    /// Registers anew, with a new key, a till that has a certificate: it was revoked, or has expired. The
-    /// old certificate ends at once.
+    /// Registers anew a till that has a certificate: it was revoked, or has expired. The old certificate ends
+    /// at once; the key stays, unless another kind is wanted.
     pub again: bool,
     /// Who does it, for the audit.
     pub actor: &'a str,
@@ -325,11 +325,15 @@ async fn register_key(
     registration: &Registration<'_>,
 ) -> Result<String, JoinError> {
     let id = info.id;
-    let pending = ledger.write(move |core| core.pending_key(id)).await?;
+    let (pending, in_use) = ledger
+        .write(move |core| Ok((core.pending_key(id)?, core.key_in_use(id)?)))
+        .await?;
     let was_tried = pending.is_some();
-    let (key_id, key) = match pending {
-        Some((key_id, key)) if key.kind() == registration.kind => (key_id, Arc::new(key)),
-        _ => make_key(ledger, id, registration).await?,
+    let is_wanted = |(_, key): &(i64, DeviceKey)| key.kind() == registration.kind;
+    // A till that is registered anew keeps its key: what it has signed and not sent yet stays valid.
+    let (key_id, key) = match pending.or(in_use).filter(is_wanted) {
+        Some((key_id, key)) => (key_id, Arc::new(key)),
+        None => make_key(ledger, id, registration).await?,
     };
     let request = certificate_request(&key, &info.serial_no, info.device_id.get(), false)?;
     let client = access.client(info, None).map_err(JoinError::Client)?;

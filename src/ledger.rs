@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 mod audit;
 mod batch;
+pub mod certificates;
 mod chain;
 pub mod core;
 mod days;

@@ -15,12 +15,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::fdms::Fdms;
+use crate::fdms::{Fdms, Identity};
 use crate::ledger::{Ledger, LedgerError, StorageError, TillId, TillInfo};
 
 mod connect;
 mod line;
 pub mod plan;
+mod renew;
 #[cfg(test)]
 #[cfg(feature = "demo")]
 mod tests;
@@ -30,6 +31,7 @@ mod worker;
 pub use connect::{Access, LedgerConnector};
 use line::Line;
 pub use line::{Connection, Doing, LinkState};
+pub(crate) use renew::alarm_of;
 use worker::Worker;
 
 /// How often tills that have joined are looked for without being told of.
@@ -65,6 +67,9 @@ pub enum ConnectError {
 pub trait Connector: Send + Sync {
     /// The FDMS that `till` talks to. No connection need be made yet.
     fn connect<'a>(&'a self, till: &'a TillInfo) -> Connecting<'a>;
+
+    /// The same with another identity than the one in use: a renewed certificate proves itself.
+    fn connect_as<'a>(&'a self, till: &'a TillInfo, identity: Identity) -> Connecting<'a>;
 }
 
 /// Why submitting has ended although nobody asked it to; the daemon must end too and be started again.
@@ -163,7 +168,7 @@ impl Submitter {
         while result.is_ok() && !stop.is_cancelled() {
             changed.mark_unchanged();
             let looked = self
-                .start_workers(&ledger, &*connector, &mut workers, &mut running)
+                .start_workers(&ledger, &connector, &mut workers, &mut running)
                 .await;
             match looked {
                 Ok(()) => {}
@@ -196,7 +201,7 @@ impl Submitter {
     async fn start_workers(
         &self,
         ledger: &Ledger,
-        connector: &dyn Connector,
+        connector: &Arc<dyn Connector>,
         workers: &mut JoinSet<TillId>,
         running: &mut BTreeMap<TillId, Running>,
     ) -> Result<(), LedgerError> {
@@ -224,24 +229,23 @@ impl Submitter {
                 }
             };
             let stop = CancellationToken::new();
-            workers.spawn(
-                self.clone()
-                    .work(ledger.clone(), till.clone(), fdms, stop.clone()),
+            let link = self.link(till.id);
+            let line = Line::new(
+                till.clone(),
+                fdms,
+                Arc::clone(connector),
+                ledger.clone(),
+                link,
             );
+            workers.spawn(self.clone().work(line, stop.clone()));
             running.insert(till.id, Running { certificate, stop });
         }
         Ok(())
     }
 
-    async fn work(
-        self,
-        ledger: Ledger,
-        till: TillInfo,
-        fdms: Arc<dyn Fdms>,
-        stop: CancellationToken,
-    ) -> TillId {
-        let id = till.id;
-        let line = Arc::new(Line::new(till, fdms, ledger, self.link(id)));
+    async fn work(self, line: Line, stop: CancellationToken) -> TillId {
+        let id = line.till.id;
+        let line = Arc::new(line);
         let worker = Worker::new(Arc::clone(&line), Arc::clone(&self.jitter));
         #[cfg(test)]
         let worker = worker.plant(self.planted, self.looks);

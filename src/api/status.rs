@@ -143,6 +143,8 @@ impl TillState {
                 o.text("validTill", &local(certificate.not_after()));
                 o.number("daysLeft", left.div_euclid(SECONDS_A_DAY));
                 o.text("thumbprint", certificate.thumbprint());
+                let alarm = crate::submit::alarm_of(certificate.not_after(), now);
+                o.optional_text("alarm", alarm.as_deref());
             });
         }
         o.object("fdms", |o| self.queue.write(o));

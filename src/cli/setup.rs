@@ -61,11 +61,11 @@ async fn register_till(
 ) -> anyhow::Result<Joined> {
     let done = progress(ledger, &till).await?;
     let activation_key = match (done, &args.activation_key_file) {
-        (Progress::Registered, _) => String::new(),
+        (Progress::Registered, _) if !args.again => String::new(),
         (_, Some(file)) => read_secret(file)?,
         (_, None) => ask("Activation key: ")?,
     };
-    if done == Progress::New {
+    if done == Progress::New || args.again {
         let taxpayer = verify_taxpayer(access, &till, &activation_key).await?;
         show_taxpayer(&taxpayer);
         if !args.yes && !confirmed()? {
@@ -76,7 +76,7 @@ async fn register_till(
         till,
         activation_key: &activation_key,
         kind,
-        again: false,
+        again: args.again,
         actor: ACTOR,
     };
     Ok(join(ledger, access, &registration).await?)

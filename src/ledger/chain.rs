@@ -9,6 +9,7 @@ use fiscal::taxpayer::Taxpayer;
 use fiscal::{DateTime, DeviceId, FiscalDayNo, ReceiptCounter, ReceiptGlobalNo};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::certificates::IN_USE;
 use super::{Environment, Refusal, Seq, StorageError, TillId, TillInfo, sql};
 use crate::keys::{DeviceKey, SealedCell, SealingKey, Signer};
 
@@ -117,7 +118,7 @@ pub(super) fn till_infos(conn: &Connection) -> Result<Vec<TillInfo>, StorageErro
     Ok(infos)
 }
 
-/// The key whose certificate came last.
+/// The key whose certificate is in use.
 fn load_key(
     conn: &Connection,
     till: TillId,
@@ -125,10 +126,7 @@ fn load_key(
     known: &BTreeMap<i64, Arc<dyn Signer>>,
 ) -> Result<Option<Key>, StorageError> {
     let row = conn
-        .prepare_cached(
-            "SELECT k.key_id, k.sealed FROM certificate c JOIN device_key k USING (key_id)
-             WHERE k.till_id = ?1 ORDER BY c.certificate_id DESC LIMIT 1",
-        )?
+        .prepare_cached(&format!("SELECT k.key_id, k.sealed {IN_USE}"))?
         .query_row([till.0], |row| {
             Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
         })

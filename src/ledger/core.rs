@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clock::{SharedClock, Timestamp};
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, params};
 
 use super::audit::{AuditHead, Entry};
 use super::chain::{self, Till};
@@ -397,11 +397,7 @@ fn data_version(conn: &Connection) -> Result<i64, StorageError> {
 }
 
 fn load_anchor(conn: &Connection) -> Result<Option<Anchor>, StorageError> {
-    let bytes: Option<Vec<u8>> = conn
-        .prepare_cached("SELECT value FROM meta WHERE name = 'time_anchor'")?
-        .query_row([], |row| row.get(0))
-        .optional()?;
-    bytes
+    sql::meta(conn, "time_anchor")?
         .map(|bytes| serde_json::from_slice(&bytes))
         .transpose()
         .map_err(|_| sql::damaged("meta.time_anchor"))

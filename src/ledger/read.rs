@@ -11,6 +11,7 @@ use fiscal::taxpayer::Taxpayer;
 use fiscal::{Cents, Currency, DateTime, DeviceId, FiscalDayNo, ReceiptGlobalNo, rules};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
+use super::certificates::IN_USE;
 use super::stream::{Item, StreamState, load_stream, next_item};
 use super::tills::{TokenInfo, token_hash};
 use super::{
@@ -106,10 +107,7 @@ impl Reader {
     pub fn certificate_pem(&self, till: TillId) -> Result<Option<String>, LedgerError> {
         self.with(|conn| {
             Ok(conn
-                .prepare_cached(
-                    "SELECT c.pem FROM certificate c JOIN device_key k USING (key_id)
-                     WHERE k.till_id = ?1 ORDER BY c.certificate_id DESC LIMIT 1",
-                )?
+                .prepare_cached(&format!("SELECT c.pem {IN_USE}"))?
                 .query_row([till.0], |row| row.get(0))
                 .optional()?)
         })

@@ -9,7 +9,8 @@ use rusqlite::Connection;
 use super::StorageError;
 
 /// One step each; the number of steps done is SQLite's `user_version`.
-const MIGRATIONS: &[&str] = &[r"
+const MIGRATIONS: &[&str] = &[
+    r"
 -- What there is once in a ledger: its id, epoch, recovery wrap, time anchor.
 CREATE TABLE meta (
   name  TEXT PRIMARY KEY,
@@ -38,7 +39,7 @@ CREATE TABLE device_key (
   created_at INTEGER NOT NULL
 ) STRICT;
 
--- Certificates that FDMS issued for those keys. The newest is in use.
+-- Certificates that FDMS issued for those keys.
 CREATE TABLE certificate (
   certificate_id INTEGER PRIMARY KEY,
   key_id         INTEGER NOT NULL REFERENCES device_key,
@@ -178,7 +179,13 @@ CREATE TABLE audit (
   detail   TEXT NOT NULL,
   hash     BLOB NOT NULL
 ) STRICT;
-"];
+",
+    r"
+-- From when on a certificate was used; a renewed one is kept first, and used once FDMS has accepted it.
+ALTER TABLE certificate ADD COLUMN used_since INTEGER;
+UPDATE certificate SET used_since = created_at;
+",
+];
 
 /// Brings a ledger to this version's tables.
 ///

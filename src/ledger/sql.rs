@@ -3,7 +3,7 @@
 use fiscal::DateTime;
 use fiscal::receipt::Hash;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
@@ -50,6 +50,14 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StorageError> {
     conn.pragma_update(None, "cache_size", -512_i64)?;
     conn.set_prepared_statement_cache_capacity(32);
     Ok(conn)
+}
+
+/// What the ledger keeps once under a name.
+pub(super) fn meta(conn: &Connection, name: &str) -> Result<Option<Vec<u8>>, StorageError> {
+    Ok(conn
+        .prepare_cached("SELECT value FROM meta WHERE name = ?1")?
+        .query_row([name], |row| row.get(0))
+        .optional()?)
 }
 
 pub(super) fn damaged(what: impl Into<String>) -> StorageError {

@@ -9,8 +9,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::chain::{self, key_cell};
 use super::core::Core;
-use super::{Environment, LedgerError, Refusal, StorageError, TillId};
-use crate::keys::{Certificate, DeviceKey, RecoveryWrap, Signer as _};
+use super::{Environment, LedgerError, Refusal, StorageError, TillId, sql};
+use crate::keys::{DeviceKey, RecoveryWrap, Signer as _};
 
 /// A till that joins this store.
 #[derive(Debug, Clone)]
@@ -152,50 +152,6 @@ impl Core {
         }
     }
 
-    /// The key and certificate that a till uses now.
-    ///
-    /// # Errors
-    /// The key cannot be opened.
-    pub fn identity(&self, till: TillId) -> Result<Option<(DeviceKey, String)>, LedgerError> {
-        let row = self
-            .conn
-            .prepare_cached(
-                "SELECT k.sealed, c.pem FROM certificate c JOIN device_key k USING (key_id)
-                 WHERE k.till_id = ?1 ORDER BY c.certificate_id DESC LIMIT 1",
-            )?
-            .query_row([till.0], |row| {
-                Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, String>(1)?))
-            })
-            .optional()?;
-        match row {
-            None => Ok(None),
-            Some((sealed, pem)) => Ok(Some((chain::unseal(&self.sealing, till, &sealed)?, pem))),
-        }
-    }
-
-    /// Keeps the certificate that FDMS issued for a key; from now on the till signs with that key.
-    ///
-    /// # Errors
-    /// The certificate cannot be read.
-    pub fn add_certificate(
-        &mut self,
-        till: TillId,
-        key_id: i64,
-        pem: &str,
-        actor: &str,
-    ) -> Result<(), LedgerError> {
-        let certificate = Certificate::from_pem(pem).map_err(StorageError::from)?;
-        self.conn
-            .prepare_cached(
-                "INSERT INTO certificate (key_id, pem, created_at) VALUES (?1, ?2, ?3)",
-            )?
-            .execute(params![key_id, pem, self.now_ms()])?;
-        let detail = format!("key {key_id} {}", certificate.thumbprint());
-        self.audit(actor, "certificate.add", Some(till), &detail)?;
-        self.reload()?;
-        Ok(())
-    }
-
     /// Keeps what GetConfig answered if it is new; true if it was.
     ///
     /// # Errors
@@ -297,11 +253,7 @@ impl Core {
     /// # Errors
     /// A fault of the storage.
     pub fn recovery(&self) -> Result<Option<RecoveryWrap>, LedgerError> {
-        let bytes: Option<Vec<u8>> = self
-            .conn
-            .prepare_cached("SELECT value FROM meta WHERE name = 'recovery'")?
-            .query_row([], |row| row.get(0))
-            .optional()?;
+        let bytes = sql::meta(&self.conn, "recovery")?;
         Ok(bytes.map(|bytes| RecoveryWrap::from_bytes(&bytes)))
     }
 }

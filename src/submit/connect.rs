@@ -131,7 +131,17 @@ impl Connector for LedgerConnector {
                     .map_err(|error| wrong(error.to_string()))?,
                 key: Arc::new(key),
             };
-            let client = self.access.client(till, Some(identity)).map_err(wrong)?;
+            self.connect_as(till, identity).await
+        })
+    }
+
+    fn connect_as<'a>(&'a self, till: &'a TillInfo, identity: Identity) -> Connecting<'a> {
+        Box::pin(async move {
+            let client = self.access.client(till, Some(identity));
+            let client = client.map_err(|why| ConnectError::Client {
+                device: till.device_id,
+                why,
+            })?;
             Ok(Arc::new(client) as Arc<dyn Fdms>)
         })
     }

@@ -12,6 +12,7 @@ use jiff::SignedDuration;
 use serde::Serialize;
 use tokio::sync::watch;
 
+use super::Connector;
 use crate::fdms::{Answer, Asking, Evidence, Fdms, Outcome};
 use crate::ledger::{Ledger, TillInfo};
 use crate::time::TOLERANCE;
@@ -90,6 +91,7 @@ pub enum Doing {
 pub(super) struct Line {
     pub(super) till: TillInfo,
     pub(super) fdms: Arc<dyn Fdms>,
+    pub(super) connector: Arc<dyn Connector>,
     pub(super) ledger: Ledger,
     pub(super) link: watch::Sender<LinkState>,
     /// How far our trusted time is ahead of FDMS's clock, milliseconds.
@@ -102,12 +104,14 @@ impl Line {
     pub(super) fn new(
         till: TillInfo,
         fdms: Arc<dyn Fdms>,
+        connector: Arc<dyn Connector>,
         ledger: Ledger,
         link: watch::Sender<LinkState>,
     ) -> Self {
         Self {
             till,
             fdms,
+            connector,
             ledger,
             link,
             lead_ms: AtomicI64::new(0),

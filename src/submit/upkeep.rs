@@ -1,12 +1,14 @@
 //! What a running till tells and asks FDMS beside its stream: that it is on, and what its configuration is.
 //!
 //! Ping goes out at the period that FDMS names. The configuration is fetched at the start, every hour
-//! while no day is open (so that the next day opens on fresh taxes), and once a day otherwise.
+//! while no day is open (so that the next day opens on fresh taxes), and once a day otherwise. The
+//! certificate is looked after at every turn.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::line::Line;
+use super::renew::Renewal;
 use crate::fdms::Outcome;
 
 /// Period of Ping until FDMS has named one.
@@ -19,6 +21,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Runs for ever; whoever started it stops it by dropping it.
 pub(super) async fn run(line: Arc<Line>) {
+    let mut renewal = Renewal::default();
     loop {
         if config_is_due(line.config_age(), is_day_open(&line).await) {
             line.fetch_config().await;
@@ -28,6 +31,7 @@ pub(super) async fn run(line: Arc<Line>) {
             Outcome::Accepted(pong) => pong.reporting_frequency_minutes,
             _ => None,
         };
+        renewal.turn(&line).await;
         line.clock().sleep(period(named)).await;
     }
 }

@@ -7,6 +7,7 @@
 
 mod agreement;
 mod api;
+mod certificates;
 mod clock_rules;
 mod crash;
 mod disk_full;

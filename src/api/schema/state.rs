@@ -153,6 +153,8 @@ pub struct Certificate {
     pub days_left: i64,
     /// FDMS's name for it.
     pub thumbprint: String,
+    /// From 30 days before its end on: what is done about it, and what a person may do.
+    pub alarm: Option<String>,
 }
 
 /// A till's queue to FDMS.
@@ -263,7 +265,8 @@ pub struct Event {
     /// The till's serial number.
     pub device_serial_no: Option<String>,
     /// What happened: `receipt.issued`, `day.opened`, `day.closed`, `fdms.opened`, `fdms.receipt`,
-    /// `fdms.closed`, `stream.parked`, `stream.resumed`, `config.changed`, …
+    /// `fdms.closed`, `stream.parked`, `stream.resumed`, `config.changed`, `certificate.used`,
+    /// `certificate.expiring`, `certificate.expired`, …
     pub kind: String,
     /// The receipt it is about.
     pub receipt_global_no: Option<u32>,
