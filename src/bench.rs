@@ -17,6 +17,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+mod drain;
 mod footprint;
 mod load;
 mod machine;
@@ -55,6 +56,8 @@ pub struct BenchArgs {
 enum What {
     /// Memory, start and cost per sale of a daemon with a large ledger.
     Footprint(footprint::FootprintArgs),
+    /// How fast a backlog reaches FDMS: one till, then ten.
+    Drain(drain::DrainArgs),
 }
 
 /// What was measured.
@@ -100,10 +103,18 @@ pub fn main(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    if let Some(What::Footprint(footprint)) = &args.what {
-        let result = runtime.block_on(footprint::run(footprint, &dir));
-        std::fs::remove_dir_all(&dir)?;
-        return footprint::print(&result?, args.json);
+    match &args.what {
+        None => {}
+        Some(What::Footprint(footprint)) => {
+            let result = runtime.block_on(footprint::run(footprint, &dir));
+            std::fs::remove_dir_all(&dir)?;
+            return footprint::print(&result?, args.json);
+        }
+        Some(What::Drain(drain)) => {
+            let result = runtime.block_on(drain::run(drain, &dir));
+            std::fs::remove_dir_all(&dir)?;
+            return drain::print(&result?, args.json);
+        }
     }
     let result = runtime.block_on(run(args, &dir));
     std::fs::remove_dir_all(&dir)?;

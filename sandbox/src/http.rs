@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ pub(crate) struct Line {
     pub(crate) offline: watch::Sender<bool>,
     /// How many requests have come, by device and call.
     pub(crate) requests: Mutex<BTreeMap<(u32, Call), u64>>,
+    /// How many TLS handshakes have been made.
+    pub(crate) handshakes: AtomicU64,
 }
 
 impl Line {
@@ -49,6 +52,7 @@ impl Line {
             faults: Mutex::default(),
             offline: watch::Sender::new(false),
             requests: Mutex::default(),
+            handshakes: AtomicU64::new(0),
         }
     }
 }
@@ -98,6 +102,7 @@ async fn serve_connection(line: &Arc<Line>, stream: TcpStream, acceptor: TlsAcce
             return;
         }
     };
+    line.handshakes.fetch_add(1, Ordering::Relaxed);
     let (_, session) = stream.get_ref();
     let fingerprint = session.peer_certificates().and_then(|chain| chain.first());
     let fingerprint = fingerprint.map(ca::fingerprint);

@@ -322,6 +322,14 @@ impl RunningSandbox {
         counts.collect()
     }
 
+    /// How many TLS handshakes have been made.
+    #[must_use]
+    pub fn handshakes(&self) -> u64 {
+        self.line
+            .handshakes
+            .load(std::sync::atomic::Ordering::Relaxed)
+    }
+
     /// How many requests of this call the device has sent.
     #[must_use]
     pub fn request_count(&self, device_id: u32, call: Call) -> u64 {

@@ -190,7 +190,7 @@ pub(super) async fn tick(clock: Arc<TestClock>, stop: CancellationToken) {
 }
 
 /// A basket of three lines and two taxes.
-fn sale(number: u64) -> String {
+pub(super) fn sale(number: u64) -> String {
     format!(
         r#"{{"receiptType":"FiscalInvoice","receiptCurrency":"USD","invoiceNo":"B-{number:09}","receiptLinesTaxInclusive":true,"receiptLines":[{{"receiptLineType":"Sale","receiptLineName":"Bread","receiptLineHSCode":"19059090","receiptLinePrice":1.20,"receiptLineQuantity":2,"taxID":517}},{{"receiptLineType":"Sale","receiptLineName":"Sugar 2kg","receiptLineHSCode":"17019900","receiptLinePrice":3.45,"receiptLineQuantity":1,"taxID":517}},{{"receiptLineType":"Sale","receiptLineName":"Tomatoes","receiptLineHSCode":"07020000","receiptLinePrice":1.80,"receiptLineQuantity":0.555,"taxID":2}}],"receiptPayments":[{{"moneyTypeCode":"Cash","paymentAmount":6.85}}]}}"#
     )
