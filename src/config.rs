@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use fiscal::{Currency, TaxId};
+use fiscal::{Currency, DeviceId, TaxId};
 use serde::Deserialize;
 
 use crate::keys::{KeyError, SealingKey};
-use crate::ledger::{DayOpening, Environment, Settings};
+use crate::ledger::{DayClosing, DayOpening, DayPolicy, Environment, Settings};
 
 /// Name of the sealing key as a systemd credential.
 pub const SEALING_CREDENTIAL: &str = "fiscald.key";
@@ -58,6 +58,8 @@ pub enum ConfigError {
 pub struct Config {
     /// The store: ledger, currencies, days.
     pub store: StoreConfig,
+    /// Tills that do something otherwise than the store.
+    pub tills: Vec<TillConfig>,
     /// Names that POS software may use for taxes: `standard = 517`.
     pub taxes: BTreeMap<String, u32>,
     /// The API for the tills.
@@ -79,8 +81,11 @@ pub struct StoreConfig {
     pub sealing_key: Option<PathBuf>,
     /// Currencies that may be sold in.
     pub currencies: Vec<String>,
-    /// Whether the first sale opens the day, or a person.
+    /// Whether the first sale opens the day (`first_sale`), or a person (`by_hand`).
     pub day_opening: DayOpening,
+    /// Who closes the day: a person (`by_hand`), the clock (`22:30`), or the gateway ten minutes before the day
+    /// has lasted its longest (`before_longest`).
+    pub day_closing: DayClosing,
     /// Whether a day that has lasted its longest is closed and the next opened by itself.
     pub rollover_offline: bool,
 }
@@ -96,10 +101,25 @@ impl Default for StoreConfig {
                 .iter()
                 .map(ToString::to_string)
                 .collect(),
-            day_opening: settings.day_opening,
+            day_opening: settings.days.opening,
+            day_closing: settings.days.closing,
             rollover_offline: settings.rollover_offline,
         }
     }
+}
+
+/// `[[tills]]`
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TillConfig {
+    /// The till.
+    pub device_id: u32,
+    /// Its environment.
+    pub environment: Environment,
+    /// As in `[store]`.
+    pub day_opening: Option<DayOpening>,
+    /// As in `[store]`.
+    pub day_closing: Option<DayClosing>,
 }
 
 /// `[api]`
@@ -292,9 +312,30 @@ impl Config {
         Ok(Settings {
             currencies: currencies.collect::<Result<_, _>>()?,
             tax_aliases: taxes.collect::<Result<_, _>>()?,
-            day_opening: self.store.day_opening,
+            days: DayPolicy {
+                opening: self.store.day_opening,
+                closing: self.store.day_closing,
+            },
+            days_of: self.days_of()?,
             rollover_offline: self.store.rollover_offline,
         })
+    }
+
+    fn days_of(&self) -> Result<BTreeMap<(Environment, DeviceId), DayPolicy>, String> {
+        let mut days = BTreeMap::new();
+        for till in &self.tills {
+            let device = DeviceId::new(till.device_id)
+                .ok_or_else(|| format!("tills: {} is no device ID", till.device_id))?;
+            let policy = DayPolicy {
+                opening: till.day_opening.unwrap_or(self.store.day_opening),
+                closing: till.day_closing.unwrap_or(self.store.day_closing),
+            };
+            if days.insert((till.environment, device), policy).is_some() {
+                let (environment, device) = (till.environment, till.device_id);
+                return Err(format!("tills: {device} ({environment}) is there twice"));
+            }
+        }
+        Ok(days)
     }
 
     /// Where the ledger is kept.
@@ -369,9 +410,13 @@ mod tests {
     fn defaults_and_values() {
         assert_eq!(parse("").unwrap().api.listen.port(), 8487);
         let config =
-            parse("[store]\nday_opening = \"by_hand\"\n[taxes]\nstandard = 517\n").unwrap();
+            parse("[store]\nday_opening = \"by_hand\"\n[taxes]\nstandard = 517\n[[tills]]\ndevice_id = 7\nenvironment = \"test\"\nday_closing = \"22:30\"\n").unwrap();
         let settings = config.settings().unwrap();
-        assert_eq!(settings.day_opening, DayOpening::ByHand);
+        assert_eq!(settings.days.opening, DayOpening::ByHand);
+        assert_eq!(settings.days.closing, DayClosing::ByHand);
+        let own = settings.days_of.values().next().unwrap();
+        assert_eq!(own.opening, DayOpening::ByHand);
+        assert!(matches!(own.closing, DayClosing::At(_)));
         assert_eq!(settings.tax_aliases.len(), 1);
     }
 
@@ -384,6 +429,11 @@ mod tests {
             ("[store]\ncurrencies = [\"US$\"]", "US$"),
             ("[fdms]\ntest_url = \"http://x\"", "https://"),
             ("[[api.unix_users]]\ndevice_id = 1", "uid or gid"),
+            ("[store]\nday_closing = \"22.30\"", "a time like \"22:30\""),
+            (
+                "[[tills]]\ndevice_id = 1\nenvironment = \"test\"\n[[tills]]\ndevice_id = 1\nenvironment = \"test\"",
+                "there twice",
+            ),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");

@@ -94,6 +94,11 @@ impl Daemon {
         let mut parts = JoinSet::new();
         self.start_api(&mut parts);
         self.start_submitter(&mut parts);
+        let (ledger, stop) = (self.ledger.clone(), self.stop.clone());
+        parts.spawn(async move {
+            crate::days::keep(ledger, stop).await;
+            "the keeper of the days"
+        });
         let mut result = Ok(());
         tokio::select! {
             () = self.stop.cancelled() => {}

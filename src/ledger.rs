@@ -19,8 +19,9 @@ mod batch;
 pub mod certificates;
 mod chain;
 pub mod core;
-mod days;
+pub mod days;
 mod issue;
+pub mod policy;
 pub mod read;
 #[cfg(test)]
 #[cfg(feature = "demo")]
@@ -39,6 +40,7 @@ pub mod writer;
 #[cfg(feature = "demo")]
 mod writer_tests;
 
+pub use policy::{DayClosing, DayOpening, DayPolicy};
 pub use read::Reader;
 pub use writer::Ledger;
 
@@ -349,16 +351,6 @@ impl From<rusqlite::Error> for LedgerError {
     }
 }
 
-/// How days open and close.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DayOpening {
-    /// The first sale opens the day.
-    FirstSale,
-    /// A person opens it.
-    ByHand,
-}
-
 /// What the core is told once.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -366,8 +358,10 @@ pub struct Settings {
     pub currencies: Vec<fiscal::Currency>,
     /// The configuration's names for taxes.
     pub tax_aliases: std::collections::BTreeMap<String, fiscal::TaxId>,
-    /// How days open.
-    pub day_opening: DayOpening,
+    /// How days open and close.
+    pub days: DayPolicy,
+    /// The same of tills that do it otherwise.
+    pub days_of: std::collections::BTreeMap<(Environment, DeviceId), DayPolicy>,
     /// Whether a day that has lasted its longest is closed, and the next opened, by the sale that finds it
     /// so, also without a connection (docs/FDMS.md section 4).
     pub rollover_offline: bool,
@@ -382,9 +376,19 @@ impl Default for Settings {
                 .filter_map(|c| fiscal::Currency::parse(c))
                 .collect(),
             tax_aliases: std::collections::BTreeMap::new(),
-            day_opening: DayOpening::FirstSale,
+            days: DayPolicy::default(),
+            days_of: std::collections::BTreeMap::new(),
             rollover_offline: true,
         }
+    }
+}
+
+impl Settings {
+    /// How a till's days open and close.
+    #[must_use]
+    pub fn policy(&self, till: &TillInfo) -> &DayPolicy {
+        let own = self.days_of.get(&(till.environment, till.device_id));
+        own.unwrap_or(&self.days)
     }
 }
 

@@ -14,6 +14,7 @@ pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod days;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod fdms;

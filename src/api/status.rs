@@ -7,6 +7,7 @@ use axum::extract::{Request, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use clock::Timestamp;
+use fiscal::day::last_moment;
 use fiscal::taxpayer::Taxpayer;
 use fiscal::wire::{Object, rows};
 use fiscal::{DateTime, ReceiptGlobalNo};
@@ -19,9 +20,11 @@ use super::problem::{Problem, ProblemCode as P};
 use super::receipts::json;
 use super::{Shared, schema};
 use crate::keys::Certificate;
+use crate::ledger::days::warning;
+use crate::ledger::policy::warned_from;
 use crate::ledger::read::Backlog;
 use crate::ledger::stream::{Item, ItemKind, Step, StreamState};
-use crate::ledger::{DayFacts, LedgerError, Reader, TillInfo};
+use crate::ledger::{DayFacts, DayPolicy, LedgerError, Reader, TillInfo};
 
 /// How long a living writer may take for a transaction with nothing in it.
 const READY_WITHIN: Duration = Duration::from_secs(2);
@@ -35,6 +38,7 @@ struct TillState {
     day: Option<DayFacts>,
     last: (ReceiptGlobalNo, Option<DateTime>),
     queue: Queue,
+    policy: DayPolicy,
 }
 
 /// A till's stream to FDMS.
@@ -105,9 +109,10 @@ impl Queue {
 }
 
 impl TillState {
-    fn read(reader: &Reader, info: Arc<TillInfo>) -> Result<Self, LedgerError> {
+    fn read(reader: &Reader, info: Arc<TillInfo>, policy: DayPolicy) -> Result<Self, LedgerError> {
         let id = info.id;
         Ok(Self {
+            policy,
             taxpayer: reader.taxpayer(id)?,
             certificate: reader.certificate_pem(id)?,
             day: reader.day(id, None)?,
@@ -128,7 +133,7 @@ impl TillState {
             o.object("taxpayer", |o| write_taxpayer(o, taxpayer));
         }
         if let Some(day) = &self.day {
-            o.object("day", |o| self.write_day(o, day));
+            o.object("day", |o| self.write_day(o, day, now));
         }
         if let (number, Some(date)) = self.last {
             o.object("lastReceipt", |o| {
@@ -150,8 +155,19 @@ impl TillState {
         o.object("fdms", |o| self.queue.write(o));
     }
 
-    fn write_day(&self, o: &mut Object<'_>, day: &DayFacts) {
-        super::days::write_day(o, day, self.taxpayer.as_deref());
+    fn write_day(&self, o: &mut Object<'_>, day: &DayFacts, now: Timestamp) {
+        let taxpayer = self.taxpayer.as_deref();
+        super::days::write_day(o, day, taxpayer);
+        let (None, Some(taxpayer)) = (&day.close, taxpayer) else {
+            return;
+        };
+        let hours = taxpayer.day_max_hours;
+        let closes_at = self.policy.closes_at(day.opened, hours);
+        o.optional_text("closesAt", closes_at.map(|at| at.to_string()).as_deref());
+        if warned_from(day.opened, hours, taxpayer.day_end_notification_hours) <= clock::local(now)
+        {
+            o.text("warning", &warning(last_moment(day.opened, hours)));
+        }
     }
 }
 
@@ -292,9 +308,14 @@ pub(super) async fn readyz(State(shared): State<Arc<Shared>>) -> Result<Response
 impl Shared {
     /// The document of `GET /v1/status`.
     pub(super) async fn state_of(&self, tills: Vec<Arc<TillInfo>>) -> Result<String, Problem> {
+        let policies: Vec<DayPolicy> = tills
+            .iter()
+            .map(|till| *self.ledger.settings().policy(till))
+            .collect();
         let states = self
             .ask(move |reader| {
-                let states = tills.into_iter().map(|till| TillState::read(reader, till));
+                let tills = tills.into_iter().zip(policies);
+                let states = tills.map(|(till, policy)| TillState::read(reader, till, policy));
                 states.collect::<Result<Vec<_>, _>>()
             })
             .await?;

@@ -169,6 +169,11 @@ pub(super) fn check(config: &Config, path: Option<&Path>) -> Done {
     println!("FDMS test       {}", config.fdms.test_url);
     println!("FDMS production {}", config.fdms.production_url);
     println!("currencies      {}", config.store.currencies.join(", "));
+    let settings = config.settings().map_err(anyhow::Error::msg)?;
+    println!("fiscal days     {}", settings.days);
+    for ((environment, device), days) in &settings.days_of {
+        println!("  till {device} ({environment}): {days}");
+    }
     let key = config.sealing_key();
     match &key {
         Ok(key) => println!("sealing key     {}", key.name()),

@@ -1,13 +1,19 @@
 //! Opening and closing fiscal days, locally and at once; FDMS hears of it in its place in the stream.
 
 use fiscal::receipt::Signature;
-use fiscal::{DateTime, ReceiptCounter, sign, wire};
+use fiscal::{DateTime, FiscalDayNo, ReceiptCounter, sign, wire};
 use rusqlite::params;
 
 use super::chain::OpenDay;
 use super::core::Core;
 use super::signers::sign_checked;
-use super::{CloseFacts, DayFacts, LedgerError, Refusal, TillId};
+use super::{CloseFacts, DayFacts, LedgerError, Refusal, TillId, sql};
+
+/// What the cashier is told of a day that nears its longest.
+#[must_use]
+pub fn warning(longest: DateTime) -> String {
+    format!("close the fiscal day by {longest}: after that it takes no more receipts")
+}
 
 impl Core {
     /// Opens a day now, by hand.
@@ -46,6 +52,50 @@ impl Core {
         let now = self.now_local();
         let at = state.head.last_date.map_or(now, |date| now.max(date));
         self.close_day_at(till, at, actor)
+    }
+
+    /// Closes the open day now if it is this one.
+    ///
+    /// # Errors
+    /// Another day is open, or none.
+    pub fn close_day_if(
+        &mut self,
+        till: TillId,
+        no: FiscalDayNo,
+        actor: &str,
+    ) -> Result<DayFacts, LedgerError> {
+        let state = self.till(till)?;
+        if state.head.day.map(|day| day.no) != Some(no) {
+            let device = state.info.device_id;
+            return Err(Refusal::DayNotOpen { device }.into());
+        }
+        self.close_day(till, actor)
+    }
+
+    /// Tells, once, that the open day must be closed soon; true if it was not told before.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn warn_of_day_end(
+        &mut self,
+        till: TillId,
+        no: FiscalDayNo,
+        longest: DateTime,
+    ) -> Result<bool, LedgerError> {
+        let name = format!("day_warned.{}", till.0);
+        let told = no.to_string();
+        if sql::meta(&self.conn, &name)?.as_deref() == Some(told.as_bytes()) {
+            return Ok(false);
+        }
+        self.set_meta(&name, told.as_bytes())?;
+        let detail = serde_json::json!({
+            "fiscalDayNo": no,
+            "longestUntil": longest.to_string(),
+            "action": warning(longest),
+        });
+        let seq = self.take_seq();
+        self.append_event(seq, Some(till), "day.ending", Some(&detail.to_string()))?;
+        Ok(true)
     }
 
     pub(super) fn open_day_at(

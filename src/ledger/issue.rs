@@ -78,7 +78,7 @@ pub(super) fn next_moment(
     };
     let no = head.last_day_no.next();
     let Some(day) = head.day else {
-        if settings.day_opening == DayOpening::ByHand {
+        if settings.policy(till).opening == DayOpening::ByHand {
             return Err(Refusal::DayNotOpen {
                 device: till.device_id,
             });

@@ -10,6 +10,7 @@ mod api;
 mod certificates;
 mod clock_rules;
 mod crash;
+mod day_policy;
 mod disk_full;
 mod documents;
 mod join;

@@ -129,6 +129,10 @@ pub struct DayState {
     pub fiscal_day_closed: Option<String>,
     /// Of an open day: the last moment at which it takes receipts.
     pub longest_until: Option<String>,
+    /// Of an open day that the gateway closes by itself: when.
+    pub closes_at: Option<String>,
+    /// Of an open day that nears its longest: what the cashier is to do.
+    pub warning: Option<String>,
     /// Number of its last receipt within it.
     pub receipt_counter: u32,
 }
@@ -265,7 +269,7 @@ pub struct Event {
     /// The till's serial number.
     pub device_serial_no: Option<String>,
     /// What happened: `receipt.issued`, `day.opened`, `day.closed`, `fdms.opened`, `fdms.receipt`,
-    /// `fdms.closed`, `stream.parked`, `stream.resumed`, `config.changed`, `certificate.used`,
+    /// `fdms.closed`, `stream.parked`, `stream.resumed`, `config.changed`, `day.ending`, `certificate.used`,
     /// `certificate.expiring`, `certificate.expired`, …
     pub kind: String,
     /// The receipt it is about.

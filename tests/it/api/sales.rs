@@ -2,7 +2,7 @@
 
 use fiscald::api::{ApiSettings, Limits, schema};
 use fiscald::ledger::stream::{Parked, Submission};
-use fiscald::ledger::{DayOpening, Settings};
+use fiscald::ledger::{DayOpening, DayPolicy, Settings};
 use futures_util::future::join_all;
 use tokio::io::AsyncWriteExt as _;
 
@@ -310,7 +310,10 @@ async fn keys_must_be_usable() {
 #[tokio::test]
 async fn no_day_is_open() {
     let settings = Settings {
-        day_opening: DayOpening::ByHand,
+        days: DayPolicy {
+            opening: DayOpening::ByHand,
+            ..DayPolicy::default()
+        },
         ..Settings::default()
     };
     let shop = Shop::with(ApiSettings::default(), settings).await;
