@@ -235,6 +235,16 @@ pub enum Refusal {
         /// The till.
         device: DeviceId,
     },
+    /// The taxpayer has become a VAT payer while the day was open, and days are opened by hand.
+    #[error(
+        "the taxpayer of the till {device} pays VAT since after the fiscal day {no} was opened; it takes no more receipts"
+    )]
+    VatChanged {
+        /// The till.
+        device: DeviceId,
+        /// The open day.
+        no: FiscalDayNo,
+    },
     /// A day is open already.
     #[error("the fiscal day {no} is open already on the till {device}")]
     DayOpen {

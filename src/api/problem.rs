@@ -81,6 +81,7 @@ problems! {
     NothingLeft "nothing_left" CONFLICT "Nothing is left of the receipt to credit." => "See GET /v1/receipts/{receiptGlobalNo}/creditable for the notes that took it.";
     KeyConflict "key_conflict" CONFLICT "The key was used for another sale." => "Send a new key (or invoiceNo) for a new sale; to repeat a sale, send just what was sent before.";
     DayNotOpen "day_not_open" CONFLICT "No fiscal day is open on the till." => "Open one with POST /v1/days/open.";
+    VatChanged "vat_changed" CONFLICT "The taxpayer has become a VAT payer while the fiscal day was open." => "Close the day with POST /v1/days/close and open a new one with POST /v1/days/open; then send the sale again.";
     DayOpen "day_open" CONFLICT "A fiscal day is open on the till." => "Close it with POST /v1/days/close first; its figures so far are the X report.";
     DayClosed "day_closed" CONFLICT "The fiscal day is closed." => "Ask for its Z report.";
     QueueMoved "queue_moved" CONFLICT "The queue to FDMS is not where it was." => "Ask GET /v1/queue and decide again.";
@@ -259,6 +260,7 @@ impl From<Refusal> for Problem {
             Refusal::NoSuchTill => Self::new(P::TillUnknown, detail),
             Refusal::NotReady { .. } => Self::new(P::TillNotReady, detail),
             Refusal::DayNotOpen { .. } => Self::new(P::DayNotOpen, detail),
+            Refusal::VatChanged { .. } => Self::new(P::VatChanged, detail),
             Refusal::DayOpen { .. } => Self::new(P::DayOpen, detail),
             Refusal::Stream(_) => Self::new(P::QueueMoved, detail),
             Refusal::Exists(_) => Self::new(P::Exists, detail),

@@ -19,6 +19,8 @@ pub(super) struct OpenDay {
     pub(super) day_id: Seq,
     pub(super) no: FiscalDayNo,
     pub(super) opened: DateTime,
+    /// Whether the taxpayer paid VAT then; not known of days that an earlier version opened.
+    pub(super) is_vat_payer: Option<bool>,
 }
 
 /// The end of a till's chain: what the next receipt continues.
@@ -186,7 +188,7 @@ pub(super) fn load_config(conn: &Connection, till: TillId) -> Result<Option<Conf
 pub(super) fn load_head(conn: &Connection, till: TillId) -> Result<Head, StorageError> {
     let mut statement = conn.prepare_cached(
         "SELECT h.last_day_no, h.last_global_no, h.last_date, h.last_counter, h.last_hash, h.totals,
-                d.day_id, d.fiscal_day_no, d.opened
+                d.day_id, d.fiscal_day_no, d.opened, d.is_vat_payer
          FROM head h LEFT JOIN day d USING (day_id) WHERE h.till_id = ?1",
     )?;
     let mut rows = statement.query([till.0])?;
@@ -203,6 +205,7 @@ pub(super) fn load_head(conn: &Connection, till: TillId) -> Result<Head, Storage
             day_id: Seq(day_id),
             no: sql::number(row.get(7)?, FiscalDayNo::new, "day.fiscal_day_no")?,
             opened: sql::date(&row.get::<_, String>(8)?, "day.opened")?,
+            is_vat_payer: row.get(9)?,
         }),
     };
     Ok(Head {

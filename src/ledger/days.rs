@@ -105,16 +105,26 @@ impl Core {
         actor: &str,
     ) -> Result<OpenDay, LedgerError> {
         let seq = self.take_seq();
-        let no = self.till(till)?.head.last_day_no.next();
+        let state = self.till(till)?;
+        let no = state.head.last_day_no.next();
+        let config = state.config.as_ref();
+        let is_vat_payer = config.map(|config| config.taxpayer.is_vat_payer());
         self.append_event(seq, Some(till), "day.opened", Some(&no.to_string()))?;
         self.conn
-            .prepare_cached("INSERT INTO day VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![seq.0, till.0, no.get(), opened.to_string()])?;
+            .prepare_cached("INSERT INTO day VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute(params![
+                seq.0,
+                till.0,
+                no.get(),
+                opened.to_string(),
+                is_vat_payer
+            ])?;
         self.audit(actor, "day.open", Some(till), &format!("{no} {opened}"))?;
         let day = OpenDay {
             day_id: seq,
             no,
             opened,
+            is_vat_payer,
         };
         let state = self.tills.get_mut(&till).ok_or(Refusal::NoSuchTill)?;
         state.head.day = Some(day);

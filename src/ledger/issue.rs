@@ -27,7 +27,8 @@ pub(super) enum DayPlan {
     Keep(OpenDay),
     /// A day is opened for it.
     Open { no: FiscalDayNo, opened: DateTime },
-    /// The open day has lasted its longest: it is closed and the next one opened.
+    /// The open day has lasted its longest, or is of before the taxpayer paid VAT: it is closed and the next one
+    /// opened.
     Rollover { no: FiscalDayNo, at: DateTime },
 }
 
@@ -60,7 +61,7 @@ pub(super) struct Moment {
 pub(super) fn next_moment(
     till: &TillInfo,
     head: &Head,
-    max_hours: u32,
+    taxpayer: &Taxpayer,
     settings: &Settings,
     now: DateTime,
 ) -> Result<Moment, Refusal> {
@@ -86,11 +87,22 @@ pub(super) fn next_moment(
         return Ok(fresh(DayPlan::Open { no, opened: floor }));
     };
     let date = rising.max(after(day.opened));
-    if date > last_moment(day.opened, max_hours) && settings.rollover_offline {
-        return Ok(fresh(DayPlan::Rollover {
-            no,
-            at: floor.max(day.opened),
-        }));
+    let rollover = DayPlan::Rollover {
+        no,
+        at: floor.max(day.opened),
+    };
+    // Whoever has become a VAT payer issues nothing before a new day (docs/FDMS.md section 4).
+    if day.is_vat_payer == Some(false) && taxpayer.is_vat_payer() {
+        return match settings.policy(till).opening {
+            DayOpening::FirstSale => Ok(fresh(rollover)),
+            DayOpening::ByHand => Err(Refusal::VatChanged {
+                device: till.device_id,
+                no: day.no,
+            }),
+        };
+    }
+    if date > last_moment(day.opened, taxpayer.day_max_hours) && settings.rollover_offline {
+        return Ok(fresh(rollover));
     }
     Ok(Moment {
         plan: DayPlan::Keep(day),
@@ -130,7 +142,7 @@ pub(super) fn assess(ground: &Ground<'_>, sale: &Sale) -> Result<Assessed, Ledge
         settings,
         now,
     } = *ground;
-    let moment = next_moment(till, head, taxpayer.day_max_hours, settings, now)?;
+    let moment = next_moment(till, head, taxpayer, settings, now)?;
     let original = find_original(conn, till, sale)?;
     let known = Known {
         numbers: Some(moment.numbers),

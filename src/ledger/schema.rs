@@ -185,6 +185,10 @@ CREATE TABLE audit (
 ALTER TABLE certificate ADD COLUMN used_since INTEGER;
 UPDATE certificate SET used_since = created_at;
 ",
+    r"
+-- Whether the taxpayer paid VAT when the day was opened; not known of days before this version.
+ALTER TABLE day ADD COLUMN is_vat_payer INTEGER CHECK (is_vat_payer IN (0, 1));
+",
 ];
 
 /// Brings a ledger to this version's tables.

@@ -164,12 +164,6 @@ pub fn verify(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Verifie
     Ok(verified)
 }
 
-struct DayRow {
-    day_id: Seq,
-    no: FiscalDayNo,
-    opened: DateTime,
-}
-
 /// A signature that waits to be checked together with others.
 struct Waiting {
     place: String,
@@ -198,23 +192,25 @@ impl Walk<'_> {
         format!("{}, fiscal day {no}", self.place)
     }
 
-    fn days(&self) -> Result<Vec<DayRow>, VerifyError> {
+    fn days(&self) -> Result<Vec<OpenDay>, VerifyError> {
         let mut statement = self.conn.prepare(
-            "SELECT day_id, fiscal_day_no, opened FROM day WHERE till_id = ?1 ORDER BY fiscal_day_no",
+            "SELECT day_id, fiscal_day_no, opened, is_vat_payer FROM day
+             WHERE till_id = ?1 ORDER BY fiscal_day_no",
         )?;
         let mut rows = statement.query([self.info.id.0])?;
         let mut days = Vec::new();
         while let Some(row) = rows.next()? {
-            days.push(DayRow {
+            days.push(OpenDay {
                 day_id: Seq(row.get(0)?),
                 no: sql::number(row.get(1)?, FiscalDayNo::new, "day.fiscal_day_no")?,
                 opened: sql::date(&row.get::<_, String>(2)?, "day.opened")?,
+                is_vat_payer: row.get(3)?,
             });
         }
         Ok(days)
     }
 
-    fn open(&mut self, day: &DayRow) -> Checked {
+    fn open(&mut self, day: &OpenDay) -> Checked {
         let place = self.day_place(day.no);
         same(&place, "its number", &day.no, &self.head.last_day_no.next())?;
         if self.head.last_date.is_some_and(|last| day.opened < last) {
@@ -233,11 +229,7 @@ impl Walk<'_> {
         self.sent.item(self.conn, &place, day.day_id, kind)?;
         self.head = Head {
             last_day_no: day.no,
-            day: Some(OpenDay {
-                day_id: day.day_id,
-                no: day.no,
-                opened: day.opened,
-            }),
+            day: Some(*day),
             last_global_no: self.head.last_global_no,
             last_date: self.head.last_date,
             ..Head::default()
@@ -247,7 +239,7 @@ impl Walk<'_> {
 
     fn receipts(
         &mut self,
-        day: &DayRow,
+        day: &OpenDay,
         progress: &mut dyn FnMut(u64),
     ) -> Result<u64, VerifyError> {
         let mut statement = self.conn.prepare_cached(
@@ -292,7 +284,7 @@ impl Walk<'_> {
         ))
     }
 
-    fn receipt(&mut self, day: &DayRow, row: &rusqlite::Row<'_>) -> Checked {
+    fn receipt(&mut self, day: &OpenDay, row: &rusqlite::Row<'_>) -> Checked {
         let number: i64 = row.get(1)?;
         let place = format!("{}, receipt {number}", self.place);
         let body: String = row.get(11)?;
@@ -366,7 +358,7 @@ impl Walk<'_> {
     }
 
     /// Sums, signs, numbers and dates. What needs yesterday's configuration was judged when it was issued.
-    fn rules(&self, place: &str, day: &DayRow, receipt: &Receipt) -> Checked {
+    fn rules(&self, place: &str, day: &OpenDay, receipt: &Receipt) -> Checked {
         let facts = Facts {
             previous: Some(Previous {
                 counter: self.head.last_counter,
@@ -414,7 +406,7 @@ impl Walk<'_> {
     }
 
     /// Checks the close of a day; false if it is still open.
-    fn close(&mut self, day: &DayRow) -> Result<bool, VerifyError> {
+    fn close(&mut self, day: &OpenDay) -> Result<bool, VerifyError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT c.seq, c.closed, c.receipt_counter, c.totals, c.hash, c.signature, c.key_id, c.body,
                     e.at

@@ -10,11 +10,10 @@ use fiscald::ledger::Seq;
 use fiscald::ledger::verify::verify;
 
 use crate::support::store::{House, Plan};
-use crate::support::suites;
+use crate::support::suites::{self, pass_until};
 
 const NOTHING: [&str; 0] = [];
 const DAY: Duration = Duration::from_secs(24 * 3600);
-const MOMENT: Duration = Duration::from_millis(50);
 const MINUTES: Duration = Duration::from_secs(5 * 60);
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -73,19 +72,6 @@ async fn house(issue_revokes_old: bool) -> House {
         ..Plan::default()
     })
     .await
-}
-
-/// Lets time pass, a step at a time, until something is so. What happens beside the streams announces itself
-/// to nobody: after each step it is given a moment.
-async fn pass_until(house: &House, step: Duration, what: &str, is_so: impl Fn(&House) -> bool) {
-    for _ in 0..24 * 3 {
-        let seen = tokio::time::timeout(MOMENT, house.until(what, &is_so));
-        if seen.await.is_ok() {
-            return;
-        }
-        house.advance(step);
-    }
-    panic!("{what} does not come");
 }
 
 /// Thirty days before its end it is renewed between two days: another certificate, the same key, nothing

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use fdms_sandbox::DeviceChange;
 use fiscald::days::keep;
-use fiscald::ledger::{DayClosing, DayPolicy, Environment, Seq, Settings};
+use fiscald::ledger::verify::verify;
+use fiscald::ledger::{DayClosing, DayOpening, DayPolicy, Environment, Seq, Settings};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::support::store::{House, Plan};
-use crate::support::suites;
+use crate::support::suites::{self, pass_until};
 
 const NOTHING: [&str; 0] = [];
 const MINUTE: Duration = Duration::from_secs(60);
@@ -116,5 +118,84 @@ async fn closed_before_its_longest() {
     house.until("the close", |house| is_closed(house, 0)).await;
     assert!(!is_closed(&house, 1), "by hand");
     assert_eq!(warnings(&house).len(), 2);
+    assert_eq!(suites::ended(&house).await, NOTHING);
+}
+
+/// The configuration that the till has, with a VAT number: FDMS has sent it in the middle of the day.
+async fn becomes_a_vat_payer(house: &House) {
+    let conn = rusqlite::Connection::open(house.path()).unwrap();
+    let newest = "SELECT body FROM config ORDER BY config_id DESC LIMIT 1";
+    let body: String = conn.query_row(newest, [], |row| row.get(0)).unwrap();
+    let body = body.replacen('{', "{\"vatNumber\":\"220000000\",", 1);
+    vat_number(house, "220000000");
+    let till = house.till(0).id;
+    let stored = house
+        .ledger()
+        .write(move |core| core.store_config(till, &body));
+    assert!(stored.await.unwrap(), "it is new");
+}
+
+fn vat_number(house: &House, number: &str) {
+    let change = DeviceChange {
+        vat_number: Some(number.to_owned()),
+        ..DeviceChange::default()
+    };
+    let till = house.till(0).number();
+    house.sandbox.change_device(till, change).unwrap();
+}
+
+/// A house whose taxpayer pays no VAT.
+async fn without_vat(opening: DayOpening) -> House {
+    let policy = DayPolicy {
+        opening,
+        ..DayPolicy::default()
+    };
+    let (house, _keeper) = house(policy, 1).await;
+    vat_number(&house, "");
+    pass_until(
+        &house,
+        20 * MINUTE,
+        "a configuration without VAT",
+        |house| {
+            let taxpayer = house.ledger().reader().taxpayer(house.till(0).id);
+            let taxpayer = taxpayer.unwrap();
+            taxpayer.is_some_and(|taxpayer| !taxpayer.is_vat_payer())
+        },
+    )
+    .await;
+    house
+}
+
+/// Who becomes a VAT payer in the middle of a day sells on in a new one, which the next sale opens by itself.
+#[tokio::test]
+async fn a_vat_payer_needs_a_new_day() {
+    let house = without_vat(DayOpening::FirstSale).await;
+    house.sell_many(0, 2).await;
+    house.drain().await;
+    becomes_a_vat_payer(&house).await;
+    let sold = house.sell(0).await;
+    assert_eq!(
+        (sold.fiscal_day_no.get(), sold.receipt.counter.get()),
+        (2, 1)
+    );
+    house.sell_many(0, 2).await;
+    assert_eq!(suites::ended(&house).await, NOTHING);
+    assert_eq!(verify(&house.path(), &mut |_, _| {}).unwrap().receipts, 5);
+}
+
+/// Where days are opened by hand nothing is sold before a person has done so.
+#[tokio::test]
+async fn a_vat_payer_is_told_to_open_a_new_day() {
+    let house = without_vat(DayOpening::ByHand).await;
+    house.open_day(0).await;
+    house.sell_many(0, 2).await;
+    house.drain().await;
+    becomes_a_vat_payer(&house).await;
+    let sale = house.draw(0);
+    let refused = house.sell_json(0, &sale).await.unwrap_err();
+    assert!(refused.to_string().contains("pays VAT since"), "{refused}");
+    house.close_day(0).await;
+    house.open_day(0).await;
+    house.sell_json(0, &sale).await.unwrap();
     assert_eq!(suites::ended(&house).await, NOTHING);
 }
