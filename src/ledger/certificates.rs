@@ -81,8 +81,10 @@ impl Core {
         pem: &str,
         actor: &str,
     ) -> Result<(), LedgerError> {
-        let certificate_id = self.insert_certificate(till, key_id, pem, actor)?;
-        self.use_certificate(till, certificate_id, actor)
+        let now = self.now_ms();
+        self.insert_certificate(till, key_id, pem, Some(now), actor)?;
+        self.reload()?;
+        Ok(())
     }
 
     /// Keeps a renewed certificate of the key in use, not to be used before it has proved itself.
@@ -103,7 +105,7 @@ impl Core {
                 format!("FDMS issued a certificate for another key ({name}); it was not kept");
             return Err(Refusal::Exists(why).into());
         }
-        let certificate_id = self.insert_certificate(till, key.key_id, pem, actor)?;
+        let certificate_id = self.insert_certificate(till, key.key_id, pem, None, actor)?;
         Ok(Candidate {
             certificate_id,
             pem: pem.to_owned(),
@@ -115,21 +117,23 @@ impl Core {
         till: TillId,
         key_id: i64,
         pem: &str,
+        used_since: Option<i64>,
         actor: &str,
     ) -> Result<i64, LedgerError> {
         let certificate = Certificate::from_pem(pem).map_err(StorageError::from)?;
         self.conn
             .prepare_cached(
-                "INSERT INTO certificate (key_id, pem, created_at) VALUES (?1, ?2, ?3)",
+                "INSERT INTO certificate (key_id, pem, created_at, used_since)
+                 VALUES (?1, ?2, ?3, ?4)",
             )?
-            .execute(params![key_id, pem, self.now_ms()])?;
+            .execute(params![key_id, pem, self.now_ms(), used_since])?;
         let certificate_id = self.conn.last_insert_rowid();
         let detail = format!("key {key_id} {}", certificate.thumbprint());
         self.audit(actor, "certificate.add", Some(till), &detail)?;
         Ok(certificate_id)
     }
 
-    /// From now on the till uses this certificate.
+    /// A certificate has proved itself: from now on the till uses it.
     ///
     /// # Errors
     /// A fault of the storage.

@@ -26,12 +26,12 @@ pub(super) async fn run(line: Arc<Line>) {
         if config_is_due(line.config_age(), is_day_open(&line).await) {
             line.fetch_config().await;
         }
+        renewal.turn(&line).await;
         let pong = line.ask(line.fdms.ping()).await;
         let named = match pong.outcome {
             Outcome::Accepted(pong) => pong.reporting_frequency_minutes,
             _ => None,
         };
-        renewal.turn(&line).await;
         line.clock().sleep(period(named)).await;
     }
 }

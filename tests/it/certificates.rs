@@ -9,8 +9,9 @@ use fiscald::keys::{Certificate, KeyKind};
 use fiscald::ledger::Seq;
 use fiscald::ledger::verify::verify;
 
+use crate::support::pass::pass_until;
 use crate::support::store::{House, Plan};
-use crate::support::suites::{self, pass_until};
+use crate::support::suites;
 
 const NOTHING: [&str; 0] = [];
 const DAY: Duration = Duration::from_secs(24 * 3600);

@@ -8,8 +8,9 @@ use fiscald::ledger::verify::verify;
 use fiscald::ledger::{DayClosing, DayOpening, DayPolicy, Environment, Seq, Settings};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::support::pass::pass_until;
 use crate::support::store::{House, Plan};
-use crate::support::suites::{self, pass_until};
+use crate::support::suites;
 
 const NOTHING: [&str; 0] = [];
 const MINUTE: Duration = Duration::from_secs(60);

@@ -19,6 +19,7 @@ mod submit;
 mod support {
     pub(crate) mod agreement;
     pub(crate) mod api;
+    pub(crate) mod pass;
     pub(crate) mod process;
     pub(crate) mod store;
     pub(crate) mod suites;

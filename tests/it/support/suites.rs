@@ -286,24 +286,3 @@ pub(crate) async fn a_refused_receipt(house: &House) -> Vec<String> {
     wrong.extend(ended(house).await);
     wrong
 }
-
-/// What happens beside the streams is given so long after each step.
-const MOMENT: Duration = Duration::from_millis(50);
-
-/// Lets time pass, a step at a time, until something is so. What happens beside the streams announces itself
-/// to nobody: after each step it is given a moment.
-pub(crate) async fn pass_until(
-    house: &House,
-    step: Duration,
-    what: &str,
-    is_so: impl Fn(&House) -> bool,
-) {
-    for _ in 0..24 * 3 {
-        let seen = tokio::time::timeout(MOMENT, house.until(what, &is_so));
-        if seen.await.is_ok() {
-            return;
-        }
-        house.advance(step);
-    }
-    panic!("{what} does not come");
-}
