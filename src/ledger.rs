@@ -23,6 +23,7 @@ pub mod days;
 mod issue;
 pub mod policy;
 pub mod read;
+pub mod red;
 #[cfg(test)]
 #[cfg(feature = "demo")]
 mod refusal_tests;

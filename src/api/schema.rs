@@ -25,7 +25,7 @@ pub use requests::{
 };
 pub use state::{
     AppliedTax, Certificate, Clock, DayState, Event, Finding, Health, LastReceipt, LedgerState,
-    Parked, Problem, Queue, QueueHead, Queues, Status, Taxpayer, TillQueue, TillState,
+    Parked, Problem, Queue, QueueHead, Queues, RedReceipt, Status, Taxpayer, TillQueue, TillState,
 };
 
 /// An exact decimal number: its text is what was sent, digit by digit.

@@ -14,7 +14,7 @@ use fiscal::{DateTime, ReceiptGlobalNo};
 use tokio::time::timeout;
 
 use super::access::{Caller, TillChoice};
-use super::answer::{local, write_parked, write_till};
+use super::answer::{local, strings, write_parked, write_till};
 use super::params::Params;
 use super::problem::{Problem, ProblemCode as P};
 use super::receipts::json;
@@ -23,6 +23,7 @@ use crate::keys::Certificate;
 use crate::ledger::days::warning;
 use crate::ledger::policy::warned_from;
 use crate::ledger::read::Backlog;
+use crate::ledger::red::{RedReceipt, WAY_OUT};
 use crate::ledger::stream::{Item, ItemKind, Step, StreamState};
 use crate::ledger::{DayFacts, DayPolicy, LedgerError, Reader, TillInfo};
 
@@ -39,6 +40,7 @@ struct TillState {
     last: (ReceiptGlobalNo, Option<DateTime>),
     queue: Queue,
     policy: DayPolicy,
+    red: Vec<RedReceipt>,
 }
 
 /// A till's stream to FDMS.
@@ -111,11 +113,14 @@ impl Queue {
 impl TillState {
     fn read(reader: &Reader, info: Arc<TillInfo>, policy: DayPolicy) -> Result<Self, LedgerError> {
         let id = info.id;
+        let day = reader.day(id, None)?;
+        let red = day.as_ref().map(|day| reader.red_receipts(day.day_id));
         Ok(Self {
             policy,
+            red: red.transpose()?.unwrap_or_default(),
             taxpayer: reader.taxpayer(id)?,
             certificate: reader.certificate_pem(id)?,
-            day: reader.day(id, None)?,
+            day,
             last: reader.last_receipt(id)?,
             queue: Queue::read(reader, &info)?,
             info,
@@ -163,6 +168,13 @@ impl TillState {
         };
         let hours = taxpayer.day_max_hours;
         let closes_at = self.policy.closes_at(day.opened, hours);
+        if !self.red.is_empty() {
+            rows(o.name("redReceipts"), &self.red, |o, red| {
+                o.number("receiptGlobalNo", red.receipt_global_no);
+                strings(o.name("marks"), &red.marks);
+            });
+            o.text("notClosable", WAY_OUT);
+        }
         o.optional_text("closesAt", closes_at.map(|at| at.to_string()).as_deref());
         if warned_from(day.opened, hours, taxpayer.day_end_notification_hours) <= clock::local(now)
         {

@@ -112,6 +112,8 @@ pub struct Submission {
     pub color: Option<String>,
     /// The answer, as received.
     pub answer: String,
+    /// Its validation errors, each with its colour: `RCPT025 Red`.
+    pub marks: Vec<String>,
 }
 
 impl StreamState {
@@ -175,6 +177,9 @@ impl Core {
         };
         let seq = self.take_seq();
         self.append_event(seq, Some(till), kind, Some(&detail.to_string()))?;
+        if let (ItemKind::Receipt(no), Some("Red")) = (item.kind, submission.color.as_deref()) {
+            self.mark_red(till, item.seq, no, &submission.marks)?;
+        }
         store_stream(
             &self.conn,
             &StreamState {

@@ -14,10 +14,9 @@ use tokio::sync::futures::Notified;
 use super::Jitter;
 use super::line::{Doing, Line};
 use super::plan::{self, Facts, Tick, Todo, Verdict, Why, Yes};
-#[cfg(test)]
-use crate::fdms::Outcome;
-use crate::fdms::{Evidence, Refusal};
-use crate::ledger::stream::{Item, ItemKind, StreamState};
+use crate::fdms::wire::ValidationError;
+use crate::fdms::{Evidence, Outcome, Refusal};
+use crate::ledger::stream::{Item, ItemKind, StreamState, Submission};
 use crate::ledger::{LedgerError, StorageError};
 
 /// Nudges while waiting are followed no more often than this.
@@ -246,6 +245,7 @@ impl Worker {
         self.line.doing(Doing::Busy);
         let line = Arc::clone(&self.line);
         let (fdms, body) = (&line.fdms, item.body.as_bytes());
+        let mut marks = Vec::new();
         let (outcome, evidence) = match item.kind {
             ItemKind::Open(_) => {
                 self.freshen_config().await;
@@ -255,6 +255,11 @@ impl Worker {
             }
             ItemKind::Receipt(_) => {
                 let answer = line.ask(fdms.submit_receipt(body)).await;
+                if let Outcome::Accepted(taken) = &answer.outcome {
+                    let errors = taken.validation_errors.iter();
+                    let mark = |e: &ValidationError| format!("{} {}", e.code, e.color.as_str());
+                    marks = errors.map(mark).collect();
+                }
                 let yes = |taken: crate::fdms::wire::ReceiptAccepted| {
                     Yes::Taken(plan::worst_color(&taken.validation_errors))
                 };
@@ -269,6 +274,13 @@ impl Worker {
         let verdict = plan::after_send(&seen.state, &item, &outcome, &evidence, tick);
         #[cfg(test)]
         let verdict = self.planted_verdict(verdict, &outcome, &evidence);
+        let verdict = match verdict {
+            Verdict::Finish(submission) => Verdict::Finish(Submission {
+                marks,
+                ..submission
+            }),
+            other => other,
+        };
         match verdict {
             Verdict::AskStatus(refusal) => self.ask_status(seen, Some((*refusal, evidence))).await,
             verdict => self.keep(seen, item, verdict).await,
@@ -282,7 +294,6 @@ impl Worker {
         outcome: &Outcome<Yes>,
         evidence: &Evidence,
     ) -> Verdict {
-        use crate::ledger::stream::Submission;
         let passed_over = match self.planted {
             Planted::Skips => matches!(outcome, Outcome::Refused(_)),
             Planted::Trusts => matches!(outcome, Outcome::Unknown(_)),

@@ -9,9 +9,9 @@ use fdms_sandbox::{
 use fiscald::fdms::wire::ClosingError;
 use fiscald::join::{self, Registration};
 use fiscald::keys::KeyKind;
-use fiscald::ledger::Seq;
 use fiscald::ledger::stream::{ItemKind, Parked};
 use fiscald::ledger::verify::verify;
+use fiscald::ledger::{Issued, Seq};
 use fiscald::submit::{Connection, Doing};
 
 use crate::support::store::{House, Plan};
@@ -271,6 +271,24 @@ async fn park_and_retry() {
     assert_eq!(suites::a_refused_receipt(&house).await, NOTHING);
 }
 
+/// The day is marked as one that the device cannot close, with the receipt and the rule, and an event says so.
+fn alarm_is_raised(house: &House, red: &Issued) {
+    let reader = house.ledger().reader();
+    let day = house.day(0).unwrap();
+    let marked = reader.red_receipts(day.day_id).unwrap();
+    assert_eq!(marked.len(), 1);
+    assert_eq!(marked[0].receipt_global_no, red.receipt.global_no);
+    assert_eq!(marked[0].marks, ["RCPT025 Red"]);
+    let events = reader.events(Seq(0), None, 500).unwrap();
+    let alarms: Vec<_> = events.iter().filter(|e| e.kind == "receipt.red").collect();
+    assert_eq!(alarms.len(), 1);
+    let detail = alarms[0].detail.as_deref().unwrap();
+    assert!(
+        detail.contains("RCPT025 Red") && detail.contains("portal"),
+        "{detail}"
+    );
+}
+
 /// A Red receipt: the stream goes on, the close fails and is parked with FDMS's code, the day is closed by
 /// hand, and after a retry the next day is as good as any.
 #[tokio::test]
@@ -309,6 +327,7 @@ async fn red_receipt_and_close_by_hand() {
             .unwrap()
             .unwrap();
         assert_eq!(kept.color.as_deref(), Some("Red"));
+        alarm_is_raised(&house, &red);
         house.close_day(0).await;
         house.drain().await;
         let code = match refusal {

@@ -129,12 +129,26 @@ pub struct DayState {
     pub fiscal_day_closed: Option<String>,
     /// Of an open day: the last moment at which it takes receipts.
     pub longest_until: Option<String>,
+    /// Of an open day: its receipts that FDMS marked Red.
+    pub red_receipts: Option<Vec<RedReceipt>>,
+    /// Of an open day with a Red receipt, which the device cannot close: what a person is to do.
+    pub not_closable: Option<String>,
     /// Of an open day that the gateway closes by itself: when.
     pub closes_at: Option<String>,
     /// Of an open day that nears its longest: what the cashier is to do.
     pub warning: Option<String>,
     /// Number of its last receipt within it.
     pub receipt_counter: u32,
+}
+
+/// A receipt that FDMS marked Red.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RedReceipt {
+    /// Its number.
+    pub receipt_global_no: u32,
+    /// The rules that FDMS found broken, each with its colour: `RCPT025 Red`.
+    pub marks: Vec<String>,
 }
 
 /// The last receipt.
@@ -269,7 +283,7 @@ pub struct Event {
     /// The till's serial number.
     pub device_serial_no: Option<String>,
     /// What happened: `receipt.issued`, `day.opened`, `day.closed`, `fdms.opened`, `fdms.receipt`,
-    /// `fdms.closed`, `stream.parked`, `stream.resumed`, `config.changed`, `day.ending`, `certificate.used`,
+    /// `fdms.closed`, `stream.parked`, `stream.resumed`, `config.changed`, `receipt.red`, `day.ending`, `certificate.used`,
     /// `certificate.expiring`, `certificate.expired`, …
     pub kind: String,
     /// The receipt it is about.

@@ -34,6 +34,7 @@ fn ledger() -> Store {
                     operation_id: Some("0HN:1".to_owned()),
                     color,
                     answer: "{}".to_owned(),
+                    ..Submission::default()
                 };
                 core.finish_item(TillId(1), &item.unwrap(), &submission)?;
             }

@@ -194,6 +194,7 @@ async fn waiting_for_fdms() {
                 operation_id: Some("op-1".to_owned()),
                 color: Some("Red".to_owned()),
                 answer: answer.to_owned(),
+                ..Submission::default()
             };
             let done = shop
                 .ledger
