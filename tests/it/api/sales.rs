@@ -194,7 +194,7 @@ async fn waiting_for_fdms() {
                 operation_id: Some("op-1".to_owned()),
                 color: Some("Red".to_owned()),
                 answer: answer.to_owned(),
-                ..Submission::default()
+                marks: vec!["RCPT030 Red".to_owned()],
             };
             let done = shop
                 .ledger
@@ -220,6 +220,14 @@ async fn waiting_for_fdms() {
     assert_eq!(waited.receipt(200).fdms.state, "accepted");
     let read: schema::Receipt = shop.ask(&get("/v1/receipts/1")).await.receipt(200);
     assert_eq!(read.fdms.state, "accepted");
+
+    // The day can no longer be closed by the device: the status says which receipt, which rule, what to do.
+    let status: schema::Status = shop.ask(&get("/v1/status")).await.read(200);
+    let day = status.tills[0].day.as_ref().unwrap();
+    let red = day.red_receipts.as_ref().unwrap();
+    assert_eq!((red.len(), red[0].receipt_global_no), (1, 1));
+    assert_eq!(red[0].marks, ["RCPT030 Red"]);
+    assert!(day.not_closable.as_ref().unwrap().contains("portal"));
 }
 
 /// Waiting ends in time, when the queue is parked, and when the daemon stops; the receipt stands.
