@@ -21,6 +21,7 @@ use crate::ledger::{Ledger, LedgerError, StorageError, TillId, TillInfo};
 mod connect;
 mod line;
 pub mod plan;
+mod proof;
 mod renew;
 #[cfg(test)]
 #[cfg(feature = "demo")]

@@ -62,9 +62,31 @@ pub fn day_string(
     counters: &Counters,
 ) -> String {
     let mut out = format!("{device}{day}{}", opened.date());
+    push_counters(&mut out, counters);
+    out
+}
+
+fn push_counters(out: &mut String, counters: &Counters) {
     for (key, value) in counters.non_zero() {
+        // Writing to a String cannot fail.
         let _ = write!(out, "{}{}", key.signing_prefix(), value.get());
     }
+}
+
+/// What FDMS signs of a fiscal day that the device has closed: `closed` as FDMS reports it, our signature
+/// in base64.
+#[must_use]
+pub fn fdms_day_string(
+    device: DeviceId,
+    day: FiscalDayNo,
+    opened: DateTime,
+    closed: impl std::fmt::Display,
+    counters: &Counters,
+    device_signature: &str,
+) -> String {
+    let mut out = format!("{device}{day}{}{closed}AUTO", opened.date());
+    push_counters(&mut out, counters);
+    out.push_str(device_signature);
     out
 }
 
@@ -72,8 +94,8 @@ pub fn day_string(
 #[must_use]
 pub fn fdms_receipt_string(
     device_signature: &str,
-    receipt_id: u64,
-    server_date: DateTime,
+    receipt_id: impl std::fmt::Display,
+    server_date: impl std::fmt::Display,
 ) -> String {
     format!("{device_signature}{receipt_id}{server_date}")
 }

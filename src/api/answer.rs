@@ -81,6 +81,7 @@ fn write_accepted(o: &mut Object<'_>, row: &SubmissionRow) {
     o.text("acceptedAt", &local(at));
     o.optional_text("operationID", row.operation_id.as_deref());
     o.optional_text("color", row.color.as_deref());
+    o.optional_text("serverSignature", row.server_signature.as_deref());
     let Ok(answer) = ReceiptAccepted::parse(&row.answer) else {
         // The answer to an opening or a close has nothing more to say.
         return;

@@ -189,6 +189,11 @@ UPDATE certificate SET used_since = created_at;
 -- Whether the taxpayer paid VAT when the day was opened; not known of days before this version.
 ALTER TABLE day ADD COLUMN is_vat_payer INTEGER CHECK (is_vat_payer IN (0, 1));
 ",
+    r"
+-- Whether FDMS's own signature over what it has taken fits; none where it gave none.
+ALTER TABLE submission ADD COLUMN server_signature TEXT
+  CHECK (server_signature IN ('valid', 'invalid', 'unchecked'));
+",
 ];
 
 /// Brings a ledger to this version's tables.

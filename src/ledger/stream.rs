@@ -114,6 +114,31 @@ pub struct Submission {
     pub answer: String,
     /// Its validation errors, each with its colour: `RCPT025 Red`.
     pub marks: Vec<String>,
+    /// Whether FDMS's own signature fits; none if it gave none.
+    pub proof: Option<Proof>,
+}
+
+/// Whether a signature of FDMS fits what it has taken (docs/FDMS.md section 6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// It fits.
+    Valid,
+    /// It does not: an alarm, and nothing more.
+    Invalid,
+    /// FDMS's certificate could not be had, or the day was closed by hand.
+    Unchecked,
+}
+
+impl Proof {
+    /// The word in the ledger and in answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Valid => "valid",
+            Self::Invalid => "invalid",
+            Self::Unchecked => "unchecked",
+        }
+    }
 }
 
 impl StreamState {
@@ -151,14 +176,15 @@ impl Core {
             );
         }
         self.conn
-            .prepare_cached("INSERT INTO submission VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+            .prepare_cached("INSERT INTO submission VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
             .execute(params![
                 item.seq.0,
                 till.0,
                 self.now_ms(),
                 submission.operation_id,
                 submission.color,
-                submission.answer
+                submission.answer,
+                submission.proof.map(Proof::as_str)
             ])?;
         match item.kind {
             ItemKind::Open(no) => state.last_day_no = no,
@@ -179,6 +205,11 @@ impl Core {
         self.append_event(seq, Some(till), kind, Some(&detail.to_string()))?;
         if let (ItemKind::Receipt(no), Some("Red")) = (item.kind, submission.color.as_deref()) {
             self.mark_red(till, item.seq, no, &submission.marks)?;
+        }
+        if submission.proof == Some(Proof::Invalid) {
+            let detail = item.kind.to_string();
+            let seq = self.take_seq();
+            self.append_event(seq, Some(till), "fdms.signature_invalid", Some(&detail))?;
         }
         store_stream(
             &self.conn,

@@ -13,6 +13,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::Connector;
+use super::proof::ServerKeys;
 use crate::fdms::{Answer, Asking, Evidence, Fdms, Outcome};
 use crate::ledger::{Ledger, TillInfo};
 use crate::time::TOLERANCE;
@@ -94,6 +95,8 @@ pub(super) struct Line {
     pub(super) connector: Arc<dyn Connector>,
     pub(super) ledger: Ledger,
     pub(super) link: watch::Sender<LinkState>,
+    /// What FDMS signs with.
+    pub(super) server_keys: ServerKeys,
     /// How far our trusted time is ahead of FDMS's clock, milliseconds.
     lead_ms: AtomicI64,
     /// When the configuration was fetched last, on the boot clock.
@@ -114,6 +117,7 @@ impl Line {
             connector,
             ledger,
             link,
+            server_keys: ServerKeys::default(),
             lead_ms: AtomicI64::new(0),
             config_at: Mutex::default(),
         }

@@ -400,7 +400,7 @@ fn submission(evidence: &Evidence, color: Option<String>) -> Submission {
         operation_id: evidence.operation_id.clone(),
         color,
         answer: evidence.body.clone().unwrap_or_default(),
-        marks: Vec::new(),
+        ..Submission::default()
     }
 }
 

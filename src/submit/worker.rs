@@ -245,7 +245,7 @@ impl Worker {
         self.line.doing(Doing::Busy);
         let line = Arc::clone(&self.line);
         let (fdms, body) = (&line.fdms, item.body.as_bytes());
-        let mut marks = Vec::new();
+        let (mut marks, mut proof) = (Vec::new(), None);
         let (outcome, evidence) = match item.kind {
             ItemKind::Open(_) => {
                 self.freshen_config().await;
@@ -259,6 +259,7 @@ impl Worker {
                     let errors = taken.validation_errors.iter();
                     let mark = |e: &ValidationError| format!("{} {}", e.code, e.color.as_str());
                     marks = errors.map(mark).collect();
+                    proof = line.judge_receipt(&item, taken).await;
                 }
                 let yes = |taken: crate::fdms::wire::ReceiptAccepted| {
                     Yes::Taken(plan::worst_color(&taken.validation_errors))
@@ -277,6 +278,7 @@ impl Worker {
         let verdict = match verdict {
             Verdict::Finish(submission) => Verdict::Finish(Submission {
                 marks,
+                proof,
                 ..submission
             }),
             other => other,
@@ -339,6 +341,16 @@ impl Worker {
         let tick = self.tick();
         let (outcome, evidence) = (&answer.outcome, &answer.evidence);
         let verdict = plan::after_status(&seen.state, &item, why, outcome, evidence, tick);
+        let verdict = match (verdict, outcome) {
+            (Verdict::Finish(submission), Outcome::Accepted(status)) => {
+                let proof = self.line.judge_close(&item, status).await;
+                Verdict::Finish(Submission {
+                    proof,
+                    ..submission
+                })
+            }
+            (verdict, _) => verdict,
+        };
         self.keep(seen, item, verdict).await
     }
 

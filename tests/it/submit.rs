@@ -14,6 +14,7 @@ use fiscald::ledger::verify::verify;
 use fiscald::ledger::{Issued, Seq};
 use fiscald::submit::{Connection, Doing};
 
+use crate::support::pass::pass_until;
 use crate::support::store::{House, Plan};
 use crate::support::suites;
 
@@ -86,6 +87,48 @@ async fn two_days_in_the_life_of_two_tills() {
         }
     }
     assert_eq!(verify(&house.path(), &mut |_, _| {}).unwrap().receipts, 120);
+    assert_eq!(
+        fdms_signatures(&house),
+        [(None, 4), (Some("valid".to_owned()), 124)],
+        "openings are not signed; receipts and closes are, and fit"
+    );
+}
+
+/// How many answers of FDMS have a signature of its own, and whether it fits.
+fn fdms_signatures(house: &House) -> Vec<(Option<String>, i64)> {
+    let conn = rusqlite::Connection::open(house.path()).unwrap();
+    let query = "SELECT server_signature, count(*) FROM submission GROUP BY 1 ORDER BY 1";
+    let mut statement = conn.prepare(query).unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+    rows.unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+/// FDMS's certificate cannot be had: receipts are taken all the same, unchecked, and nobody waits for it again
+/// and again; an hour later they are checked.
+#[tokio::test]
+async fn unchecked_signatures_hold_nothing_up() {
+    let house = House::new().await;
+    house.sandbox.add_fault(Fault {
+        times: u32::MAX,
+        ..Fault::next(Call::GetServerCertificate, status(500))
+    });
+    house.open_day(0).await;
+    house.sell_many(0, 5).await;
+    house.drain().await;
+    let unchecked = (Some("unchecked".to_owned()), 5);
+    assert_eq!(fdms_signatures(&house), [(None, 1), unchecked.clone()]);
+    let asked = |house: &House| {
+        let all = house.sandbox.requests();
+        let of_call = all.iter().filter(|r| r.call == Call::GetServerCertificate);
+        of_call.map(|r| r.count).sum::<u64>()
+    };
+    assert_eq!(asked(&house), 1);
+    house.sandbox.clear_faults();
+    house.pass(2 * HOUR).await;
+    house.sell_many(0, 2).await;
+    assert_eq!(suites::ended(&house).await, NOTHING);
+    let valid = (Some("valid".to_owned()), 3);
+    assert_eq!(fdms_signatures(&house), [(None, 1), unchecked, valid]);
 }
 
 /// Lost request, lost answer, 500, 502, 503 and 429, before and after FDMS did it, on each message.
@@ -521,12 +564,17 @@ async fn pings_and_configuration() {
     house
         .until("the first ping", |house| pings(house) == 1)
         .await;
+    // The till may still be reading the answer when time goes on: its five minutes begin after that.
+    let start = house.clock.wall();
     for count in 2..5 {
-        house.advance(5 * MINUTE);
-        house
-            .until("the next ping", |house| pings(house) == count)
-            .await;
+        pass_until(&house, MINUTE, "the next ping", |house| {
+            pings(house) == count
+        })
+        .await;
     }
+    let passed = house.clock.wall().duration_since(start);
+    let least = jiff::SignedDuration::from_mins(15);
+    assert!(passed >= least, "three pings within {passed}");
     let change = DeviceChange {
         qr_url: Some("https://other.example".to_owned()),
         ..DeviceChange::default()

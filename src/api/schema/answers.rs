@@ -253,6 +253,9 @@ pub struct Fdms {
     pub operation_id: Option<String>,
     /// Of `accepted`: the worst colour, if FDMS found anything: `Red`, `Grey` or `Yellow`.
     pub color: Option<String>,
+    /// Of accepted receipts and closes: whether FDMS's own signature fits what it has taken: `valid`, `invalid`
+    /// or `unchecked`.
+    pub server_signature: Option<String>,
     /// Of accepted receipts: FDMS's own number of it.
     #[serde(rename = "receiptID")]
     pub receipt_id: Option<i64>,

@@ -283,7 +283,7 @@ pub struct Event {
     /// The till's serial number.
     pub device_serial_no: Option<String>,
     /// What happened: `receipt.issued`, `day.opened`, `day.closed`, `fdms.opened`, `fdms.receipt`,
-    /// `fdms.closed`, `stream.parked`, `stream.resumed`, `config.changed`, `receipt.red`, `day.ending`, `certificate.used`,
+    /// `fdms.closed`, `stream.parked`, `stream.resumed`, `config.changed`, `fdms.signature_invalid`, `receipt.red`, `day.ending`, `certificate.used`,
     /// `certificate.expiring`, `certificate.expired`, …
     pub kind: String,
     /// The receipt it is about.

@@ -77,6 +77,8 @@ pub struct SubmissionRow {
     pub color: Option<String>,
     /// The answer as received.
     pub answer: String,
+    /// Whether FDMS's own signature fits: `valid`, `invalid` or `unchecked`.
+    pub server_signature: Option<String>,
 }
 
 /// What of a till's stream FDMS has not taken yet.
@@ -331,7 +333,8 @@ pub(super) fn submission(
 ) -> Result<Option<SubmissionRow>, LedgerError> {
     Ok(conn
         .prepare_cached(
-            "SELECT finished_at, operation_id, color, answer FROM submission WHERE seq = ?1",
+            "SELECT finished_at, operation_id, color, answer, server_signature FROM submission
+             WHERE seq = ?1",
         )?
         .query_row([seq.0], |row| {
             Ok(SubmissionRow {
@@ -339,6 +342,7 @@ pub(super) fn submission(
                 operation_id: row.get(1)?,
                 color: row.get(2)?,
                 answer: row.get(3)?,
+                server_signature: row.get(4)?,
             })
         })
         .optional()?)

@@ -130,7 +130,7 @@ fn verify_names_changed_streams() {
             "it tells of a submission",
         ),
         (
-            "INSERT INTO submission SELECT seq, till_id, 0, NULL, NULL, '' FROM receipt WHERE global_no = 3 AND till_id = 1",
+            "INSERT INTO submission SELECT seq, till_id, 0, NULL, NULL, '', NULL FROM receipt WHERE global_no = 3 AND till_id = 1",
             "submission: the number of events",
         ),
     ]);

@@ -1,8 +1,8 @@
 //! Selling: the answer, repeating, keys, hanging up, waiting for FDMS.
 
 use fiscald::api::{ApiSettings, Limits, schema};
-use fiscald::ledger::stream::{Parked, Submission};
-use fiscald::ledger::{DayOpening, DayPolicy, Settings};
+use fiscald::ledger::stream::{Parked, Proof, Submission};
+use fiscald::ledger::{DayOpening, DayPolicy, Seq, Settings};
 use futures_util::future::join_all;
 use tokio::io::AsyncWriteExt as _;
 
@@ -195,6 +195,7 @@ async fn waiting_for_fdms() {
                 color: Some("Red".to_owned()),
                 answer: answer.to_owned(),
                 marks: vec!["RCPT030 Red".to_owned()],
+                proof: Some(Proof::Invalid),
             };
             let done = shop
                 .ledger
@@ -210,6 +211,11 @@ async fn waiting_for_fdms() {
     );
     assert_eq!(fdms.operation_id.as_deref(), Some("op-1"));
     assert_eq!(fdms.color.as_deref(), Some("Red"));
+    // A signature of FDMS that does not fit is told, and an event; the receipt is accepted all the same.
+    assert_eq!(fdms.server_signature.as_deref(), Some("invalid"));
+    let events = shop.ledger.reader().events(Seq(0), None, 100).unwrap();
+    let alarms = events.iter().filter(|e| e.kind == "fdms.signature_invalid");
+    assert_eq!(alarms.count(), 2, "of both items");
     assert_eq!(fdms.server_date.as_deref(), Some("2026-05-28T07:00:02"));
     let errors = fdms.validation_errors.unwrap();
     assert_eq!(errors[0].validation_error_code, "RCPT030");
