@@ -7,14 +7,10 @@
 use rusqlite::{OptionalExtension as _, params};
 use serde::Serialize;
 
-use super::chain;
+use super::chain::{self, IN_USE};
 use super::core::Core;
 use super::{LedgerError, Refusal, StorageError, TillId, sql};
 use crate::keys::{Certificate, DeviceKey};
-
-/// The certificate that a till uses: the newest that is not still on trial.
-pub(super) const IN_USE: &str = "FROM certificate c JOIN device_key k USING (key_id)
-     WHERE k.till_id = ?1 AND c.used_since IS NOT NULL ORDER BY c.certificate_id DESC LIMIT 1";
 
 /// A renewed certificate that FDMS has not accepted yet.
 #[derive(Debug, Clone, PartialEq, Eq)]

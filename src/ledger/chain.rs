@@ -9,7 +9,6 @@ use fiscal::taxpayer::Taxpayer;
 use fiscal::{DateTime, DeviceId, FiscalDayNo, ReceiptCounter, ReceiptGlobalNo};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::certificates::IN_USE;
 use super::{Environment, Refusal, Seq, StorageError, TillId, TillInfo, sql};
 use crate::keys::{DeviceKey, SealedCell, SealingKey, Signer};
 
@@ -119,6 +118,10 @@ pub(super) fn till_infos(conn: &Connection) -> Result<Vec<TillInfo>, StorageErro
     }
     Ok(infos)
 }
+
+/// The certificate that a till uses: the newest that is not still on trial.
+pub(super) const IN_USE: &str = "FROM certificate c JOIN device_key k USING (key_id)
+     WHERE k.till_id = ?1 AND c.used_since IS NOT NULL ORDER BY c.certificate_id DESC LIMIT 1";
 
 /// The key whose certificate is in use.
 fn load_key(

@@ -11,7 +11,7 @@ use fiscal::taxpayer::Taxpayer;
 use fiscal::{Cents, Currency, DateTime, DeviceId, FiscalDayNo, ReceiptGlobalNo, rules};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::certificates::IN_USE;
+use super::chain::IN_USE;
 use super::stream::{Item, StreamState, load_stream, next_item};
 use super::tills::{TokenInfo, token_hash};
 use super::{

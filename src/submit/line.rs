@@ -3,6 +3,7 @@
 //! Whatever is asked, each answer tells whether FDMS can be reached and what time it is there. The first
 //! is kept in memory for whoever wants to show it, the second feeds the trusted time.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,8 +14,8 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::Connector;
-use super::proof::ServerKeys;
 use crate::fdms::{Answer, Asking, Evidence, Fdms, Outcome};
+use crate::keys::PublicKey;
 use crate::ledger::{Ledger, TillInfo};
 use crate::time::TOLERANCE;
 
@@ -88,6 +89,15 @@ pub enum Doing {
     },
 }
 
+/// The keys that FDMS signs with, as far as they have been fetched.
+#[derive(Debug, Default)]
+pub(super) struct ServerKeys {
+    /// By thumbprint, in lower case.
+    pub(super) keys: BTreeMap<String, Arc<PublicKey>>,
+    /// None is asked for before this moment of the boot clock.
+    pub(super) not_before: Duration,
+}
+
 /// A till's FDMS with everything that its answers feed.
 pub(super) struct Line {
     pub(super) till: TillInfo,
@@ -96,7 +106,7 @@ pub(super) struct Line {
     pub(super) ledger: Ledger,
     pub(super) link: watch::Sender<LinkState>,
     /// What FDMS signs with.
-    pub(super) server_keys: ServerKeys,
+    pub(super) server_keys: Mutex<ServerKeys>,
     /// How far our trusted time is ahead of FDMS's clock, milliseconds.
     lead_ms: AtomicI64,
     /// When the configuration was fetched last, on the boot clock.
@@ -117,7 +127,7 @@ impl Line {
             connector,
             ledger,
             link,
-            server_keys: ServerKeys::default(),
+            server_keys: Mutex::default(),
             lead_ms: AtomicI64::new(0),
             config_at: Mutex::default(),
         }

@@ -4,8 +4,7 @@
 //! fetched by the thumbprint that the signature names, once. A signature that does not fit raises an alarm; the
 //! formula is the authority's to change, so nothing is refused over it.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -13,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use fiscal::sign;
 use serde::Deserialize;
 
-use super::line::Line;
+use super::line::{Line, ServerKeys};
 use crate::fdms::Outcome;
 use crate::fdms::wire::{ReceiptAccepted, ReconciliationMode, ServerSignature, Status};
 use crate::keys::{Certificate, PublicKey};
@@ -22,17 +21,6 @@ use crate::ledger::stream::{Item, ItemKind, Proof};
 /// After a certificate could not be fetched it is not asked for again before this has passed: a backlog must
 /// not wait for it at every receipt.
 const AGAIN: Duration = Duration::from_secs(3600);
-
-/// The keys that FDMS signs with, by thumbprint in lower case.
-#[derive(Debug, Default)]
-pub(super) struct ServerKeys(Mutex<Known>);
-
-#[derive(Debug, Default)]
-struct Known {
-    keys: BTreeMap<String, Arc<PublicKey>>,
-    /// On the boot clock.
-    not_before: Duration,
-}
 
 /// Our signature in a body that was sent.
 #[derive(Deserialize)]
@@ -106,9 +94,15 @@ impl Line {
         proof
     }
 
+    fn known_keys(&self) -> MutexGuard<'_, ServerKeys> {
+        self.server_keys
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn server_key(&self, thumbprint: &str) -> Option<Arc<PublicKey>> {
         {
-            let known = self.server_keys.lock();
+            let known = self.known_keys();
             if let Some(key) = known.keys.get(thumbprint) {
                 return Some(Arc::clone(key));
             }
@@ -127,7 +121,7 @@ impl Line {
                 .find(|one| one.thumbprint().eq_ignore_ascii_case(thumbprint)),
             _ => None,
         };
-        let mut known = self.server_keys.lock();
+        let mut known = self.known_keys();
         let Some(certificate) = found else {
             known.not_before = self.clock().boot().saturating_add(AGAIN);
             return None;
@@ -135,12 +129,6 @@ impl Line {
         let key = Arc::new(certificate.public_key().clone());
         known.keys.insert(thumbprint.to_owned(), Arc::clone(&key));
         Some(key)
-    }
-}
-
-impl ServerKeys {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
