@@ -14,15 +14,20 @@ use fiscal::taxpayer::Taxpayer;
 use fiscal::{DateTime, DeviceId, Finding, FiscalDayNo, ReceiptGlobalNo};
 use serde::{Deserialize, Serialize};
 
+pub mod adoption;
 mod audit;
 mod batch;
 pub mod certificates;
 mod chain;
+pub mod configs;
 pub mod core;
 pub mod days;
+mod file_id;
+pub mod holds;
 mod issue;
 pub mod policy;
 pub mod read;
+pub mod recount;
 pub mod red;
 #[cfg(test)]
 #[cfg(feature = "demo")]
@@ -229,6 +234,16 @@ pub enum Refusal {
         device: DeviceId,
         /// What it lacks.
         missing: &'static str,
+    },
+    /// Something keeps the till from selling until FDMS or a person has said otherwise.
+    #[error("the till {device} takes no sales: {reason}")]
+    Held {
+        /// The till.
+        device: DeviceId,
+        /// What kind of thing.
+        kind: holds::HoldKind,
+        /// Why, and what to do.
+        reason: String,
     },
     /// No day is open, and days are opened by hand.
     #[error("no fiscal day is open on the till {device}")]

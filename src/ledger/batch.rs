@@ -119,7 +119,7 @@ impl Core {
             return Ok(Some(earlier));
         }
         let till = self.till(till_id)?;
-        let (key, config) = till.ready()?;
+        let (key, config) = till.selling()?;
         let ground = Ground {
             conn: &self.conn,
             till: &info,

@@ -9,6 +9,7 @@ use fiscal::taxpayer::Taxpayer;
 use fiscal::{DateTime, DeviceId, FiscalDayNo, ReceiptCounter, ReceiptGlobalNo};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::holds::{Hold, load_hold};
 use super::{Environment, Refusal, Seq, StorageError, TillId, TillInfo, sql};
 use crate::keys::{DeviceKey, SealedCell, SealingKey, Signer};
 
@@ -56,10 +57,20 @@ pub(super) struct Till {
     pub(super) key: Option<Key>,
     pub(super) config: Option<Config>,
     pub(super) head: Head,
+    /// Why it takes no sales.
+    pub(super) hold: Option<Hold>,
 }
 
 impl Till {
-    /// What a sale needs, or why the till cannot sell.
+    /// What a sale needs, or why the till takes none.
+    pub(super) fn selling(&self) -> Result<(Key, Config), Refusal> {
+        match &self.hold {
+            Some(hold) => Err(hold.refusal(self.info.device_id)),
+            None => self.ready(),
+        }
+    }
+
+    /// What signing needs, or why the till cannot.
     pub(super) fn ready(&self) -> Result<(Key, Config), Refusal> {
         let missing = |missing| Refusal::NotReady {
             device: self.info.device_id,
@@ -89,6 +100,7 @@ pub(super) fn load_tills(
             key: load_key(conn, info.id, sealing, known_keys)?,
             config: load_config(conn, info.id)?,
             head: load_head(conn, info.id)?,
+            hold: load_hold(conn, info.id)?,
             info: Arc::new(info),
         };
         tills.insert(till.info.id, till);

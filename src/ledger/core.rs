@@ -113,7 +113,10 @@ impl Core {
         };
         core.conn.execute_batch("COMMIT")?;
         core.appended = Seq(core.next_seq - 1);
-        core.transaction(|core| core.store_anchor())?;
+        core.transaction(|core| {
+            core.store_anchor()?;
+            core.check_file(path)
+        })?;
         Ok(core)
     }
 
@@ -282,7 +285,7 @@ impl Core {
         Ok(())
     }
 
-    fn store_heads(&mut self) -> Result<(), StorageError> {
+    pub(super) fn store_heads(&mut self) -> Result<(), StorageError> {
         for (id, till) in &mut self.tills {
             if till.head.dirty {
                 chain::store_head(&self.conn, *id, &till.head)?;

@@ -22,7 +22,7 @@ impl Core {
     /// A day is open already, or the till cannot sell yet.
     pub fn open_day(&mut self, till: TillId, actor: &str) -> Result<DayFacts, LedgerError> {
         let state = self.till(till)?;
-        state.ready()?;
+        state.selling()?;
         if let Some(day) = state.head.day {
             return Err(Refusal::DayOpen {
                 device: state.info.device_id,

@@ -15,6 +15,7 @@ use jiff::ToSpan as _;
 use rusqlite::Connection;
 
 use super::chain::{self, Head, OpenDay};
+use super::holds::load_hold;
 use super::read::{self, Original, Reader};
 use super::{
     DayOpening, Issued, LedgerError, Refusal, Sale, Seq, Settings, StorageError, TillInfo, sql,
@@ -370,6 +371,9 @@ impl Reader {
     ) -> Result<Issued, LedgerError> {
         self.with(|conn| {
             let till = read::till_info(conn, sale.till)?;
+            if let Some(hold) = load_hold(conn, sale.till)? {
+                return Err(hold.refusal(till.device_id).into());
+            }
             let head = chain::load_head(conn, sale.till)?;
             let config = chain::load_config(conn, sale.till)?.ok_or(Refusal::NotReady {
                 device: till.device_id,

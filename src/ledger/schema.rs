@@ -194,6 +194,32 @@ ALTER TABLE day ADD COLUMN is_vat_payer INTEGER CHECK (is_vat_payer IN (0, 1));
 ALTER TABLE submission ADD COLUMN server_signature TEXT
   CHECK (server_signature IN ('valid', 'invalid', 'unchecked'));
 ",
+    r"
+-- What keeps a till from selling, and the till that its new sales go to instead.
+CREATE TABLE till_state (
+  till_id   INTEGER PRIMARY KEY REFERENCES till,
+  hold      TEXT CHECK (hold IN ('unchecked', 'ahead', 'retired')),
+  reason    TEXT,
+  since     INTEGER,
+  successor INTEGER REFERENCES till
+) STRICT;
+
+-- A till goes on from numbers that are not this ledger's: it was taken over, or FDMS is ahead. own_… are the
+-- ledger's own until then; the last four are of a day that was open then. seq is the number of its event.
+CREATE TABLE adoption (
+  seq            INTEGER PRIMARY KEY REFERENCES event,
+  till_id        INTEGER NOT NULL REFERENCES till,
+  own_day_no     INTEGER NOT NULL,
+  own_global_no  INTEGER NOT NULL,
+  last_day_no    INTEGER NOT NULL,
+  last_global_no INTEGER NOT NULL,
+  last_date      TEXT,
+  day_opened     TEXT,
+  last_counter   INTEGER,
+  last_hash      BLOB,
+  totals         TEXT
+) STRICT;
+",
 ];
 
 /// Brings a ledger to this version's tables.

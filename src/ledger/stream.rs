@@ -141,8 +141,16 @@ impl Proof {
     }
 }
 
+/// The code of a stream that a person has paused.
+const PAUSED: &str = "paused";
+
 impl StreamState {
-    fn new(till: TillId) -> Self {
+    /// Why a person has paused it.
+    fn pause(&self) -> Option<&Parked> {
+        self.parked.as_ref().filter(|parked| parked.code == PAUSED)
+    }
+
+    pub(super) fn new(till: TillId) -> Self {
         Self {
             till,
             cursor: Seq(0),
@@ -219,7 +227,7 @@ impl Core {
                 attempts: 0,
                 next_attempt: Timestamp::UNIX_EPOCH,
                 last_error: None,
-                parked: None,
+                parked: state.pause().cloned(),
                 ..state
             },
         )?;
@@ -235,6 +243,11 @@ impl Core {
         if present.cursor != state.cursor {
             return Err(Refusal::Stream("the queue has moved on".to_owned()).into());
         }
+        // What was under way when a person paused the stream ends no pause.
+        let state = &StreamState {
+            parked: present.pause().cloned().or_else(|| state.parked.clone()),
+            ..state.clone()
+        };
         if present.parked != state.parked {
             let (kind, detail) = match &state.parked {
                 Some(parked) => ("stream.parked", parked.reason.as_str()),
@@ -256,6 +269,43 @@ impl Core {
         let state = load_stream(&self.conn, till)?;
         let item = next_item(&self.conn, &state)?;
         Ok((state, item))
+    }
+
+    /// Tells of something that concerns a till and is in no table.
+    ///
+    /// # Errors
+    /// No such till.
+    pub fn tell(&mut self, till: TillId, kind: &str, detail: &str) -> Result<(), LedgerError> {
+        self.till(till)?;
+        let seq = self.take_seq();
+        Ok(self.append_event(seq, Some(till), kind, Some(detail))?)
+    }
+
+    /// A person pauses a stream: nothing of it is sent until somebody lets it try again.
+    ///
+    /// # Errors
+    /// No such till.
+    pub fn pause_stream(
+        &mut self,
+        till: TillId,
+        reason: &str,
+        actor: &str,
+    ) -> Result<(), LedgerError> {
+        self.till(till)?;
+        let mut state = load_stream(&self.conn, till)?;
+        state.parked = Some(Parked {
+            reason: reason.to_owned(),
+            code: PAUSED.to_owned(),
+            answer: state.parked.and_then(|parked| parked.answer),
+            actions: vec!["retry".to_owned()],
+            probing: false,
+            since: self.now,
+        });
+        store_stream(&self.conn, &state)?;
+        let seq = self.take_seq();
+        self.append_event(seq, Some(till), "stream.parked", Some(reason))?;
+        self.audit(actor, "stream.pause", Some(till), reason)?;
+        Ok(())
     }
 
     /// A person lets a parked stream try again.
@@ -312,7 +362,7 @@ pub(super) fn load_stream(conn: &Connection, till: TillId) -> Result<StreamState
     })
 }
 
-fn store_stream(conn: &Connection, state: &StreamState) -> Result<(), StorageError> {
+pub(super) fn store_stream(conn: &Connection, state: &StreamState) -> Result<(), StorageError> {
     let step = match state.step {
         Step::Send => "send",
         Step::Ask => "ask",

@@ -52,6 +52,13 @@ pub fn new_token() -> Result<String, StorageError> {
     Ok(format!("fsc_{}", URL_SAFE_NO_PAD.encode(bytes)))
 }
 
+/// A name that no other ledger has.
+pub(super) fn random_name() -> Result<String, StorageError> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|_| crate::keys::KeyError::Crypto("naming the ledger"))?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
 /// The hash under which a token is stored. Tokens are 256 random bits, so a plain hash is enough.
 #[must_use]
 pub fn token_hash(token: &str) -> [u8; 32] {
@@ -168,14 +175,23 @@ impl Core {
             )?
             .query_row([till.0], |row| row.get(0))
             .optional()?;
-        if newest.is_some_and(|newest| without_operation(&newest) == without_operation(body)) {
+        if newest
+            .as_ref()
+            .is_some_and(|newest| without_operation(newest) == without_operation(body))
+        {
             return Ok(false);
         }
+        let changes = newest.map_or_else(Vec::new, |newest| super::configs::changes(&newest, body));
+        let told: Vec<serde_json::Value> = changes
+            .into_iter()
+            .map(|c| serde_json::json!({ "what": c.what, "before": c.before, "after": c.after }))
+            .collect();
+        let detail = serde_json::json!({ "changes": told }).to_string();
         self.conn
             .prepare_cached("INSERT INTO config (till_id, body, fetched_at) VALUES (?1, ?2, ?3)")?
             .execute(params![till.0, body, self.now_ms()])?;
         let seq = self.take_seq();
-        self.append_event(seq, Some(till), "config.changed", None)?;
+        self.append_event(seq, Some(till), "config.changed", Some(&detail))?;
         self.audit("fdms", "config.change", Some(till), "")?;
         self.reload()?;
         Ok(true)

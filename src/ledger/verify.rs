@@ -8,7 +8,7 @@
 //! the ledger's place, leave a ledger that agrees with itself (FDMS or a backup knows better). A token's
 //! hash, the text of an `Idempotency-Key` and what only a slip prints are written down nowhere twice.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::Path;
 
 use clock::Timestamp;
@@ -18,6 +18,7 @@ use fiscal::rules::{Day, Facts, Previous, judge};
 use fiscal::{DateTime, FiscalDayNo, ReceiptCounter, sign, wire};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::adoption::{Adopted, AdoptedDay, adoptions};
 use super::chain::{self, Head, OpenDay};
 use super::stream::ItemKind;
 use super::{Seq, StorageError, TillId, TillInfo, read, sql};
@@ -127,6 +128,8 @@ pub fn verify(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Verifie
             last_numbers: &last_numbers,
             configs: &configs,
             sent: Sent::new(&conn, info.id)?,
+            adoptions: adoptions(&conn, info.id)?.into(),
+            adopted_day: None,
             last_closed: None,
             place: format!("till {} ({})", info.device_id, info.environment),
             info,
@@ -136,6 +139,7 @@ pub fn verify(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Verifie
         let mut days = walk.days()?.into_iter().peekable();
         while let Some(day) = days.next() {
             verified.days += 1;
+            walk.adopt(Some(day.day_id))?;
             walk.open(&day)?;
             verified.receipts += walk.receipts(&day, &mut |done| {
                 progress(verified.receipts + done, u64::try_from(total).unwrap_or(0));
@@ -148,6 +152,7 @@ pub fn verify(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Verifie
             }
         }
         walk.check_waiting()?;
+        walk.adopt(None)?;
         walk.end()?;
         walk.sent.end(&conn, &walk.place, &submissions)?;
         verified.tills += 1;
@@ -180,6 +185,10 @@ struct Walk<'a> {
     last_numbers: &'a BTreeMap<TillId, i64>,
     configs: &'a HashMap<i64, TillId>,
     sent: Sent,
+    /// Those that are still to come along the chain.
+    adoptions: VecDeque<Adopted>,
+    /// The start of a day that was open when the till was taken over.
+    adopted_day: Option<AdoptedDay>,
     last_closed: Option<DateTime>,
     info: TillInfo,
     place: String,
@@ -210,10 +219,30 @@ impl Walk<'_> {
         Ok(days)
     }
 
+    /// The till went on from other numbers, before the day with this event.
+    fn adopt(&mut self, before: Option<Seq>) -> Checked {
+        let comes = |adopted: &Adopted| before.is_none_or(|before| adopted.seq < before);
+        while let Some(adopted) = self.adoptions.pop_front_if(|adopted| comes(adopted)) {
+            let place = format!("{}, its adoption {}", self.place, adopted.seq);
+            let own = (adopted.own_day_no, adopted.own_global_no);
+            let walked = (self.head.last_day_no, self.head.last_global_no);
+            same(&place, "where the ledger was", &own, &walked)?;
+            let to = adopted.to;
+            self.head.last_day_no = to.last_day_no;
+            self.head.last_global_no = to.last_global_no;
+            self.head.last_date = self.head.last_date.max(to.last_date);
+            self.sent
+                .adopt(adopted.seq, to.last_day_no, to.last_global_no);
+            self.adopted_day = to.day;
+        }
+        Ok(())
+    }
+
     fn open(&mut self, day: &OpenDay) -> Checked {
         let place = self.day_place(day.no);
         same(&place, "its number", &day.no, &self.head.last_day_no.next())?;
-        if self.head.last_date.is_some_and(|last| day.opened < last) {
+        let is_adopted = self.adopted_day.is_some();
+        if !is_adopted && self.head.last_date.is_some_and(|last| day.opened < last) {
             return Err(wrong(
                 place,
                 "it was opened before the last receipt of the day before",
@@ -225,8 +254,6 @@ impl Walk<'_> {
                 "it was opened before the day before was closed",
             ));
         }
-        let kind = ItemKind::Open(day.no);
-        self.sent.item(self.conn, &place, day.day_id, kind)?;
         self.head = Head {
             last_day_no: day.no,
             day: Some(*day),
@@ -234,7 +261,16 @@ impl Walk<'_> {
             last_date: self.head.last_date,
             ..Head::default()
         };
-        Ok(())
+        if let Some(adopted) = self.adopted_day.take() {
+            same(&place, "its opening", &day.opened, &adopted.opened)?;
+            self.head.last_counter = adopted.last_counter;
+            self.head.last_hash = adopted.last_hash;
+            self.head.totals = adopted.totals;
+            self.sent.adopt_day(day.day_id, day.no);
+            return Ok(());
+        }
+        let kind = ItemKind::Open(day.no);
+        self.sent.item(self.conn, &place, day.day_id, kind)
     }
 
     fn receipts(
@@ -274,7 +310,8 @@ impl Walk<'_> {
                 "SELECT EXISTS (SELECT 1 FROM receipt WHERE till_id = ?1 AND global_no = ?2)",
             )?
             .query_row(params![self.info.id.0, next], |row| row.get(0))?;
-        if is_there || i64::from(next) > last {
+        let is_adopted = |adopted: &Adopted| adopted.to.last_global_no.get() >= next;
+        if is_there || i64::from(next) > last || self.adoptions.front().is_some_and(is_adopted) {
             return Ok(());
         }
         let place = format!("{}, receipt {next}", self.place);

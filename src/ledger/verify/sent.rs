@@ -6,6 +6,7 @@ use fiscal::{FiscalDayNo, ReceiptGlobalNo};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::{Checked, VerifyError, same, wrong};
+use crate::ledger::adoption::adoptions;
 use crate::ledger::stream::{ItemKind, load_stream};
 use crate::ledger::{Seq, TillId};
 
@@ -21,6 +22,10 @@ pub(super) struct Sent {
     day_no: FiscalDayNo,
     global_no: ReceiptGlobalNo,
     count: i64,
+    /// The last event at which the till went on from other numbers.
+    last_adoption: Seq,
+    /// Something was left unsent, for ever, by the adoption to come.
+    is_passing: bool,
 }
 
 impl Sent {
@@ -33,6 +38,10 @@ impl Sent {
             day_no: FiscalDayNo::ZERO,
             global_no: ReceiptGlobalNo::ZERO,
             count: 0,
+            last_adoption: adoptions(conn, till)?
+                .last()
+                .map_or(Seq(0), |last| last.seq),
+            is_passing: false,
         })
     }
 
@@ -54,6 +63,14 @@ impl Sent {
             .optional()?;
         match (owner, seq <= self.cursor) {
             (None, false) => return Ok(()),
+            (None, true) if seq < self.last_adoption => {
+                self.is_passing = true;
+                return Ok(());
+            }
+            (Some(_), true) if self.is_passing => {
+                let text = "FDMS has taken it, but not what is before it";
+                return Err(wrong(place, text));
+            }
             (None, true) => {
                 let text = "its stream has passed it, but no submission to FDMS is there";
                 return Err(wrong(place, text));
@@ -74,6 +91,22 @@ impl Sent {
             ItemKind::Close(_) => {}
         }
         Ok(())
+    }
+
+    /// The till went on from other numbers: what was not sent before is passed over.
+    pub(super) fn adopt(&mut self, seq: Seq, day: FiscalDayNo, receipt: ReceiptGlobalNo) {
+        self.last_item = seq;
+        self.last_taken = seq;
+        self.day_no = day;
+        self.global_no = receipt;
+        self.is_passing = false;
+    }
+
+    /// A day that FDMS has opened for other software.
+    pub(super) fn adopt_day(&mut self, seq: Seq, no: FiscalDayNo) {
+        self.last_item = seq;
+        self.last_taken = seq;
+        self.day_no = no;
     }
 
     /// The stream stands where the submissions lead to, and has no others.

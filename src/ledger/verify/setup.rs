@@ -10,7 +10,8 @@ use rusqlite::Connection;
 
 use super::{Checked, VerifyError, wrong};
 use crate::keys::Certificate;
-use crate::ledger::{StorageError, TillId, sql};
+use crate::ledger::adoption::adoptions;
+use crate::ledger::{StorageError, TillId, chain, sql};
 
 /// An audited act: action, till, time (milliseconds since 1970), detail.
 pub(super) type Act = (String, Option<TillId>, i64, String);
@@ -19,8 +20,9 @@ pub(super) type Act = (String, Option<TillId>, i64, String);
 pub(super) type Acts = BTreeMap<Act, i64>;
 
 /// The actions that leave a row behind, receipts aside.
-const ACTIONS: [&str; 8] = [
+const ACTIONS: [&str; 9] = [
     "till.add",
+    "till.adopt",
     "key.add",
     "certificate.add",
     "config.change",
@@ -57,6 +59,7 @@ pub(super) fn verify_acts(conn: &Connection, audited: &Acts) -> Checked {
         }
     }
     certificates(conn, &mut acts)?;
+    adopted(conn, &mut acts)?;
     closes(conn, &mut acts)?;
     for (act, count) in &acts {
         if audited.get(act) != Some(count) {
@@ -84,6 +87,19 @@ fn certificates(conn: &Connection, acts: &mut Acts) -> Checked {
         let till = Some(TillId(row.get(0)?));
         let act = ("certificate.add".to_owned(), till, row.get(1)?, detail);
         *acts.entry(act).or_default() += 1;
+    }
+    Ok(())
+}
+
+fn adopted(conn: &Connection, acts: &mut Acts) -> Checked {
+    for till in chain::till_infos(conn)? {
+        for adopted in adoptions(conn, till.id)? {
+            let at: i64 = conn
+                .prepare_cached("SELECT at FROM event WHERE seq = ?1 AND kind = 'till.adopted'")?
+                .query_row([adopted.seq.0], |row| row.get(0))?;
+            let act = ("till.adopt".to_owned(), Some(till.id), at, adopted.detail());
+            *acts.entry(act).or_default() += 1;
+        }
     }
     Ok(())
 }
