@@ -77,7 +77,54 @@ pub trait Fdms: Send + Sync {
 
     /// Says that the device is on.
     fn ping(&self) -> Asking<'_, Pong>;
+
+    /// Passes on a call of an optional part, which the gateway has no opinion about (docs/FDMS.md section 10).
+    /// The error is a sentence: FDMS was not reached, or nobody knows what it did.
+    fn pass_on<'a>(&'a self, call: &'a Passing) -> PassingOn<'a>;
 }
+
+/// A call of an optional part, as POS software sends it.
+#[derive(Clone)]
+pub struct Passing {
+    /// `GET`, `POST` or `PUT`.
+    pub method: &'static str,
+    /// `User` or `ProductsStock`.
+    pub part: &'static str,
+    /// What is called, such as `Login`.
+    pub name: String,
+    /// The query, as it came.
+    pub query: Option<String>,
+    /// The header `Token`, of a user who is signed in.
+    pub token: Option<String>,
+    /// The body, as it came.
+    pub body: Option<Vec<u8>>,
+}
+
+impl std::fmt::Debug for Passing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Query, token and body may hold passwords and names.
+        f.debug_struct("Passing")
+            .field("part", &self.part)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What FDMS answered to it, as it came.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PassedOn {
+    /// HTTP status.
+    pub status: u16,
+    /// `Content-Type`.
+    pub content_type: Option<String>,
+    /// FDMS's `operationID`.
+    pub operation_id: Option<String>,
+    /// The body.
+    pub body: String,
+}
+
+/// An answer to [`Fdms::pass_on`] that is on its way.
+pub type PassingOn<'a> = Pin<Box<dyn Future<Output = Result<PassedOn, String>> + Send + 'a>>;
 
 /// The calls that the gateway makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -16,12 +16,16 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::fdms::{Fdms, Identity};
-use crate::ledger::{Ledger, LedgerError, StorageError, TillId, TillInfo};
+use crate::ledger::{Environment, Ledger, LedgerError, StorageError, TillId, TillInfo};
 
+mod announce;
+mod breaker;
 mod connect;
+pub mod desk;
 mod line;
 pub mod plan;
 mod proof;
+pub mod reconcile;
 mod renew;
 #[cfg(test)]
 #[cfg(feature = "demo")]
@@ -29,9 +33,10 @@ mod tests;
 mod upkeep;
 mod worker;
 
+use breaker::Breaker;
 pub use connect::{Access, LedgerConnector};
 use line::Line;
-pub use line::{Connection, Doing, LinkState};
+pub use line::{CatchingUp, Connection, Doing, LinkState};
 pub(crate) use renew::alarm_of;
 use worker::Worker;
 
@@ -85,6 +90,10 @@ pub enum SubmitError {
 #[derive(Clone)]
 pub struct Submitter {
     links: Arc<Mutex<BTreeMap<TillId, watch::Sender<LinkState>>>>,
+    /// The lines of the tills whose workers run.
+    lines: Arc<Mutex<BTreeMap<TillId, Weak<Line>>>>,
+    /// One for each FDMS.
+    breakers: Arc<[Arc<Breaker>; 2]>,
     jitter: Jitter,
     #[cfg(test)]
     planted: worker::Planted,
@@ -120,6 +129,8 @@ impl Submitter {
     pub fn new(jitter: Jitter) -> Self {
         Self {
             links: Arc::default(),
+            lines: Arc::default(),
+            breakers: Arc::default(),
             jitter,
             #[cfg(test)]
             planted: worker::Planted::None,
@@ -237,6 +248,7 @@ impl Submitter {
                 Arc::clone(connector),
                 ledger.clone(),
                 link,
+                self.breaker(till.environment),
             );
             workers.spawn(self.clone().work(line, stop.clone()));
             running.insert(till.id, Running { certificate, stop });
@@ -247,15 +259,22 @@ impl Submitter {
     async fn work(self, line: Line, stop: CancellationToken) -> TillId {
         let id = line.till.id;
         let line = Arc::new(line);
+        self.keep_line(&line);
         let worker = Worker::new(Arc::clone(&line), Arc::clone(&self.jitter));
         #[cfg(test)]
         let worker = worker.plant(self.planted, self.looks);
         tokio::select! {
             () = worker.run() => {}
             () = upkeep::run(Arc::clone(&line)) => {}
+            () = announce::run(Arc::clone(&line)) => {}
             () = stop.cancelled() => {}
         }
         id
+    }
+
+    fn keep_line(&self, line: &Arc<Line>) {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.insert(line.till.id, Arc::downgrade(line));
     }
 
     /// Shown and logged once; looked at again with the next look.
@@ -270,6 +289,14 @@ impl Submitter {
             link.connection = Connection::Offline { since, error: text };
             true
         });
+    }
+
+    fn breaker(&self, environment: Environment) -> Arc<Breaker> {
+        let [test, production] = &*self.breakers;
+        match environment {
+            Environment::Test => Arc::clone(test),
+            Environment::Production => Arc::clone(production),
+        }
     }
 
     fn link(&self, till: TillId) -> watch::Sender<LinkState> {

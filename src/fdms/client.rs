@@ -21,7 +21,7 @@ use super::wire::{
     CloseStarted, Config, DayOpened, DeviceCertificate, Pong, ReceiptAccepted, Reply,
     ServerCertificates, Status, Taxpayer,
 };
-use super::{Answer, Asking, Call, Evidence, Fdms};
+use super::{Answer, Asking, Call, Evidence, Fdms, PassedOn, Passing, PassingOn};
 use crate::keys::{Certificate, DeviceKey};
 
 /// How long and how much.
@@ -330,6 +330,60 @@ impl Fdms for HttpFdms {
 
     fn ping(&self) -> Asking<'_, Pong> {
         self.ask(Call::Ping, None, None)
+    }
+
+    fn pass_on<'a>(&'a self, call: &'a Passing) -> PassingOn<'a> {
+        Box::pin(async move {
+            let (base, device) = (&self.base, self.device_id);
+            let mut url = format!("{base}/{}/v1/{device}/{}", call.part, call.name);
+            if let Some(query) = &call.query {
+                url.push('?');
+                url.push_str(query);
+            }
+            let mut request = match call.method {
+                "GET" => self.http.get(url),
+                "PUT" => self.http.put(url),
+                _ => self.http.post(url),
+            };
+            if let Some(token) = &call.token {
+                request = request.header("Token", token);
+            }
+            if call.method != "GET" {
+                let body = call.body.clone().unwrap_or_default();
+                request = request
+                    .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+                    .header(CONTENT_LENGTH, body.len())
+                    .body(body);
+            }
+            let mut evidence = Evidence::default();
+            let (seen, content_type) = match request.send().await {
+                Ok(response) => {
+                    let kind = response.headers().get(CONTENT_TYPE);
+                    let kind = kind.and_then(|kind| kind.to_str().ok()).map(str::to_owned);
+                    (self.receive(response, &mut evidence).await, kind)
+                }
+                Err(error) => (self.fault(&error), None),
+            };
+            match seen {
+                Seen::Answered { status, body, .. } => Ok(PassedOn {
+                    status,
+                    content_type,
+                    operation_id: evidence.operation_id,
+                    body,
+                }),
+                other => Err(unseen(&other)),
+            }
+        })
+    }
+}
+
+/// Why there is no answer, as a sentence.
+fn unseen(seen: &Seen) -> String {
+    match classify::<Pong>(Call::Ping, seen) {
+        super::Outcome::Refused(refusal) => refusal.to_string(),
+        super::Outcome::Later(delay) => delay.to_string(),
+        super::Outcome::Unknown(doubt) => doubt.to_string(),
+        super::Outcome::Accepted(_) => String::new(),
     }
 }
 

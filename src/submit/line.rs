@@ -14,9 +14,10 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::Connector;
+use super::breaker::Breaker;
 use crate::fdms::{Answer, Asking, Evidence, Fdms, Outcome};
 use crate::keys::PublicKey;
-use crate::ledger::{Ledger, TillInfo};
+use crate::ledger::{Ledger, LedgerError, TillInfo};
 use crate::time::TOLERANCE;
 
 /// What is known of a till's way to FDMS. In memory only: after a restart it is found out anew.
@@ -31,6 +32,8 @@ pub struct LinkState {
     pub last_answer: Option<Timestamp>,
     /// What FDMS last refused, until it accepts something.
     pub last_refusal: Option<String>,
+    /// What has gathered while FDMS could not be reached, until it is sent.
+    pub catching_up: Option<CatchingUp>,
     /// Why the last configuration of FDMS could not be used; the till goes on with the one before.
     pub config_error: Option<String>,
 }
@@ -42,9 +45,22 @@ impl Default for LinkState {
             doing: Doing::Starting,
             last_answer: None,
             last_refusal: None,
+            catching_up: None,
             config_error: None,
         }
     }
+}
+
+/// A backlog that is being sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CatchingUp {
+    /// How much waited when FDMS could be reached again.
+    pub of: u32,
+    /// How much of it has been sent.
+    pub sent: u32,
+    /// Since when.
+    pub since: Timestamp,
 }
 
 /// Whether FDMS can be reached.
@@ -105,6 +121,10 @@ pub(super) struct Line {
     pub(super) connector: Arc<dyn Connector>,
     pub(super) ledger: Ledger,
     pub(super) link: watch::Sender<LinkState>,
+    /// Opens for all tills of the environment when FDMS cannot be reached.
+    pub(super) breaker: Arc<Breaker>,
+    /// One renewal of the certificate at a time.
+    pub(super) renewing: tokio::sync::Mutex<()>,
     /// What FDMS signs with.
     pub(super) server_keys: Mutex<ServerKeys>,
     /// How far our trusted time is ahead of FDMS's clock, milliseconds.
@@ -120,6 +140,7 @@ impl Line {
         connector: Arc<dyn Connector>,
         ledger: Ledger,
         link: watch::Sender<LinkState>,
+        breaker: Arc<Breaker>,
     ) -> Self {
         Self {
             till,
@@ -127,6 +148,8 @@ impl Line {
             connector,
             ledger,
             link,
+            breaker,
+            renewing: tokio::sync::Mutex::default(),
             server_keys: Mutex::default(),
             lead_ms: AtomicI64::new(0),
             config_at: Mutex::default(),
@@ -189,6 +212,8 @@ impl Line {
             Outcome::Refused(refusal) if refusal.status.is_none() => Some(refusal.to_string()),
             _ => None,
         };
+        let is_cut = matches!(answer.outcome, Outcome::Later(_) | Outcome::Unknown(_)) && !reached;
+        self.breaker.report(!is_cut, self.clock().boot());
         self.link.send_modify(|link| {
             if answer.evidence.status.is_some() {
                 link.last_answer = Some(now);
@@ -226,6 +251,12 @@ impl Line {
         let (Outcome::Accepted(_), Some(body)) = (&answer.outcome, answer.evidence.body) else {
             return;
         };
+        // What is wrong with it is shown; the till goes on with the one before.
+        let _ = self.keep_config(body).await;
+    }
+
+    /// Keeps a configuration that FDMS has sent if it is new; true if it was.
+    pub(super) async fn keep_config(&self, body: String) -> Result<bool, LedgerError> {
         *self
             .config_at
             .lock()
@@ -235,7 +266,7 @@ impl Line {
             .ledger
             .write(move |core| core.store_config(till, &body))
             .await;
-        let error = match kept {
+        let error = match &kept {
             Ok(true) => {
                 tracing::info!(till = %self.till.device_id, "FDMS has sent a new configuration");
                 None
@@ -251,5 +282,6 @@ impl Line {
             link.config_error = error;
             changed
         });
+        kept
     }
 }

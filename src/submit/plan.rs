@@ -35,6 +35,8 @@ pub struct Facts {
     /// The worker has just started: an OpenDay or CloseDay may have been under way when it ended, and what
     /// shut the till out may have been put right since.
     pub fresh: bool,
+    /// The head pauses because FDMS could not be reached, and it can again: the pause is over.
+    pub is_back: bool,
 }
 
 /// What to do next about a till's stream.
@@ -92,7 +94,10 @@ pub enum Verdict {
 /// Chooses the next step.
 #[must_use]
 pub fn todo(state: &StreamState, head: Option<&Item>, facts: &Facts) -> Todo {
-    let pause_ends = pause_ends(state.next_attempt, facts.now);
+    let pause_ends = match facts.is_back {
+        true => facts.now,
+        false => pause_ends(state.next_attempt, facts.now),
+    };
     if let Some(parked) = &state.parked {
         return match parked.probing {
             false => Todo::Parked,

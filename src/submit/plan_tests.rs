@@ -89,6 +89,7 @@ fn facts() -> Facts {
         now: now(),
         lead: SignedDuration::ZERO,
         fresh: false,
+        is_back: false,
     }
 }
 
@@ -237,6 +238,7 @@ fn pauses_and_parking() {
 fn after_a_start_openings_and_closes_are_asked_about() {
     let fresh = Facts {
         fresh: true,
+        is_back: false,
         ..facts()
     };
     for (head, expected) in [

@@ -201,9 +201,15 @@ pub(crate) fn action(step: i64, last_error: Option<&str>) -> String {
     }
 }
 
+/// Renews now, whatever is left of the certificate in use; the error is a sentence.
+pub(super) async fn now(line: &Line) -> Result<(), String> {
+    renew(line, None).await.map_err(|failed| failed.why)
+}
+
 /// One renewal, from wherever the one before was interrupted.
 async fn renew(line: &Line, useless: Option<i64>) -> Result<(), Failed> {
     let id = line.till.id;
+    let _alone = line.renewing.lock().await;
     let candidate = line.ledger.write(move |core| core.candidate(id)).await?;
     let candidate = match candidate {
         Some(candidate) if Some(candidate.certificate_id) != useless => candidate,

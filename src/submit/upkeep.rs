@@ -23,6 +23,10 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) async fn run(line: Arc<Line>) {
     let mut renewal = Renewal::default();
     loop {
+        if let Err(pause) = line.breaker.pass(line.clock().boot()) {
+            line.clock().sleep(pause).await;
+            continue;
+        }
         if config_is_due(line.config_age(), is_day_open(&line).await) {
             line.fetch_config().await;
         }

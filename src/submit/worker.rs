@@ -14,8 +14,9 @@ use tokio::sync::futures::Notified;
 use super::Jitter;
 use super::line::{Doing, Line};
 use super::plan::{self, Facts, Tick, Todo, Verdict, Why, Yes};
+use super::reconcile;
 use crate::fdms::wire::ValidationError;
-use crate::fdms::{Evidence, Outcome, Refusal};
+use crate::fdms::{Evidence, Outcome, PROBE_EVERY, Refusal, backoff};
 use crate::ledger::stream::{Item, ItemKind, StreamState, Submission};
 use crate::ledger::{LedgerError, StorageError};
 
@@ -72,6 +73,12 @@ pub(super) struct Worker {
     line: Arc<Line>,
     jitter: Jitter,
     fresh: bool,
+    /// FDMS has been asked whether it is ahead of this ledger.
+    is_reconciled: bool,
+    /// How often that was tried in vain.
+    asked_in_vain: u32,
+    /// The head pauses because FDMS could not be reached: how often the way had come back by then.
+    cut_off: Option<u64>,
     last_nudge: Option<Duration>,
     #[cfg(test)]
     planted: Planted,
@@ -85,6 +92,9 @@ impl Worker {
             line,
             jitter,
             fresh: true,
+            is_reconciled: false,
+            asked_in_vain: 0,
+            cut_off: None,
             last_nudge: None,
             #[cfg(test)]
             planted: Planted::None,
@@ -135,7 +145,25 @@ impl Worker {
         ring: Pin<&mut Notified<'_>>,
     ) -> Result<Option<View>, Stopping> {
         let now = self.line.ledger.time().now();
-        let (until, doing) = match self.todo(&seen, now) {
+        if seen.state.parked.is_some() {
+            // Whatever it was: before anything is sent again, FDMS is compared with the ledger.
+            self.is_reconciled = false;
+        } else if !self.is_reconciled {
+            return self.reconcile(seen, ring).await;
+        }
+        let todo = self.todo(&seen, now);
+        if matches!(todo, Todo::Send | Todo::Ask | Todo::Poll | Todo::Probe)
+            && let Err(pause) = self.line.breaker.pass(self.line.clock().boot())
+        {
+            let until = later(now, pause);
+            self.line.doing(match seen.state.parked {
+                Some(_) => Doing::Parked { until },
+                None => Doing::Waiting { until },
+            });
+            self.rest(until, ring).await;
+            return Ok(None);
+        }
+        let (until, doing) = match todo {
             Todo::Nothing => {
                 // Nothing was under way when the worker started.
                 self.fresh = false;
@@ -174,6 +202,9 @@ impl Worker {
             now,
             lead: self.line.lead(),
             fresh: self.fresh,
+            is_back: self
+                .cut_off
+                .is_some_and(|times| times != *self.line.breaker.back().borrow()),
         };
         #[cfg(test)]
         let facts = match self.planted {
@@ -196,8 +227,18 @@ impl Worker {
         let time = Arc::clone(self.line.ledger.time());
         let clock = time.clock();
         let left = Duration::try_from(until.duration_since(time.now())).unwrap_or_default();
+        let mut back = self.line.breaker.back();
+        let cut_off = self.cut_off;
+        let is_back = async {
+            match cut_off {
+                // The sender lives as long as the line.
+                Some(times) => drop(back.wait_for(|now| *now != times).await),
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
+            () = is_back => return Rest::Look,
             () = clock.sleep(left.min(LOOK_EVERY)) => {
                 return if left <= LOOK_EVERY { Rest::Over } else { Rest::Look };
             }
@@ -218,6 +259,54 @@ impl Worker {
         }
         self.last_nudge = Some(clock.boot());
         Rest::Look
+    }
+
+    /// Compares FDMS with the ledger, before anything is sent; a till whose ledger may be a copy sells only then.
+    async fn reconcile(
+        &mut self,
+        seen: View,
+        ring: Pin<&mut Notified<'_>>,
+    ) -> Result<Option<View>, Stopping> {
+        let line = Arc::clone(&self.line);
+        let till = line.till.id;
+        let pause = match line.breaker.pass(line.clock().boot()) {
+            Err(pause) => pause,
+            Ok(()) => {
+                line.doing(Doing::Busy);
+                let answer = line.ask(line.fdms.get_status()).await;
+                match answer.outcome {
+                    Outcome::Accepted(status) => {
+                        let kept = line.ledger.write(move |core| {
+                            reconcile::keep(core, till, &seen.state, &status)?;
+                            core.stream(till)
+                        });
+                        return match kept.await {
+                            Ok((state, head)) => {
+                                self.is_reconciled = state.parked.is_none();
+                                self.asked_in_vain = 0;
+                                Ok(Some(View { state, head }))
+                            }
+                            Err(error) => self.fault(error).await.map(|()| None),
+                        };
+                    }
+                    // What keeps FDMS from answering keeps it from taking: the queue finds out, and parks.
+                    Outcome::Refused(_) if seen.head.is_some() => {
+                        self.is_reconciled = true;
+                        return Ok(Some(seen));
+                    }
+                    Outcome::Refused(_) => PROBE_EVERY,
+                    Outcome::Later(_) | Outcome::Unknown(_) => {
+                        self.asked_in_vain = self.asked_in_vain.saturating_add(1);
+                        self.cut_off = Some(*line.breaker.back().borrow());
+                        backoff(self.asked_in_vain, (self.jitter)(), None)
+                    }
+                }
+            }
+        };
+        let until = later(line.ledger.time().now(), pause);
+        line.doing(Doing::Waiting { until });
+        self.rest(until, ring).await;
+        Ok(None)
     }
 
     async fn look(&self) -> Result<Option<View>, Stopping> {
@@ -271,6 +360,7 @@ impl Worker {
                 (answer.outcome.map(|_| Yes::Closing), answer.evidence)
             }
         };
+        self.note_cut(&outcome, &evidence);
         let tick = self.tick();
         let verdict = plan::after_send(&seen.state, &item, &outcome, &evidence, tick);
         #[cfg(test)]
@@ -334,6 +424,7 @@ impl Worker {
         self.fresh = false;
         self.line.doing(Doing::Busy);
         let answer = self.line.ask(self.line.fdms.get_status()).await;
+        self.note_cut(&answer.outcome, &answer.evidence);
         let why = match &refused {
             Some((refusal, evidence)) => Why::Refused(refusal, evidence),
             None => Why::Step,
@@ -354,6 +445,13 @@ impl Worker {
         self.keep(seen, item, verdict).await
     }
 
+    /// Keeps in mind whether the pause to come is the line's: it ends when the line is back.
+    fn note_cut<T>(&mut self, outcome: &Outcome<T>, evidence: &Evidence) {
+        let is_cut =
+            evidence.status.is_none() && matches!(outcome, Outcome::Later(_) | Outcome::Unknown(_));
+        self.cut_off = is_cut.then(|| *self.line.breaker.back().borrow());
+    }
+
     /// Writes down what came of the head, until it is written: the same transaction tells what is next.
     async fn keep(
         &self,
@@ -364,9 +462,9 @@ impl Worker {
         self.tell(&before.state, &item, &verdict);
         let till = self.line.till.id;
         loop {
-            let (item, verdict) = (item.clone(), verdict.clone());
+            let (item, decided) = (item.clone(), verdict.clone());
             let kept = self.line.ledger.write(move |core| {
-                match &verdict {
+                match &decided {
                     Verdict::Finish(submission) => core.finish_item(till, &item, submission)?,
                     Verdict::Keep(state) => core.update_stream(state)?,
                     Verdict::AskStatus(_) => {}
@@ -374,7 +472,12 @@ impl Worker {
                 core.stream(till)
             });
             match kept.await {
-                Ok((state, head)) => return Ok(Some(View { state, head })),
+                Ok((state, head)) => {
+                    if matches!(verdict, Verdict::Finish(_)) {
+                        self.count_sent();
+                    }
+                    return Ok(Some(View { state, head }));
+                }
                 Err(error @ LedgerError::Refused(_)) => {
                     tracing::warn!(till = %self.line.till.device_id, %error, "the queue was changed meanwhile");
                     return Ok(None);
@@ -382,6 +485,17 @@ impl Worker {
                 Err(error) => self.fault(error).await?,
             }
         }
+    }
+
+    /// One more of a backlog is sent.
+    fn count_sent(&self) {
+        self.line.link.send_if_modified(|link| {
+            let Some(catching_up) = &mut link.catching_up else {
+                return false;
+            };
+            catching_up.sent = (catching_up.sent + 1).min(catching_up.of);
+            true
+        });
     }
 
     /// A fault of the storage: waits a little; whoever watches the ledger raises the alarm.
