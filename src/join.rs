@@ -18,9 +18,14 @@ use crate::keys::{
     certificate_request,
 };
 use crate::ledger::core::Core;
+use crate::ledger::holds::HoldKind;
 use crate::ledger::tills::NewTill;
 use crate::ledger::{Environment, Ledger, LedgerError, StorageError, TillId, TillInfo};
 use crate::submit::Access;
+
+mod import;
+
+pub use import::import;
 
 /// Why a till has not joined; each text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +93,21 @@ pub enum JoinError {
         "FDMS issued a certificate for another key or device ({0}); it was not kept. Check serial number and device ID, and speak to the authority"
     )]
     WrongCertificate(String),
+    /// A certificate of another device.
+    #[error(
+        "the certificate is of {found}, but this till's is of {expected}; check serial number and device ID"
+    )]
+    OthersCertificate {
+        /// Whose it is.
+        found: String,
+        /// Whose it should be.
+        expected: String,
+    },
+    /// A certificate that is not valid now.
+    #[error(
+        "the certificate is not valid now (it ends at {0}); register the device with an activation key instead"
+    )]
+    CertificateEnded(String),
     /// The device reports by files.
     #[error(
         "FDMS has the device {0} in operating mode {1}; this version reports online. Ask the authority to set the device to Online"
@@ -256,7 +276,7 @@ pub async fn register(
     access: &Access,
     registration: &Registration<'_>,
 ) -> Result<Joined, JoinError> {
-    let info = keep_till(ledger, registration).await?;
+    let info = keep_till(ledger, &registration.till, registration.actor).await?;
     let id = info.id;
     let mut identity = ledger.write(move |core| core.identity(id)).await?;
     let was_registered = identity.is_some() && !registration.again;
@@ -272,14 +292,33 @@ pub async fn register(
         certificate: Certificate::from_pem(&pem)?,
         key: Arc::new(key),
     };
+    finish(ledger, access, &info, identity, was_registered).await
+}
+
+/// What follows once a till has its identity: configuration, and a look at where FDMS stands. A till with a past that
+/// is not in this ledger does not sell before that is settled.
+async fn finish(
+    ledger: &Ledger,
+    access: &Access,
+    info: &TillInfo,
+    identity: Identity,
+    was_registered: bool,
+) -> Result<Joined, JoinError> {
     let client = access
-        .client(&info, Some(identity))
+        .client(info, Some(identity))
         .map_err(JoinError::Client)?;
-    let config = fetch_config(ledger, &client, &info).await?;
+    let config = fetch_config(ledger, &client, info).await?;
     let status = yes(learning(ledger, client.get_status()).await)?;
+    let foreign_past = foreign_past(ledger, info, &status).await?;
+    if let Some(past) = foreign_past.clone() {
+        let id = info.id;
+        ledger
+            .write(move |core| core.hold_till(id, HoldKind::Ahead, &past, "fdms"))
+            .await?;
+    }
     Ok(Joined {
-        till: id,
-        foreign_past: foreign_past(ledger, &info, &status).await?,
+        till: info.id,
+        foreign_past,
         config,
         status,
         was_registered,
@@ -287,11 +326,8 @@ pub async fn register(
 }
 
 /// The till's row, made now or found from an earlier try.
-async fn keep_till(
-    ledger: &Ledger,
-    registration: &Registration<'_>,
-) -> Result<TillInfo, JoinError> {
-    let till = registration.till.clone();
+async fn keep_till(ledger: &Ledger, till: &NewTill, actor: &str) -> Result<TillInfo, JoinError> {
+    let till = till.clone();
     if let Some(kept) = find(ledger, &till).await? {
         let pairs = [
             ("serial number", &kept.serial_no, &till.serial_no),
@@ -309,7 +345,7 @@ async fn keep_till(
         }
         return Ok(kept);
     }
-    let actor = registration.actor.to_owned();
+    let actor = actor.to_owned();
     let mut info = info(&till);
     info.id = ledger
         .write(move |core| core.add_till(&till, &actor))
@@ -421,7 +457,7 @@ async fn foreign_past(
         format!(
             "FDMS has the device {} at day {day} and receipt {receipt}, this ledger at day {own_day} and \
              receipt {own_receipt}: the device was used with another gateway, or this ledger is new or an \
-             old copy. Do not sell before that is settled",
+             old copy. It sells once that is settled: `fiscald till adopt` lets it go on from FDMS's numbers",
             info.device_id
         )
     }))

@@ -9,11 +9,13 @@ use std::path::PathBuf;
 
 mod certificate;
 mod device;
+mod import;
 mod recovery;
 mod sealing;
 
 pub use certificate::{Certificate, certificate_request};
 pub use device::{DeviceKey, KeyKind, PublicKey, Signer};
+pub use import::Imported;
 pub use recovery::{RecoveryPassphrase, RecoveryWrap};
 pub use sealing::{SealedCell, SealingKey};
 
@@ -36,6 +38,9 @@ pub enum KeyError {
     /// A certificate that cannot be read.
     #[error("the certificate cannot be read ({0}); it must be X.509 in PEM, as FDMS returned it")]
     Certificate(String),
+    /// A certificate and key that were made elsewhere cannot be used.
+    #[error("{0}")]
+    Import(String),
     /// A subject that FDMS would answer with DEV03.
     #[error("{0}")]
     Subject(String),
