@@ -22,29 +22,36 @@ mod access;
 mod allow;
 mod answer;
 mod body;
+mod closing;
 mod credit;
 mod days;
 mod door;
 mod events;
 mod lines;
+mod link;
 mod openapi;
+mod optional;
 mod page;
 mod panic;
 mod params;
 mod pictures;
 pub mod problem;
+mod queue;
 mod receipts;
 pub mod schema;
 mod stalled;
 mod status;
+mod switch;
 #[cfg(test)]
 #[cfg(feature = "demo")]
 mod tests;
+mod tills;
 
 pub use allow::{AllowList, AllowListError};
 
 use crate::ledger::core::Core;
 use crate::ledger::{Ledger, LedgerError, Reader};
+use crate::submit::Submitter;
 use access::Arrival;
 use problem::{Problem, ProblemCode};
 
@@ -156,25 +163,34 @@ pub struct Api {
 #[derive(Debug)]
 struct Shared {
     ledger: Ledger,
+    submitter: Submitter,
     settings: ApiSettings,
     stop: CancellationToken,
     memory: access::Memory,
     reads: Semaphore,
     streams: events::Streams,
+    switches: switch::Switches,
 }
 
 impl Api {
     /// An API over a ledger. It ends its connections and streams when `stop` is cancelled.
     #[must_use]
-    pub fn new(ledger: Ledger, settings: ApiSettings, stop: CancellationToken) -> Self {
+    pub fn new(
+        ledger: Ledger,
+        submitter: Submitter,
+        settings: ApiSettings,
+        stop: CancellationToken,
+    ) -> Self {
         let limits = settings.limits;
         let shared = Arc::new(Shared {
             ledger,
+            submitter,
             settings,
             stop,
             memory: access::Memory::default(),
             reads: Semaphore::new(READS),
             streams: events::Streams::new(limits.streams, limits.streams_each),
+            switches: switch::Switches::default(),
         });
         let (router, _) = openapi::routes();
         Self {

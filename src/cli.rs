@@ -14,6 +14,7 @@ mod inspect;
 mod run;
 mod setup;
 mod store;
+mod till;
 mod verify;
 
 /// Exit code of a configuration that cannot be used (`EX_CONFIG` of sysexits).
@@ -36,11 +37,14 @@ enum Command {
     Run(RunArgs),
     /// Check the configuration and say what it comes to.
     CheckConfig,
-    /// Register a till at FDMS and set this store up.
+    /// Register a till at FDMS and set this store up; what is not given is asked for.
     Register(RegisterArgs),
     /// Make, list and revoke tokens of tills.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// List the tills; adopt, confirm, switch and retire them; configuration and certificate.
+    #[command(subcommand)]
+    Till(TillCommand),
     /// Open, close and report fiscal days of the running store.
     #[command(subcommand)]
     Day(DayCommand),
@@ -93,13 +97,13 @@ impl From<EnvironmentArg> for crate::ledger::Environment {
 struct RegisterArgs {
     /// Which FDMS. A till keeps its environment for life.
     #[arg(long, value_enum)]
-    environment: EnvironmentArg,
+    environment: Option<EnvironmentArg>,
     /// Device ID that the authority gave.
     #[arg(long)]
-    device_id: u32,
+    device_id: Option<u32>,
     /// Serial number of the device, as the authority has it.
     #[arg(long)]
-    serial_no: String,
+    serial_no: Option<String>,
     /// File with the activation key; without it the key is asked for.
     #[arg(long, value_name = "FILE")]
     activation_key_file: Option<PathBuf>,
@@ -118,6 +122,18 @@ struct RegisterArgs {
     /// Do not ask whether the taxpayer shown is the right one.
     #[arg(long)]
     yes: bool,
+    /// Take the till in with a certificate that was issued already (PEM), and --key; nothing is registered.
+    #[arg(long, value_name = "FILE", requires = "key", conflicts_with = "pkcs12")]
+    certificate: Option<PathBuf>,
+    /// The private key of --certificate (PEM).
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    key: Option<PathBuf>,
+    /// Take the till in with a PKCS#12 file that holds certificate and key.
+    #[arg(long, value_name = "FILE")]
+    pkcs12: Option<PathBuf>,
+    /// File with the passphrase of --pkcs12; without it the passphrase is asked for.
+    #[arg(long, value_name = "FILE", requires = "pkcs12")]
+    pkcs12_passphrase_file: Option<PathBuf>,
     /// Register a till anew whose certificate has ended or was revoked, with a new activation key; the old
     /// certificate ends at once.
     #[arg(long)]
@@ -149,6 +165,74 @@ struct TillArg {
     /// Device ID of the till, where the store has several.
     #[arg(long)]
     device_id: Option<u32>,
+    /// Its environment, where a device is in both.
+    #[arg(long, value_enum)]
+    environment: Option<EnvironmentArg>,
+}
+
+/// Which till, and once more its device ID: for what cannot be undone.
+#[derive(Debug, Clone, Copy, Args)]
+struct Guard {
+    /// The till's device ID once more, where nobody can be asked.
+    #[arg(long, value_name = "DEVICE_ID")]
+    confirm: Option<u32>,
+    #[command(flatten)]
+    till: TillArg,
+}
+
+#[derive(Debug, Subcommand)]
+enum TillCommand {
+    /// List the tills, and what a person must know of them.
+    List,
+    /// Show what FDMS has configured and changed.
+    Config {
+        /// Ask FDMS first.
+        #[arg(long)]
+        fetch: bool,
+        #[command(flatten)]
+        till: TillArg,
+    },
+    /// Show the certificate.
+    Certificate {
+        /// Have FDMS renew it now.
+        #[arg(long)]
+        renew: bool,
+        #[command(flatten)]
+        till: TillArg,
+    },
+    /// Go on from FDMS's numbers: a device is taken over, or FDMS has more of it than this ledger.
+    Adopt {
+        /// The highest receiptGlobalNo, if you know of a higher one than FDMS names.
+        #[arg(long, value_name = "NO")]
+        last_receipt: Option<u32>,
+        /// JSON file about the day that other software has opened: {"fiscalDayNo", "fiscalDayOpened",
+        /// "receiptCounter", "receiptGlobalNo", "receiptDate", "previousReceiptHash", "fiscalDayCounters"}.
+        #[arg(long, value_name = "FILE")]
+        open_day: Option<PathBuf>,
+        #[command(flatten)]
+        guard: Guard,
+    },
+    /// Vouch that the till has sold nothing since this copy of its ledger was made.
+    Confirm {
+        #[command(flatten)]
+        guard: Guard,
+    },
+    /// Point new sales of the till at another one, for example from test to production; at itself ends that.
+    Switch {
+        /// Device ID of the till that new sales go to.
+        #[arg(long)]
+        to: u32,
+        /// Its environment, where a device is in both.
+        #[arg(long, value_enum)]
+        to_environment: Option<EnvironmentArg>,
+        #[command(flatten)]
+        till: TillArg,
+    },
+    /// Retire the till for good; refused while anything is unsent.
+    Retire {
+        #[command(flatten)]
+        guard: Guard,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -209,8 +293,24 @@ enum ReceiptCommand {
 enum QueueCommand {
     /// Show what waits.
     Show(TillArg),
-    /// Let a parked queue try again.
-    Retry(TillArg),
+    /// Show what is sent next, with what FDMS answered last.
+    Head(TillArg),
+    /// Let a parked or paused queue try again.
+    Retry {
+        /// Every queue of the store.
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        till: TillArg,
+    },
+    /// Pause a queue: nothing of it is sent until it is let go on; selling goes on.
+    Pause {
+        /// Why, for whoever finds it paused.
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        till: TillArg,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -312,6 +412,7 @@ fn dispatch(cli: &Cli) -> Done {
         Command::CheckConfig => run::check(&config()?, cli.config.as_deref()),
         Command::Register(args) => setup::register(&config()?, args),
         Command::Token(command) => setup::token(&config()?, command),
+        Command::Till(command) => till::till(&config()?, command),
         Command::Day(command) => store::day(&config()?, command),
         Command::Receipt(command) => store::receipt(&config()?, command),
         Command::Queue(command) => store::queue(&config()?, command),

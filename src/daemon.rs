@@ -3,6 +3,7 @@
 //! Every part is given its listener, its clock and its stop signal. The ledger, the API and the submit
 //! worker are vital: one of them that ends early ends the daemon, so that systemd starts it anew.
 
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -78,8 +79,12 @@ pub struct Daemon {
     pub api: ApiSettings,
     /// Where it listens; taken once it runs.
     pub listeners: Option<Listeners>,
+    /// Where the ledger is: how far it has come is kept beside it. None for one that is thrown away.
+    pub ledger_path: Option<PathBuf>,
     /// How FDMS is reached; without one nothing is sent.
     pub connector: Option<Arc<dyn Connector>>,
+    /// Sends to FDMS.
+    pub submitter: Submitter,
     /// Stops everything.
     pub stop: CancellationToken,
 }
@@ -94,6 +99,7 @@ impl Daemon {
         let mut parts = JoinSet::new();
         self.start_api(&mut parts);
         self.start_submitter(&mut parts);
+        self.start_epoch(&mut parts);
         let (ledger, stop) = (self.ledger.clone(), self.stop.clone());
         parts.spawn(async move {
             crate::days::keep(ledger, stop).await;
@@ -131,7 +137,8 @@ impl Daemon {
             return;
         };
         let settings = std::mem::take(&mut self.api);
-        let api = Api::new(self.ledger.clone(), settings, self.stop.clone());
+        let (ledger, submitter) = (self.ledger.clone(), self.submitter.clone());
+        let api = Api::new(ledger, submitter, settings, self.stop.clone());
         let (http, unix) = (api.clone(), api.clone());
         parts.spawn(async move {
             http.serve_tcp(listeners.http).await;
@@ -169,11 +176,26 @@ impl Daemon {
             return;
         };
         let (ledger, stop) = (self.ledger.clone(), self.stop.clone());
+        let submitter = self.submitter.clone();
         parts.spawn(async move {
-            if let Err(error) = Submitter::default().run(ledger, connector, stop).await {
+            if let Err(error) = submitter.run(ledger, connector, stop).await {
                 tracing::error!(%error, "nothing is sent to FDMS any more");
             }
             "submitting to FDMS"
+        });
+    }
+}
+
+impl Daemon {
+    /// What a copy of the ledger is told by.
+    fn start_epoch(&self, parts: &mut JoinSet<Part>) {
+        let Some(path) = self.ledger_path.clone() else {
+            return;
+        };
+        let (ledger, stop) = (self.ledger.clone(), self.stop.clone());
+        parts.spawn(async move {
+            ledger.keep_epoch(&path, stop).await;
+            "the keeper of the numbers beside the ledger"
         });
     }
 }

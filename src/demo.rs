@@ -147,6 +147,8 @@ impl DemoStore {
                 ..Listeners::http_only(http)
             }),
             connector: Some(Arc::new(ConfiguredConnector::new(&config, &ledger))),
+            submitter: crate::submit::Submitter::default(),
+            ledger_path: Some(config.ledger_path()),
             stop: stop.clone(),
         };
         Ok(Self {

@@ -20,7 +20,7 @@ mod mistakes;
 mod receipt;
 mod signature;
 
-pub use day::inspect_day;
+pub use day::{inspect_day, read_counters};
 pub use receipt::inspect_receipt;
 
 /// Why there is nothing to compute: the text says where and what to send.

@@ -9,6 +9,7 @@ use fiscal::paper::{Block, Marks, OriginalOnPaper, Proof, ReceiptOnPaper, receip
 use fiscal::qr;
 use fiscal::wire::{Object, receipt_fields, rows};
 
+use super::link::Link;
 use crate::fdms::wire::{ReceiptAccepted, Reply as _};
 use crate::ledger::read::{ReceiptRow, SubmissionRow};
 use crate::ledger::stream::{Parked, StreamState};
@@ -21,6 +22,8 @@ pub(super) enum Fdms {
     Queued,
     /// In the queue; the head of which, perhaps this one, was tried in vain.
     Retrying(StreamState),
+    /// Never sent, and never will be: the till went on from FDMS's numbers.
+    PassedOver,
     /// In the queue, which sends nothing until a person has acted.
     Parked(Parked),
     /// Taken, perhaps with remarks.
@@ -32,6 +35,9 @@ impl Fdms {
     pub(super) fn of(reader: &Reader, till: TillId, seq: Seq) -> Result<Self, LedgerError> {
         if let Some(row) = reader.submission(seq)? {
             return Ok(Self::Accepted(row));
+        }
+        if reader.is_passed_over(till, seq)? {
+            return Ok(Self::PassedOver);
         }
         let (state, _) = reader.stream(till)?;
         Ok(match state.parked {
@@ -49,6 +55,7 @@ impl Fdms {
     pub(super) fn write(&self, o: &mut Object<'_>) {
         match self {
             Self::Queued => o.text("state", "queued"),
+            Self::PassedOver => o.text("state", "passedOver"),
             Self::Retrying(state) => {
                 o.text("state", "queued");
                 o.number("attempts", state.attempts);
@@ -118,7 +125,7 @@ pub(super) fn write_till(o: &mut Object<'_>, till: &TillInfo) {
 }
 
 /// The whole of a receipt.
-pub(super) fn receipt(issued: &Issued, columns: usize, fdms: &Fdms) -> String {
+pub(super) fn receipt(issued: &Issued, columns: usize, fdms: &Fdms, link: Option<&Link>) -> String {
     let proof = proof(issued);
     let mut out = String::with_capacity(8 * 1024);
     let mut o = Object::open(&mut out);
@@ -132,7 +139,13 @@ pub(super) fn receipt(issued: &Issued, columns: usize, fdms: &Fdms) -> String {
     o.text("qrData", &proof.qr_content);
     let marks = marks(issued, false);
     write_print(&mut o, &blocks(issued, Some(&proof), marks), columns);
-    o.object("fdms", |o| fdms.write(o));
+    o.object("fdms", |o| {
+        fdms.write(o);
+        // What FDMS has no longer depends on the way there.
+        if let Some(link) = link.filter(|_| fdms.is_pending()) {
+            o.object("link", |o| link.write(o));
+        }
+    });
     o.close();
     out
 }

@@ -15,6 +15,7 @@ use fiscal::wire::{Object, rows, write_counters};
 
 use super::access::{Caller, TillChoice};
 use super::answer::{Fdms, write_till};
+use super::closing::{CloseFailed, Reconciled};
 use super::params::Params;
 use super::problem::{Problem, ProblemCode as P};
 use super::receipts::{json, plain};
@@ -27,6 +28,8 @@ struct Day {
     taxpayer: Option<Arc<Taxpayer>>,
     opening: Fdms,
     close: Option<Fdms>,
+    reconciled: Option<Reconciled>,
+    close_failed: Option<CloseFailed>,
 }
 
 impl Day {
@@ -40,10 +43,19 @@ impl Day {
         };
         let close = facts.close.as_ref();
         let close = close.map(|close| Fdms::of(reader, till, close.seq));
+        let close = close.transpose()?;
         Ok(Some(Self {
             taxpayer: reader.taxpayer(till)?,
             opening: Fdms::of(reader, till, facts.day_id)?,
-            close: close.transpose()?,
+            reconciled: match &close {
+                Some(Fdms::Accepted(row)) => Reconciled::of(&facts, row),
+                _ => None,
+            },
+            close_failed: match &close {
+                Some(Fdms::Parked(_)) => CloseFailed::of(reader, till, &facts)?,
+                _ => None,
+            },
+            close,
             facts,
         }))
     }
@@ -63,6 +75,12 @@ impl Day {
                 o.object("close", |o| close.write(o));
             }
         });
+        if let Some(reconciled) = &self.reconciled {
+            reconciled.write_by_hand(o);
+        }
+        if let Some(failed) = &self.close_failed {
+            failed.write(o);
+        }
     }
 
     fn answer(&self, status: StatusCode, till: &TillInfo) -> Response {
@@ -210,6 +228,8 @@ impl Shared {
         let opening = self.ask(move |reader| Fdms::of(reader, id, day_id)).await?;
         let day = Day {
             close: facts.close.as_ref().map(|_| Fdms::Queued),
+            reconciled: None,
+            close_failed: None,
             facts,
             taxpayer,
             opening,

@@ -11,7 +11,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::problem::{Problem, ProblemCode as P};
-use super::{Shared, credit, days, events, page, pictures, receipts, status};
+use super::{
+    Shared, credit, days, events, optional, page, pictures, queue, receipts, status, tills,
+};
 
 const ABOUT: &str = "\
 The gateway that makes fiscal receipts of a shop's sales. Sign in with a till's token (`Bearer`). Amounts are exact decimals. \
@@ -25,6 +27,8 @@ are only added: clients ignore members that they do not know.";
         (name = "receipts", description = "Selling, and asking for receipts."),
         (name = "days", description = "Fiscal days, X and Z reports."),
         (name = "state", description = "How the store is, and what happens."),
+        (name = "tills", description = "What a technician does to a till."),
+        (name = "optional", description = "Optional parts of FDMS, passed on: users and stock."),
         (name = "documentation", description = "This document and its page."),
     ),
     modifiers(&Bearer),
@@ -66,7 +70,18 @@ pub(super) fn routes() -> (Router<Arc<Shared>>, OpenApi) {
         .routes(routes!(days::z))
         .routes(routes!(status::status))
         .routes(routes!(status::queue))
-        .routes(routes!(status::retry))
+        .routes(routes!(queue::head))
+        .routes(routes!(queue::retry))
+        .routes(routes!(queue::pause))
+        .routes(routes!(tills::configs, tills::fetch_config))
+        .routes(routes!(tills::renew_certificate))
+        .routes(routes!(tills::adopt))
+        .routes(routes!(tills::confirm))
+        .routes(routes!(tills::retire))
+        .routes(routes!(tills::switch))
+        .routes(routes!(optional::user_list))
+        .routes(routes!(optional::user_call))
+        .routes(routes!(optional::stock))
         .routes(routes!(events::events))
         .routes(routes!(status::healthz))
         .routes(routes!(status::readyz))

@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use fiscal::finding::Finding;
 use fiscal::wire::{Object, rows};
 
+use crate::ledger::holds::HoldKind;
 use crate::ledger::{LedgerError, Refusal, StorageError};
 
 /// Media type of a problem document.
@@ -69,11 +70,13 @@ problems! {
     LineMalformed "line_malformed" BAD_REQUEST "The line is not a request." => "Send one JSON object a line: {\"id\":1,\"method\":\"GET\",\"path\":\"/v1/status\",\"headers\":{},\"body\":{}}.";
     LineTooLong "line_too_long" PAYLOAD_TOO_LARGE "The line is longer than the gateway reads." => "Split the sale over several receipts.";
     NeedsHttp "needs_http" NOT_ACCEPTABLE "Streams of events are not sent as JSON lines." => "Ask for /v1/events over HTTP, or ask for /v1/status from time to time.";
+    BodyInvalid "body_invalid" BAD_REQUEST "The body does not have the form that this path needs." => "Send it in the form that /openapi.json shows.";
     TokenMissing "token_missing" UNAUTHORIZED "The request carries no token." => "Send `Authorization: Bearer TOKEN`; `fiscald token add` makes one. On the Unix socket the configuration may let a user in without.";
     TokenUnknown "token_unknown" UNAUTHORIZED "The token is not one of this store, or has been revoked." => "Check the token for missing characters, or make a new one with `fiscald token add`.";
     HostRefused "host_refused" FORBIDDEN "The request was addressed to a name that is not this gateway's." => "Address the gateway as localhost, 127.0.0.1 or [::1], or add the name to the configuration of the shop's listener.";
     OriginRefused "origin_refused" FORBIDDEN "The request comes from a web page of another origin." => "Call the gateway from the POS itself, not from a page in a browser.";
     WrongTill "wrong_till" FORBIDDEN "The token is for another till." => "Use the token of the till that you name, or leave deviceID out.";
+    NotAllowed "not_allowed" FORBIDDEN "A till's own token may not do this." => "Use a token for every till (`fiscald token add NAME`), or the command line on the gateway's machine.";
     TillNeeded "till_needed" BAD_REQUEST "The token is for every till, and the request names none." => "Add ?deviceID= (and &environment= where a device is in both), or deviceID in the sale.";
     TillUnknown "till_unknown" NOT_FOUND "There is no such till in this store." => "Ask GET /v1/status for the tills, or register the device with `fiscald register`.";
     ReceiptUnknown "receipt_unknown" NOT_FOUND "The till has issued no such receipt." => "Look the receipt up with GET /v1/receipts?invoiceNo= or ?key=.";
@@ -84,9 +87,15 @@ problems! {
     VatChanged "vat_changed" CONFLICT "The taxpayer has become a VAT payer while the fiscal day was open." => "Close the day with POST /v1/days/close and open a new one with POST /v1/days/open; then send the sale again.";
     DayOpen "day_open" CONFLICT "A fiscal day is open on the till." => "Close it with POST /v1/days/close first; its figures so far are the X report.";
     DayClosed "day_closed" CONFLICT "The fiscal day is closed." => "Ask for its Z report.";
+    NotNow "not_now" CONFLICT "That cannot be done as things are at FDMS." => "Do what the detail says; nothing was changed.";
+    FdmsUnreachable "fdms_unreachable" SERVICE_UNAVAILABLE "FDMS cannot be reached, or is out of order." => "Try again when the store is connected; selling goes on meanwhile.";
+    FdmsRefused "fdms_refused" BAD_GATEWAY "FDMS has refused." => "Do what the detail says.";
     QueueMoved "queue_moved" CONFLICT "The queue to FDMS is not where it was." => "Ask GET /v1/queue and decide again.";
     Exists "exists" CONFLICT "There is such a thing already." => "Take another name, or use what is there.";
     TillNotReady "till_not_ready" SERVICE_UNAVAILABLE "The till cannot sell yet." => "Do what the detail says; nothing was issued.";
+    TillUnchecked "till_unchecked" SERVICE_UNAVAILABLE "The ledger may be an older copy: FDMS has to be asked before the till sells." => "Connect the store: it sells as soon as FDMS has answered. Without a line see `fiscald till confirm`; nothing was issued.";
+    TillAhead "till_ahead" CONFLICT "FDMS has days or receipts of the till that this ledger has not." => "Find out who used the device (or from when the backup is), then let the till go on with `fiscald till adopt`; nothing was issued.";
+    TillRetired "till_retired" CONFLICT "The till has been retired." => "Sell on another till of the store.";
     Busy "busy" SERVICE_UNAVAILABLE "Too much is waiting." => "Wait as long as `Retry-After` says and send the request again with the same key; nothing was issued.";
     TooManyConnections "too_many_connections" SERVICE_UNAVAILABLE "Too many connections are open." => "Keep one connection open and use it again; close those that are idle.";
     Stopping "stopping" SERVICE_UNAVAILABLE "The gateway is stopping." => "Send the request again with the same key once it runs.";
@@ -113,6 +122,8 @@ struct Inner {
     parameter: Option<&'static str>,
     findings: Vec<Finding>,
     retry_after: Option<u32>,
+    /// FDMS's own code.
+    error_code: Option<String>,
 }
 
 /// What a caller is told to wait, in seconds, when the queue is full: it drains in less.
@@ -133,6 +144,7 @@ impl Problem {
             parameter: None,
             findings: Vec::new(),
             retry_after: busy.then_some(RETRY_AFTER),
+            error_code: None,
         }))
     }
 
@@ -166,7 +178,27 @@ impl Problem {
             parameter: None,
             findings,
             retry_after: None,
+            error_code: None,
         }))
+    }
+
+    /// What FDMS has refused of a call that was passed on to it: with FDMS's own status, words and code.
+    #[must_use]
+    pub(super) fn of_fdms(status: StatusCode, body: &str) -> Self {
+        let document: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+        let text = |name: &str| document.get(name).and_then(|text| text.as_str());
+        let said = text("detail").or_else(|| text("title")).unwrap_or_default();
+        let code = text("errorCode").map(str::to_owned);
+        let detail = match &code {
+            Some(code) => format!("FDMS says {code}: {said}"),
+            None => format!("FDMS answered {}: {said}", status.as_u16()),
+        };
+        let mut problem = Self::new(ProblemCode::FdmsRefused, detail);
+        if status.is_client_error() {
+            problem.0.status = status;
+        }
+        problem.0.error_code = code;
+        problem
     }
 
     /// The same problem, pointing at a field of the body.
@@ -199,6 +231,7 @@ impl Problem {
             pointer,
             parameter,
             findings,
+            error_code,
             ..
         } = &*self.0;
         let mut out = String::with_capacity(512);
@@ -210,6 +243,7 @@ impl Problem {
         o.text("code", code);
         o.optional_text("pointer", pointer.as_deref());
         o.optional_text("parameter", *parameter);
+        o.optional_text("errorCode", error_code.as_deref());
         o.text("action", action);
         if !findings.is_empty() {
             rows(o.name("findings"), findings, |o, finding| {
@@ -258,6 +292,14 @@ impl From<Refusal> for Problem {
             Refusal::Findings { findings } => Self::findings(findings),
             Refusal::KeyConflict { .. } => Self::new(P::KeyConflict, detail),
             Refusal::NoSuchTill => Self::new(P::TillUnknown, detail),
+            Refusal::Held { kind, .. } => Self::new(
+                match kind {
+                    HoldKind::Unchecked => P::TillUnchecked,
+                    HoldKind::Ahead => P::TillAhead,
+                    HoldKind::Retired => P::TillRetired,
+                },
+                detail,
+            ),
             Refusal::NotReady { .. } => Self::new(P::TillNotReady, detail),
             Refusal::DayNotOpen { .. } => Self::new(P::DayNotOpen, detail),
             Refusal::VatChanged { .. } => Self::new(P::VatChanged, detail),

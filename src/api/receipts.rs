@@ -82,6 +82,10 @@ pub(super) async fn sell(
     let key = idempotency_key(&parts.headers)?;
     let draft = shared.draft(&parts.headers, body).await?;
     let till = shared.till_of(&caller, choice, &draft).await?;
+    let till = match choice.device {
+        None => shared.switched(till, &draft, key.as_deref()).await?,
+        Some(_) => till,
+    };
     shared.issue(&caller, &till, draft, key, how).await
 }
 
@@ -113,6 +117,10 @@ pub(super) async fn preview(
     let choice = TillChoice::of(&params)?;
     let draft = shared.draft(&parts.headers, body).await?;
     let till = shared.till_of(&caller, choice, &draft).await?;
+    let till = match choice.device {
+        None => shared.switched(till, &draft, None).await?,
+        Some(_) => till,
+    };
     let sale = Sale::new(till.ids(), draft, None, caller.actor);
     let settings = shared.ledger.settings().clone();
     let now = shared.ledger.time().local();
@@ -149,7 +157,7 @@ pub(super) async fn by_number(
     let (issued, fdms) = shared.found(&till, &number).await?;
     Ok(json(
         StatusCode::OK,
-        answer::receipt(&issued, columns, &fdms),
+        answer::receipt(&issued, columns, &fdms, shared.link(till.id).as_ref()),
     ))
 }
 
@@ -376,7 +384,7 @@ impl Shared {
         } else {
             self.wait_for_fdms(till, issued.seq, how.wait).await
         };
-        let body = answer::receipt(&issued, how.columns, &fdms);
+        let body = answer::receipt(&issued, how.columns, &fdms, self.link(till.id).as_ref());
         let mut response = json(status, body);
         let location = format!(
             "/v1/receipts/{}?deviceID={}&environment={}",
@@ -450,6 +458,7 @@ impl Shared {
         }
         let invoice_no = params.get("invoiceNo").map(str::to_owned);
         let key = params.get("key").unwrap_or_default().to_owned();
+        let link = self.link(till.id);
         let till = till.clone();
         let found = self
             .ask(move |reader| {
@@ -467,7 +476,7 @@ impl Shared {
         let body = match found {
             None => "{\"receipts\":[]}".to_owned(),
             Some((issued, fdms)) => {
-                let receipt = answer::receipt(&issued, columns, &fdms);
+                let receipt = answer::receipt(&issued, columns, &fdms, link.as_ref());
                 format!("{{\"receipts\":[{receipt}]}}")
             }
         };

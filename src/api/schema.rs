@@ -14,6 +14,7 @@ mod answers;
 mod days;
 mod requests;
 mod state;
+mod tills;
 
 pub use answers::{
     Block, Creditable, CreditableNote, Fdms, Line, Original, Payment, Preview, Print, Receipt,
@@ -27,6 +28,12 @@ pub use state::{
     AppliedTax, Certificate, Clock, DayState, Event, Finding, Health, LastReceipt, LedgerState,
     Parked, Problem, Queue, QueueHead, Queues, RedReceipt, Status, Taxpayer, TillQueue, TillState,
 };
+pub use tills::{
+    Adopt, AdoptOpenDay, AdoptedNumbers, CloseFailed, Compared, ConfigChange, ConfigEntry, Configs,
+    Confirm, CounterDifference, DocumentDifference, Evidence, Hold, Link, MarkedReceipt, Passed,
+    Pause, Reconciliation, SwitchTo, TillName,
+};
+pub(super) use tills::{CallPath, FdmsListParams, RetryParams};
 
 /// An exact decimal number: its text is what was sent, digit by digit.
 #[derive(Debug, Clone, Deserialize)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use clock::Timestamp;
@@ -15,17 +15,20 @@ use tokio::time::timeout;
 
 use super::access::{Caller, TillChoice};
 use super::answer::{local, strings, write_parked, write_till};
+use super::link::Link;
 use super::params::Params;
 use super::problem::{Problem, ProblemCode as P};
 use super::receipts::json;
 use super::{Shared, schema};
 use crate::keys::Certificate;
+use crate::ledger::adoption::Adopted;
 use crate::ledger::days::warning;
+use crate::ledger::holds::Hold;
 use crate::ledger::policy::warned_from;
 use crate::ledger::read::Backlog;
 use crate::ledger::red::{RedReceipt, WAY_OUT};
 use crate::ledger::stream::{Item, ItemKind, Step, StreamState};
-use crate::ledger::{DayFacts, DayPolicy, LedgerError, Reader, TillInfo};
+use crate::ledger::{DayFacts, DayPolicy, LedgerError, Reader, TillId, TillInfo};
 
 /// How long a living writer may take for a transaction with nothing in it.
 const READY_WITHIN: Duration = Duration::from_secs(2);
@@ -41,17 +44,21 @@ struct TillState {
     queue: Queue,
     policy: DayPolicy,
     red: Vec<RedReceipt>,
+    hold: Option<Hold>,
+    adopted: Option<Adopted>,
+    successor: Option<TillInfo>,
+    link: Option<Link>,
 }
 
 /// A till's stream to FDMS.
-struct Queue {
-    state: StreamState,
-    head: Option<Item>,
+pub(super) struct Queue {
+    pub(super) state: StreamState,
+    pub(super) head: Option<Item>,
     backlog: Backlog,
 }
 
 impl Queue {
-    fn read(reader: &Reader, till: &TillInfo) -> Result<Self, LedgerError> {
+    pub(super) fn read(reader: &Reader, till: &TillInfo) -> Result<Self, LedgerError> {
         let (state, head) = reader.stream(till.id)?;
         Ok(Self {
             state,
@@ -70,7 +77,7 @@ impl Queue {
         }
     }
 
-    fn write(&self, o: &mut Object<'_>) {
+    pub(super) fn write(&self, o: &mut Object<'_>) {
         o.text("state", self.word());
         o.number("unsent", self.backlog.total());
         o.number("unsentReceipts", self.backlog.receipts);
@@ -123,6 +130,10 @@ impl TillState {
             day,
             last: reader.last_receipt(id)?,
             queue: Queue::read(reader, &info)?,
+            hold: reader.hold(id)?,
+            adopted: reader.adoptions(id)?.pop(),
+            successor: successor(reader, id)?,
+            link: None,
             info,
         })
     }
@@ -157,6 +168,28 @@ impl TillState {
                 o.optional_text("alarm", alarm.as_deref());
             });
         }
+        if let Some(hold) = &self.hold {
+            o.object("hold", |o| {
+                o.text("kind", hold.kind.as_str());
+                o.text("reason", &hold.reason);
+                o.text("since", &local(hold.since));
+            });
+        }
+        if let Some(to) = &self.successor {
+            o.object("newSalesGoTo", |o| {
+                o.number("deviceID", to.device_id);
+                o.text("environment", to.environment.as_str());
+            });
+        }
+        if let Some(adopted) = &self.adopted {
+            o.object("adopted", |o| {
+                o.number("lastFiscalDayNo", adopted.to.last_day_no);
+                o.number("lastReceiptGlobalNo", adopted.to.last_global_no);
+            });
+        }
+        if let Some(link) = &self.link {
+            o.object("link", |o| link.write(o));
+        }
         o.object("fdms", |o| self.queue.write(o));
     }
 
@@ -181,6 +214,15 @@ impl TillState {
             o.text("warning", &warning(last_moment(day.opened, hours)));
         }
     }
+}
+
+/// The till that new sales of this one go to.
+fn successor(reader: &Reader, till: TillId) -> Result<Option<TillInfo>, LedgerError> {
+    let switches = reader.switches()?;
+    let Some((_, to)) = switches.into_iter().find(|(from, _)| *from == till) else {
+        return Ok(None);
+    };
+    Ok(reader.tills()?.into_iter().find(|info| info.id == to))
 }
 
 fn write_taxpayer(o: &mut Object<'_>, taxpayer: &Taxpayer) {
@@ -248,32 +290,6 @@ pub(super) async fn queue(
     shared.queues(tills).await
 }
 
-/// Let a parked queue try again, or one that waits try now.
-#[utoipa::path(
-    post,
-    path = "/v1/queue/retry",
-    tag = "state",
-    operation_id = "retryQueue",
-    params(schema::TillParams),
-    responses(
-        (status = 200, description = "The till's queue as it is now.", body = schema::Queues),
-        (status = "default", description = "Any problem.", body = schema::Problem, content_type = "application/problem+json"),
-    ),
-)]
-pub(super) async fn retry(
-    State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    request: Request,
-) -> Result<Response, Problem> {
-    let params = Params::of(request.uri(), &[])?;
-    let till = shared.till(&caller, TillChoice::of(&params)?).await?;
-    let (id, actor) = (till.id, caller.actor);
-    shared
-        .write(move |core| core.retry_stream(id, &actor))
-        .await?;
-    shared.queues(vec![till]).await
-}
-
 /// Alive: the daemon answers.
 #[utoipa::path(
     get,
@@ -324,13 +340,16 @@ impl Shared {
             .iter()
             .map(|till| *self.ledger.settings().policy(till))
             .collect();
-        let states = self
+        let mut states = self
             .ask(move |reader| {
                 let tills = tills.into_iter().zip(policies);
                 let states = tills.map(|(till, policy)| TillState::read(reader, till, policy));
                 states.collect::<Result<Vec<_>, _>>()
             })
             .await?;
+        for state in &mut states {
+            state.link = self.link(state.info.id);
+        }
         let time = self.ledger.time();
         let (now, clock) = (time.now(), time.status());
         let mut out = String::with_capacity(4096);
@@ -357,7 +376,7 @@ impl Shared {
         Ok(out)
     }
 
-    async fn queues(&self, tills: Vec<Arc<TillInfo>>) -> Result<Response, Problem> {
+    pub(super) async fn queues(&self, tills: Vec<Arc<TillInfo>>) -> Result<Response, Problem> {
         let queues = self
             .ask(move |reader| {
                 let queues = tills.into_iter().map(|till| {

@@ -52,6 +52,7 @@ async fn an_unconfirmed_commit_is_answered_as_unknown() {
     let ledger = Ledger::start(core, &path).unwrap();
     let api = Api::new(
         ledger.clone(),
+        crate::submit::Submitter::default(),
         ApiSettings::default(),
         CancellationToken::new(),
     );

@@ -80,6 +80,8 @@ impl BenchStore {
         config.fdms.test_url = NO_FDMS.to_owned();
         let daemon = Daemon {
             connector: Some(Arc::new(ConfiguredConnector::new(&config, &ledger))),
+            submitter: crate::submit::Submitter::default(),
+            ledger_path: Some(config.ledger_path()),
             ledger,
             api: ApiSettings::default(),
             listeners: Some(Listeners::http_only(listener)),

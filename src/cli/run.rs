@@ -17,6 +17,7 @@ use crate::daemon::{
 };
 use crate::ledger::Ledger;
 use crate::ledger::core::Core;
+use crate::submit::Submitter;
 
 pub(super) fn run(config: &Config, args: &RunArgs) -> Done {
     let _guard = crate::telemetry::start(&config.log)?;
@@ -51,6 +52,8 @@ async fn serve(config: &Config, ledger: Ledger) -> Done {
         listeners: Some(listen(config).await?),
         api: api_settings(config),
         connector: Some(Arc::new(ConfiguredConnector::new(config, &ledger))),
+        submitter: Submitter::default(),
+        ledger_path: Some(config.ledger_path()),
         ledger,
         stop: stop.clone(),
     };

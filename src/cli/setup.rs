@@ -13,11 +13,11 @@ use super::{Done, RegisterArgs, TokenCommand};
 use crate::config::Config;
 use crate::fdms::wire;
 use crate::join::verify_taxpayer;
-use crate::join::{Joined, Progress, Registration, progress, register as join, set_up};
-use crate::keys::KeyKind;
+use crate::join::{Joined, Progress, Registration, import, progress, register as join, set_up};
+use crate::keys::{Imported, KeyKind};
 use crate::ledger::core::Core;
 use crate::ledger::tills::{NewTill, new_token};
-use crate::ledger::{Ledger, Reader, TillInfo};
+use crate::ledger::{Environment, Ledger, Reader, TillInfo};
 use crate::submit::Access;
 
 /// Who acts, as the audit names him.
@@ -25,13 +25,22 @@ const ACTOR: &str = "cli";
 
 pub(super) fn register(config: &Config, args: &RegisterArgs) -> Done {
     let till = NewTill {
-        environment: args.environment.into(),
-        device_id: device_id(args.device_id)?,
-        serial_no: args.serial_no.clone(),
+        environment: environment(args)?,
+        device_id: device_id(match args.device_id {
+            Some(device) => device,
+            None => needed("--device-id", "Device ID: ")?
+                .parse()
+                .context("a device ID is a number")?,
+        })?,
+        serial_no: match &args.serial_no {
+            Some(serial_no) => serial_no.clone(),
+            None => needed("--serial-no", "Serial number: ")?,
+        },
         model_name: args.model_name.clone(),
         model_version: args.model_version.clone(),
         invoice_prefix: args.invoice_prefix.clone(),
     };
+    let device = till.device_id;
     let kind: KeyKind = args.key_kind.parse().map_err(anyhow::Error::msg)?;
     let set_up = set_up(config, Arc::new(SystemClock))?;
     if let Some(passphrase) = set_up.passphrase {
@@ -48,7 +57,7 @@ pub(super) fn register(config: &Config, args: &RegisterArgs) -> Done {
     let result = runtime.block_on(register_till(&ledger, &access, till, kind, args));
     ledger.stop();
     let joined = result?;
-    report(args, &joined);
+    report(device, &joined);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -59,6 +68,13 @@ async fn register_till(
     kind: KeyKind,
     args: &RegisterArgs,
 ) -> anyhow::Result<Joined> {
+    if let Some(imported) = imported(args)? {
+        println!(
+            "The certificate is of {}.",
+            imported.certificate.common_name()
+        );
+        return Ok(import(ledger, access, &till, imported, ACTOR).await?);
+    }
     let done = progress(ledger, &till).await?;
     let activation_key = match (done, &args.activation_key_file) {
         (Progress::Registered, _) if !args.again => String::new(),
@@ -82,6 +98,48 @@ async fn register_till(
     Ok(join(ledger, access, &registration).await?)
 }
 
+/// Test or production: asked for, with what it means, if it is not given.
+fn environment(args: &RegisterArgs) -> anyhow::Result<Environment> {
+    if let Some(environment) = args.environment {
+        return Ok(environment.into());
+    }
+    let question = "FDMS of the till, for its whole life: `test`, whose receipts are not valid, or `production`: ";
+    let typed = needed("--environment", question)?;
+    Environment::parse(&typed.to_ascii_lowercase())
+        .with_context(|| format!("\"{typed}\" is neither test nor production"))
+}
+
+/// What a person types for a flag that was left out.
+fn needed(flag: &str, question: &str) -> anyhow::Result<String> {
+    if !std::io::stdin().is_terminal() {
+        bail!("nobody can be asked; give {flag}");
+    }
+    let typed = ask(question)?;
+    if typed.is_empty() {
+        bail!("nothing was typed; nothing was changed");
+    }
+    Ok(typed)
+}
+
+/// A certificate and key that are taken in instead of registering.
+fn imported(args: &RegisterArgs) -> anyhow::Result<Option<Imported>> {
+    if let (Some(certificate), Some(key)) = (&args.certificate, &args.key) {
+        let certificate = std::fs::read_to_string(certificate)
+            .with_context(|| format!("{} cannot be read", certificate.display()))?;
+        return Ok(Some(Imported::from_pem(&certificate, &read_secret(key)?)?));
+    }
+    let Some(file) = &args.pkcs12 else {
+        return Ok(None);
+    };
+    let bytes =
+        std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    let passphrase = match &args.pkcs12_passphrase_file {
+        Some(file) => read_secret(file)?,
+        None => ask("Passphrase of the PKCS#12 file: ")?,
+    };
+    Ok(Some(Imported::from_pkcs12(&bytes, &passphrase)?))
+}
+
 fn show_taxpayer(taxpayer: &wire::Taxpayer) {
     println!("The authority has this device under:");
     println!("  {}", taxpayer.name);
@@ -93,8 +151,7 @@ fn show_taxpayer(taxpayer: &wire::Taxpayer) {
     println!("  branch {}", taxpayer.branch_name);
 }
 
-fn report(args: &RegisterArgs, joined: &Joined) {
-    let till = args.device_id;
+fn report(till: DeviceId, joined: &Joined) {
     if joined.was_registered {
         println!("The till {till} was registered before; its configuration is up to date.");
     } else {
@@ -121,7 +178,7 @@ fn read_secret(file: &Path) -> anyhow::Result<String> {
 }
 
 /// Asks on the terminal; from a pipe it reads a line.
-fn ask(question: &str) -> anyhow::Result<String> {
+pub(super) fn ask(question: &str) -> anyhow::Result<String> {
     if std::io::stdin().is_terminal() {
         print!("{question}");
         std::io::stdout().flush()?;

@@ -11,13 +11,17 @@ use super::{DayCommand, Done, QueueCommand, ReceiptCommand, TillArg};
 use crate::config::Config;
 
 /// A path with its query; the till is named only where one is.
-fn path(path: &str, till: TillArg, query: &[(&str, String)]) -> String {
+pub(super) fn path(path: &str, till: TillArg, query: &[(&str, String)]) -> String {
     let mut pairs: Vec<String> = query
         .iter()
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
     if let Some(device) = till.device_id {
         pairs.push(format!("deviceID={device}"));
+    }
+    if let Some(environment) = till.environment {
+        let environment: crate::ledger::Environment = environment.into();
+        pairs.push(format!("environment={environment}"));
     }
     if pairs.is_empty() {
         path.to_owned()
@@ -91,7 +95,17 @@ pub(super) fn receipt(config: &Config, command: &ReceiptCommand) -> Done {
 pub(super) fn queue(config: &Config, command: &QueueCommand) -> Done {
     let (method, path) = match command {
         QueueCommand::Show(till) => (Method::GET, path("/v1/queue", *till, &[])),
-        QueueCommand::Retry(till) => (Method::POST, path("/v1/queue/retry", *till, &[])),
+        QueueCommand::Head(till) => (Method::GET, path("/v1/queue/head", *till, &[])),
+        QueueCommand::Retry { all, till } => {
+            let all = all.then(|| ("all", "true".to_owned()));
+            let query: Vec<_> = all.into_iter().collect();
+            (Method::POST, path("/v1/queue/retry", *till, &query))
+        }
+        QueueCommand::Pause { reason, till } => {
+            let body = serde_json::json!({ "reason": reason }).to_string();
+            let path = path("/v1/queue/pause", *till, &[]);
+            return show(config, Method::POST, &path, body.into_bytes());
+        }
     };
     show(config, method, &path, Vec::new())
 }

@@ -38,11 +38,7 @@ pub fn inspect_day(input: &[u8], key: Option<&dyn Signer>) -> Result<String, Ins
         }
     };
     let mut findings = Vec::new();
-    let read: Vec<(CounterKey, Cents)> = rows
-        .iter()
-        .enumerate()
-        .filter_map(|(place, row)| counter(row, place, &mut findings))
-        .collect();
+    let read = read_rows(rows, &mut findings);
     let mut counters = Counters::default();
     for (place, (key, value)) in read.iter().enumerate() {
         if read.iter().take(place).any(|(other, _)| other == key) {
@@ -79,6 +75,24 @@ pub fn inspect_day(input: &[u8], key: Option<&dyn Signer>) -> Result<String, Ins
         out.findings(&findings);
     }
     Ok(out.finish())
+}
+
+fn read_rows(rows: &[Value<'_>], findings: &mut Vec<Finding>) -> Vec<(CounterKey, Cents)> {
+    rows.iter()
+        .enumerate()
+        .filter_map(|(place, row)| counter(row, place, findings))
+        .collect()
+}
+
+/// Reads `fiscalDayCounters`, as CloseDay takes them, with what is wrong with them.
+#[must_use]
+pub fn read_counters(rows: &[Value<'_>]) -> (Counters, Vec<Finding>) {
+    let mut findings = Vec::new();
+    let mut counters = Counters::default();
+    for (key, value) in read_rows(rows, &mut findings) {
+        counters.add(key, value);
+    }
+    (counters, findings)
 }
 
 /// Reads a counter; one that cannot be read is a finding and stays out of the string.

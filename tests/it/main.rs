@@ -5,6 +5,7 @@
     reason = "helpers of tests: one that cannot be set up may end"
 )]
 
+mod adoption;
 mod agreement;
 mod api;
 mod certificates;

@@ -194,8 +194,8 @@ async fn shut_out_and_let_in_again() {
         house.pass(14 * MINUTE).await;
         assert_eq!(
             house.sandbox.request_count(device, Call::GetStatus),
-            1,
-            "at registration"
+            2,
+            "at registration and at the start"
         );
         house.pass(3 * MINUTE).await;
         assert_eq!(

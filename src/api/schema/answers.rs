@@ -229,6 +229,7 @@ pub struct Block {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Fdms {
     /// `queued`: it will be sent. `accepted`: FDMS has it. `parked`: nothing is sent until a person has acted.
+    /// `passedOver`: never sent, the till went on from FDMS's own numbers.
     pub state: String,
     /// Of `queued`: how often the head of the queue was tried in vain.
     pub attempts: Option<u32>,
@@ -263,6 +264,8 @@ pub struct Fdms {
     pub server_date: Option<String>,
     /// Of accepted receipts: what FDMS found.
     pub validation_errors: Option<Vec<ValidationError>>,
+    /// Of `queued`: how the way to FDMS is.
+    pub link: Option<super::Link>,
 }
 
 /// Something that FDMS found.

@@ -36,6 +36,10 @@ pub struct Day {
     pub signature: Option<String>,
     /// Where opening and close stand with FDMS.
     pub fdms: DayFdms,
+    /// Of a day that was closed by hand at FDMS: what FDMS has otherwise.
+    pub reconciliation: Option<super::Reconciliation>,
+    /// Of a day that FDMS did not close: why, and what there is to compare.
+    pub close_failed: Option<super::CloseFailed>,
 }
 
 /// Where a day stands with FDMS.

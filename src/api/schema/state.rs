@@ -73,6 +73,14 @@ pub struct TillState {
     pub last_receipt: Option<LastReceipt>,
     /// The certificate in use.
     pub certificate: Option<Certificate>,
+    /// Why it takes no sales.
+    pub hold: Option<super::Hold>,
+    /// The till that its new sales go to instead.
+    pub new_sales_go_to: Option<super::TillName>,
+    /// From which numbers of others it last went on.
+    pub adopted: Option<super::AdoptedNumbers>,
+    /// Its way to FDMS.
+    pub link: Option<super::Link>,
     /// The queue to FDMS.
     pub fdms: Queue,
 }
@@ -284,7 +292,8 @@ pub struct Event {
     pub device_serial_no: Option<String>,
     /// What happened: `receipt.issued`, `day.opened`, `day.closed`, `fdms.opened`, `fdms.receipt`,
     /// `fdms.closed`, `stream.parked`, `stream.resumed`, `config.changed`, `fdms.signature_invalid`, `receipt.red`, `day.ending`, `certificate.used`,
-    /// `certificate.expiring`, `certificate.expired`, …
+    /// `certificate.expiring`, `certificate.expired`, `link.offline`, `link.online`, `link.caught_up`, `till.held`, `till.released`,
+    /// `till.adopted`, `till.switched`, `receipt.grey`, `day.healed`, …
     pub kind: String,
     /// The receipt it is about.
     pub receipt_global_no: Option<u32>,
@@ -322,6 +331,8 @@ pub struct Problem {
     pub parameter: Option<String>,
     /// What to do.
     pub action: String,
+    /// FDMS's own code, where FDMS has refused.
+    pub error_code: Option<String>,
     /// Everything that is wrong with a sale.
     pub findings: Option<Vec<Finding>>,
 }

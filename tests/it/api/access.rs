@@ -257,7 +257,12 @@ async fn tills_on_other_machines() {
         lan_names: vec!["till-server.shop".to_owned()],
         ..ApiSettings::default()
     };
-    let api = Api::new(shop.ledger.clone(), settings, shop.stop.clone());
+    let api = Api::new(
+        shop.ledger.clone(),
+        fiscald::submit::Submitter::default(),
+        settings,
+        shop.stop.clone(),
+    );
     let (tls, roots) = server_config();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -12,6 +12,7 @@ use fiscald::api::{Api, ApiSettings, schema};
 use fiscald::keys::SealingKey;
 use fiscald::ledger::core::Core;
 use fiscald::ledger::{Ledger, Settings, TillId};
+use fiscald::submit::Submitter;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response};
@@ -210,7 +211,7 @@ impl Shop {
             .unwrap();
         let ledger = Ledger::start(core, &path).unwrap();
         let stop = CancellationToken::new();
-        let api = Api::new(ledger.clone(), settings, stop.clone());
+        let api = Api::new(ledger.clone(), Submitter::default(), settings, stop.clone());
         let socket = dir.path().join("api.sock");
         let lines_socket = dir.path().join("lines.sock");
         let http = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -34,7 +34,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How often something that announces nothing is looked at.
-const GLANCE: Duration = Duration::from_millis(5);
+pub(crate) const GLANCE: Duration = Duration::from_millis(5);
 
 /// Does something to a part before it starts.
 pub(crate) type Hook<T> = Box<dyn Fn(T) -> T>;
