@@ -14,6 +14,8 @@ use crate::settings::Settings;
 use crate::spec::{DeviceChange, DeviceSpec};
 use crate::world::DeviceError;
 
+mod records;
+
 /// How many receipts are listed when nothing is said.
 const USUAL_LIMIT: usize = 1000;
 
@@ -34,6 +36,7 @@ pub(crate) fn router(sandbox: RunningSandbox) -> Router {
             get(settings).put(set_settings).patch(change_settings),
         )
         .route("/requests", get(requests))
+        .merge(records::router())
         .with_state(sandbox)
 }
 

@@ -1,7 +1,8 @@
 //! Answers and refusals, as documents that travel.
 //!
 //! A refusal is an RFC 7807 problem: 422 with an `errorCode`, 400 with `errors` by field, or a plain
-//! status (docs/FDMS.md section 1). Every answer carries its operation ID in the body and in a header.
+//! status (docs/FDMS.md section 1). Every answer carries its operation ID in the body and in a header,
+//! lists only in the header.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -49,11 +50,21 @@ impl Refusal {
 pub(crate) enum Answer {
     /// 200 with the members of a JSON object.
     Success(Box<RawValue>),
+    /// 200 with a list, whose operation ID is in the header only.
+    List(Box<RawValue>),
     /// Anything else.
     Refused(Refusal),
 }
 
 impl Answer {
+    /// 200 with this list.
+    pub(crate) fn list(body: &impl Serialize) -> Self {
+        match Self::success(body) {
+            Self::Success(body) => Self::List(body),
+            other => other,
+        }
+    }
+
     /// 200 with this object.
     pub(crate) fn success(body: &impl Serialize) -> Self {
         match serde_json::value::to_raw_value(body) {
@@ -95,6 +106,11 @@ impl Answer {
                 status: 200,
                 content_type: "application/json",
                 body: with_operation_id(body.get(), operation_id),
+            },
+            Self::List(body) => Document {
+                status: 200,
+                content_type: "application/json",
+                body: body.get().to_owned(),
             },
             Self::Refused(refusal) => problem(refusal, operation_id),
         }

@@ -1,31 +1,10 @@
 //! Faults on demand: what a bad line and a tired server do, exactly when a test wants it.
 
-use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// The calls of the gateway API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the authority's own names, which say it all")]
-pub enum Call {
-    VerifyTaxpayerInformation,
-    RegisterDevice,
-    GetServerCertificate,
-    GetConfig,
-    GetStatus,
-    OpenDay,
-    SubmitReceipt,
-    CloseDay,
-    IssueCertificate,
-    Ping,
-}
-
-impl fmt::Display for Call {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
-    }
-}
+use crate::call::Call;
 
 /// What goes wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

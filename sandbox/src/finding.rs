@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::settings::GreySpelling;
+
 /// A row of the table of validation errors (docs/FDMS.md section 8), by its number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Code(pub u8);
@@ -66,4 +68,27 @@ impl Finding {
             color: Color::Grey,
         }
     }
+}
+
+/// A finding as it travels.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ValidationError {
+    validation_error_code: String,
+    validation_error_color: &'static str,
+}
+
+/// Findings as they travel, the colour Grey spelled as the setting says.
+pub(crate) fn validation_errors(findings: &[Finding], grey: GreySpelling) -> Vec<ValidationError> {
+    let color = |color| match (color, grey) {
+        (Color::Yellow, _) => "Yellow",
+        (Color::Red, _) => "Red",
+        (Color::Grey, GreySpelling::Grey) => "Grey",
+        (Color::Grey, GreySpelling::Gray) => "Gray",
+    };
+    let errors = findings.iter().map(|finding| ValidationError {
+        validation_error_code: finding.code.to_string(),
+        validation_error_color: color(finding.color),
+    });
+    errors.collect()
 }

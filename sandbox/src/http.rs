@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::Response;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use hyper::service::service_fn;
-use hyper::{Method, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -21,12 +22,16 @@ use tokio_util::task::TaskTracker;
 
 use crate::answer::{Answer, Document, Refusal};
 use crate::ca;
-use crate::fault::{Call, FaultKind, Faults};
+use crate::call::Call;
+use crate::fault::{FaultKind, Faults};
+use crate::query::Query;
 use crate::service::{Request, Service};
 use crate::world::ModelHeaders;
 
-/// The longest body that is read: more than the 3 MB that any message may have.
+/// The longest body that is read: more than any message may have.
 const LONGEST_BODY: usize = 4 << 20;
+/// The longest file that is read, to be answered FILE01 and not 413.
+const LONGEST_FILE: usize = 16 << 20;
 
 /// The connection is dropped instead of answering.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +75,7 @@ pub(crate) async fn serve(
             accepted = listener.accept() => accepted,
             () = shutdown.cancelled() => return,
         };
-        let Ok((stream, _)) = stream else {
+        let Ok((stream, sender)) = stream else {
             // Out of descriptors, or a connection that died in the queue: let others run, go on.
             tokio::task::yield_now().await;
             continue;
@@ -86,13 +91,18 @@ pub(crate) async fn serve(
                 biased;
                 _ = offline.wait_for(|offline| *offline) => {}
                 () = shutdown.cancelled() => {}
-                () = serve_connection(&line, stream, acceptor) => {}
+                () = serve_connection(&line, stream, sender.ip(), acceptor) => {}
             }
         });
     }
 }
 
-async fn serve_connection(line: &Arc<Line>, stream: TcpStream, acceptor: TlsAcceptor) {
+async fn serve_connection(
+    line: &Arc<Line>,
+    stream: TcpStream,
+    sender: IpAddr,
+    acceptor: TlsAcceptor,
+) {
     // Small answers must not wait for more to send.
     let _ = stream.set_nodelay(true);
     let stream = match acceptor.accept(stream).await {
@@ -105,10 +115,13 @@ async fn serve_connection(line: &Arc<Line>, stream: TcpStream, acceptor: TlsAcce
     line.handshakes.fetch_add(1, Ordering::Relaxed);
     let (_, session) = stream.get_ref();
     let fingerprint = session.peer_certificates().and_then(|chain| chain.first());
-    let fingerprint = fingerprint.map(ca::fingerprint);
+    let peer = Peer {
+        fingerprint: fingerprint.map(ca::fingerprint),
+        address: sender,
+    };
     let service = service_fn(move |request| {
         let line = Arc::clone(line);
-        async move { line.handle(request, fingerprint).await }
+        async move { line.handle(request, peer).await }
     });
     let served = hyper::server::conn::http1::Builder::new()
         .auto_date_header(false)
@@ -117,6 +130,14 @@ async fn serve_connection(line: &Arc<Line>, stream: TcpStream, acceptor: TlsAcce
     if let Err(error) = served {
         tracing::debug!(%error, "a connection ended early");
     }
+}
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, Copy)]
+struct Peer {
+    /// SHA-256 of its certificate, if it showed one.
+    fingerprint: Option<[u8; 32]>,
+    address: IpAddr,
 }
 
 /// An answer and what goes around it.
@@ -129,10 +150,10 @@ impl Line {
     async fn handle(
         self: Arc<Self>,
         request: hyper::Request<Incoming>,
-        fingerprint: Option<[u8; 32]>,
+        peer: Peer,
     ) -> Result<Response<Full<Bytes>>, Dropped> {
         let operation_id = self.service.operation_id();
-        let outcome = match self.read(request, fingerprint).await {
+        let outcome = match self.read(request, peer).await {
             Ok(request) => self.outcome(request, &operation_id).await?,
             Err(refusal) => Outcome {
                 document: Answer::Refused(refusal).document(&operation_id),
@@ -156,15 +177,19 @@ impl Line {
     async fn read(
         &self,
         request: hyper::Request<Incoming>,
-        fingerprint: Option<[u8; 32]>,
+        peer: Peer,
     ) -> Result<Request, Refusal> {
         let (head, body) = request.into_parts();
-        let (call, device_id) = find_call(&head.method, head.uri.path())?;
+        let (call, device_id) = Call::find(&head.method, head.uri.path())?;
         self.count(device_id, call);
-        let body = Limited::new(body, LONGEST_BODY).collect().await;
+        let longest = match call {
+            Call::SubmitFile => LONGEST_FILE,
+            _ => LONGEST_BODY,
+        };
+        let body = Limited::new(body, longest).collect().await;
         let body =
             body.map_err(|_| Refusal::status(413, "The body cannot be read or is too long."))?;
-        if takes_body(call) && !is_json(&head.headers) {
+        if call.takes_json() && !is_json(&head.headers) {
             return Err(Refusal::status(
                 415,
                 "The content type must be application/json.",
@@ -178,12 +203,14 @@ impl Line {
         Ok(Request {
             call,
             device_id,
-            fingerprint,
+            fingerprint: peer.fingerprint,
+            sender: peer.address,
             model: ModelHeaders {
                 name: header(&head.headers, "DeviceModelName"),
                 version: header(&head.headers, "DeviceModelVersion"),
             },
-            thumbprint: thumbprint(head.uri.query()),
+            content_type: header(&head.headers, "content-type"),
+            query: Query::of(head.uri.query().unwrap_or_default()),
             body,
         })
     }
@@ -277,84 +304,12 @@ fn header(headers: &HeaderMap, name: &str) -> Option<String> {
     (!value.is_empty()).then(|| value.to_owned())
 }
 
-fn thumbprint(query: Option<&str>) -> Option<String> {
-    let mut pairs = query?.split('&').filter_map(|pair| pair.split_once('='));
-    let found = pairs.find(|(key, _)| key.eq_ignore_ascii_case("thumbprint"));
-    found.map(|(_, value)| value.to_owned())
-}
-
 fn is_json(headers: &HeaderMap) -> bool {
     let Some(kind) = header(headers, "content-type") else {
         return false;
     };
     let kind = kind.split(';').next().unwrap_or_default().trim();
     kind.eq_ignore_ascii_case("application/json")
-}
-
-fn takes_body(call: Call) -> bool {
-    matches!(
-        call,
-        Call::VerifyTaxpayerInformation
-            | Call::RegisterDevice
-            | Call::OpenDay
-            | Call::SubmitReceipt
-            | Call::CloseDay
-            | Call::IssueCertificate
-    )
-}
-
-/// Every path of the API: its first part, its last, its method, its call.
-const PATHS: [(&str, &str, Method, Call); 9] = [
-    (
-        "Public",
-        "VerifyTaxpayerInformation",
-        Method::POST,
-        Call::VerifyTaxpayerInformation,
-    ),
-    (
-        "Public",
-        "RegisterDevice",
-        Method::POST,
-        Call::RegisterDevice,
-    ),
-    ("Device", "GetConfig", Method::GET, Call::GetConfig),
-    ("Device", "GetStatus", Method::GET, Call::GetStatus),
-    ("Device", "OpenDay", Method::POST, Call::OpenDay),
-    ("Device", "SubmitReceipt", Method::POST, Call::SubmitReceipt),
-    ("Device", "CloseDay", Method::POST, Call::CloseDay),
-    (
-        "Device",
-        "IssueCertificate",
-        Method::POST,
-        Call::IssueCertificate,
-    ),
-    ("Device", "Ping", Method::POST, Call::Ping),
-];
-
-/// The call of a path and whose it is: 404 for a wrong path, 405 for a wrong method.
-fn find_call(method: &Method, path: &str) -> Result<(Call, u32), Refusal> {
-    let parts: Vec<&str> = path.split('/').skip(1).collect();
-    let (expected, call, device) = match parts.as_slice() {
-        ["Public", "v1", "GetServerCertificate"] => (Method::GET, Call::GetServerCertificate, "0"),
-        [kind, "v1", device, name] => {
-            let known = PATHS.iter().find(|path| path.0 == *kind && path.1 == *name);
-            let known = known.ok_or_else(|| Refusal::status(404, "There is no such path."))?;
-            (known.2.clone(), known.3, *device)
-        }
-        _ => return Err(Refusal::status(404, "There is no such path.")),
-    };
-    if *method != expected {
-        return Err(Refusal::status(
-            405,
-            "The method is not allowed for this path.",
-        ));
-    }
-    let device = device.parse().map_err(|_| {
-        let mut errors = crate::json::Errors::default();
-        errors.push("deviceID", format!("The value '{device}' is not valid."));
-        Refusal::Fields(errors)
-    })?;
-    Ok((call, device))
 }
 
 /// Serves the admin port until it is told to stop.

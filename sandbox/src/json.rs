@@ -126,6 +126,15 @@ impl<'a> Object<'a> {
         self.value(key).unwrap_or_default()
     }
 
+    /// The JSON texts of a list of objects that must be there; it may be empty.
+    pub(crate) fn texts(&self, errors: &mut Errors, key: &str) -> Vec<String> {
+        let mut texts = Vec::new();
+        self.required_list(errors, key, |_, _| ());
+        let items: Vec<&RawValue> = serde_json::from_str(self.text_of(key)).unwrap_or_default();
+        texts.extend(items.iter().map(|item| item.get().to_owned()));
+        texts
+    }
+
     /// An object inside that may be left out.
     pub(crate) fn optional_object(&self, errors: &mut Errors, key: &str) -> Option<Object<'a>> {
         let text = self.value(key)?;

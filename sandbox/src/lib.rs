@@ -10,15 +10,18 @@
 mod admin;
 mod answer;
 mod ca;
+mod call;
 mod counters;
 mod csr;
 mod fault;
+mod file;
 mod finding;
 mod http;
 mod json;
 mod judge;
 mod micro;
 mod model;
+mod query;
 mod receipt;
 mod sandbox;
 mod service;
@@ -28,17 +31,19 @@ mod spec;
 mod tls;
 mod world;
 
-pub use fault::{Call, Fault, FaultKind};
+pub use call::Call;
+pub use fault::{Fault, FaultKind};
 pub use finding::{Code, Color, Finding};
 pub use micro::{Micro, NumberError};
 pub use model::{
-    ClosingError, DayStatus, ReceiptSummary, ReconciliationMode, StoredDay, StoredReceipt,
+    BadReceipt, ClosingError, DayStatus, FileError, FileStatus, ReceiptSummary, ReconciliationMode,
+    StoredDay, StoredFile, StoredReceipt,
 };
 pub use receipt::{MoneyType, ReceiptType};
 pub use sandbox::{RequestCount, RunningSandbox, Sandbox, SandboxBuilder};
 pub use settings::{
-    CloseWithBadReceipts, CsrSubjectErrors, Currency, ExpiredTaxOnNote, FieldErrors, GapSignature,
-    GreySpelling, ModelErrors, Settings,
+    CloseWithBadReceipts, CsrSubjectErrors, Currency, ExpiredTaxOnNote, FieldErrors, FileTransport,
+    FilesOfOpenDays, GapSignature, GreySpelling, ModelErrors, Settings,
 };
 pub use spec::{
     Address, Contacts, DeviceChange, DeviceSpec, Model, OperatingMode, TaxSpec, usual_taxes,

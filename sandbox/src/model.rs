@@ -16,6 +16,11 @@ use crate::receipt::ReceiptType;
 use crate::signing::DeviceKey;
 use crate::spec::{DeviceSpec, Model};
 
+mod files;
+
+pub(crate) use files::FileRecord;
+pub use files::{BadReceipt, FileError, FileStatus, StoredFile};
+
 /// Who pays the taxes; known by the TIN.
 #[derive(Debug, Default)]
 pub(crate) struct Taxpayer {
@@ -73,6 +78,10 @@ pub(crate) struct Device {
     pub(crate) by_hash: HashMap<(i32, [u8; 32]), usize>,
     /// Date and global number of the receipt with the latest date.
     pub(crate) latest: Option<(DateTime, i32)>,
+    /// Its files in the order they came.
+    pub(crate) files: Vec<FileRecord>,
+    /// When a file was finished last.
+    pub(crate) files_at: Timestamp,
 }
 
 impl Device {
@@ -88,6 +97,8 @@ impl Device {
             runs: Vec::new(),
             by_hash: HashMap::new(),
             latest: None,
+            files: Vec::new(),
+            files_at: Timestamp::MIN,
         }
     }
 

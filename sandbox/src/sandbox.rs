@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::ca::Authority;
-use crate::fault::{Call, Fault};
+use crate::call::Call;
+use crate::fault::Fault;
 use crate::http::{self, Line};
 use crate::model::{ReceiptSummary, StoredDay, StoredReceipt};
 use crate::service::Service;
@@ -21,6 +22,8 @@ use crate::settings::Settings;
 use crate::spec::{DeviceChange, DeviceSpec};
 use crate::world::{DeviceError, World};
 use crate::{admin, tls};
+
+mod records;
 
 /// An FDMS of one's own; see [`Sandbox::builder`].
 #[derive(Debug)]

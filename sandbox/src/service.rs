@@ -4,6 +4,7 @@
 //! is decided once; signing is done after it, and since FDMS's signatures are the same for the same
 //! text every time, a repeated receipt gets the original one.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -15,11 +16,11 @@ use serde_json::value::RawValue;
 
 use crate::answer::{Answer, Document, Refusal};
 use crate::ca::{self, Authority};
-use crate::fault::Call;
-use crate::finding::{Color, Finding};
-use crate::settings::GreySpelling;
+use crate::call::Call;
+use crate::finding::{ValidationError, validation_errors};
+use crate::query::Query;
 use crate::signing;
-use crate::world::{ModelHeaders, World};
+use crate::world::{FileMessage, ModelHeaders, World};
 
 /// A request that has found its call.
 #[derive(Debug, Clone)]
@@ -29,8 +30,11 @@ pub(crate) struct Request {
     pub(crate) device_id: u32,
     /// SHA-256 of the client's certificate, if it showed one.
     pub(crate) fingerprint: Option<[u8; 32]>,
+    /// The address it came from.
+    pub(crate) sender: IpAddr,
     pub(crate) model: ModelHeaders,
-    pub(crate) thumbprint: Option<String>,
+    pub(crate) content_type: Option<String>,
+    pub(crate) query: Query,
     pub(crate) body: String,
 }
 
@@ -65,13 +69,6 @@ struct SubmitAnswer {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct ValidationError {
-    validation_error_code: String,
-    validation_error_color: &'static str,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 struct ServerCertificate {
     certificate: Vec<String>,
     certificate_valid_till: String,
@@ -88,9 +85,11 @@ impl Service {
         }
     }
 
-    /// The world, for the admin port and the library.
+    /// The world as it is now: files whose time has come are processed first.
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {
-        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
+        world.process_files(self.now());
+        world
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -113,29 +112,36 @@ impl Service {
 
     /// Processes a request.
     pub(crate) fn answer(&self, request: &Request, operation_id: &str) -> Document {
-        let answer = self.process(request).unwrap_or_else(Answer::Refused);
+        let answer = self.process(request, operation_id);
+        let answer = answer.unwrap_or_else(Answer::Refused);
         answer.document(operation_id)
     }
 
-    fn process(&self, request: &Request) -> Result<Answer, Refusal> {
+    fn process(&self, request: &Request, operation_id: &str) -> Result<Answer, Refusal> {
         match request.call {
-            Call::GetServerCertificate => self.server_certificate(request.thumbprint.as_deref()),
+            Call::GetServerCertificate => self.server_certificate(request.query.get("thumbprint")),
             Call::VerifyTaxpayerInformation => {
                 let world = self.world();
                 let information = world.verify_taxpayer(request.device_id, &request.body)?;
                 Ok(Answer::success(&information))
             }
             Call::RegisterDevice => self.register(request),
-            _ => self.process_for_device(request),
+            _ => self.process_for_device(request, operation_id),
         }
     }
 
     /// The calls of a registered device.
-    fn process_for_device(&self, request: &Request) -> Result<Answer, Refusal> {
+    fn process_for_device(&self, request: &Request, operation_id: &str) -> Result<Answer, Refusal> {
         let now = self.now();
         let device = request.device_id;
-        let world = self.world();
-        let valid_till = world.authenticate(device, request.fingerprint, now)?;
+        let mut world = self.world();
+        let valid_till = world.authenticate(device, request.fingerprint, now);
+        let valid_till = valid_till.map_err(|refusal| match refusal {
+            Refusal::Code(..) if request.call.answers_not_found() => {
+                Refusal::status(404, "Not existing device with provided device id")
+            }
+            refusal => refusal,
+        })?;
         world.admit(device, &request.model)?;
         match request.call {
             Call::GetConfig => Ok(Answer::success(&world.config(device, valid_till, now)?)),
@@ -153,6 +159,20 @@ impl Service {
             Call::IssueCertificate => {
                 drop(world);
                 self.renew(request)
+            }
+            Call::SubmitFile => {
+                let message = FileMessage {
+                    body: &request.body,
+                    content_type: request.content_type.as_deref(),
+                    sender: Some(request.sender),
+                    operation_id,
+                };
+                world.submit_file(device, message, now)?;
+                Ok(Answer::success(&serde_json::Map::new()))
+            }
+            Call::SubmittedFileList => {
+                let list = world.submitted_files(device, &request.query)?;
+                Ok(Answer::list(&list))
             }
             _ => {
                 world.admit_online(device)?;
@@ -286,20 +306,6 @@ fn certificate_answer(pem: &str) -> Result<Answer, Refusal> {
 
 fn internal(error: anyhow::Error) -> Refusal {
     Refusal::status(500, format!("{error:#}"))
-}
-
-fn validation_errors(findings: &[Finding], grey: GreySpelling) -> Vec<ValidationError> {
-    let color = |color| match (color, grey) {
-        (Color::Yellow, _) => "Yellow",
-        (Color::Red, _) => "Red",
-        (Color::Grey, GreySpelling::Grey) => "Grey",
-        (Color::Grey, GreySpelling::Gray) => "Gray",
-    };
-    let errors = findings.iter().map(|finding| ValidationError {
-        validation_error_code: finding.code.to_string(),
-        validation_error_color: color(finding.color),
-    });
-    errors.collect()
 }
 
 /// Thirteen letters and digits, as FDMS's operation IDs begin; the same for the same seed.

@@ -43,6 +43,18 @@ pub struct Settings {
     pub close_delay_ms: u64,
     /// How many answers of GetStatus say CloseInitiated before a close is done.
     pub close_polls: u32,
+    /// How files of offline devices travel.
+    pub file_transport: FileTransport,
+    /// Whether a file is taken while FDMS has the device's fiscal day open.
+    pub files_of_open_days: FilesOfOpenDays,
+    /// How long a file is in progress, on the sandbox's clock, in milliseconds.
+    pub file_delay_ms: u64,
+    /// How many answers of SubmittedFileList say InProgress before a file is processed.
+    pub file_polls: u32,
+    /// How long a file waits for the ones before it, in milliseconds.
+    pub file_waiting_ms: u64,
+    /// How many days a device's certificate is valid.
+    pub certificate_valid_days: u32,
     /// The currencies and when they are valid (RCPT010).
     pub currencies: Vec<Currency>,
     /// The registered models; none: any. Others are answered as `model_errors` says.
@@ -69,6 +81,12 @@ impl Default for Settings {
             grey_spelling: GreySpelling::Grey,
             close_delay_ms: 0,
             close_polls: 0,
+            file_transport: FileTransport::JsonTextPlain,
+            files_of_open_days: FilesOfOpenDays::Accepted,
+            file_delay_ms: 0,
+            file_polls: 0,
+            file_waiting_ms: 24 * 3_600_000,
+            certificate_valid_days: 365,
             currencies: usual_currencies(),
             models: None,
             blacklisted_models: Vec::new(),
@@ -194,4 +212,26 @@ pub enum GreySpelling {
     Grey,
     /// As seen on live servers.
     Gray,
+}
+
+/// How a file travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FileTransport {
+    /// Its JSON, as `text/plain`.
+    JsonTextPlain,
+    /// Its JSON in base64, as `text/plain`.
+    Base64TextPlain,
+    /// Its JSON in base64, as the first part of `multipart/form-data`.
+    MultipartBase64,
+}
+
+/// Whether a file is taken while FDMS has the device's fiscal day open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FilesOfOpenDays {
+    /// It is.
+    Accepted,
+    /// 422 without a code: the day's status must be `FiscalDayClosed`.
+    Refused,
 }

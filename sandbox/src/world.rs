@@ -3,7 +3,7 @@
 //! No network, no clock: the time comes in with each verb, so that a test can play days in seconds.
 //! One lock around it makes every verb a transaction.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use clock::Timestamp;
 
@@ -15,11 +15,14 @@ use crate::settings::Settings;
 mod access;
 mod days;
 mod devices;
+mod file_list;
+mod files;
 mod identity;
 mod receipts;
 
 pub(crate) use access::ModelHeaders;
 pub use devices::DeviceError;
+pub(crate) use files::FileMessage;
 
 /// Everything the sandbox knows.
 #[derive(Debug)]
@@ -33,6 +36,8 @@ pub(crate) struct World {
     first_receipt_id: i64,
     /// Whose a certificate is: device and index into its certificates, by SHA-256 of the DER.
     certificates: HashMap<[u8; 32], (u32, usize)>,
+    /// The devices with files that have not come to their end.
+    unfinished_files: BTreeSet<u32>,
 }
 
 impl World {
@@ -45,6 +50,7 @@ impl World {
             receipts: Vec::new(),
             first_receipt_id,
             certificates: HashMap::new(),
+            unfinished_files: BTreeSet::new(),
         }
     }
 

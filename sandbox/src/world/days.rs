@@ -131,7 +131,7 @@ impl World {
     }
 
     /// The first thing that is wrong with a close, in the authority's order.
-    fn judge_close(
+    pub(super) fn judge_close(
         &self,
         device_id: u32,
         request: &CloseRequest,
@@ -286,15 +286,12 @@ pub(super) fn settle(device: &mut Device, now: Timestamp) {
                 Some(signature),
             );
         }
-        Err(error) => {
-            day.status = DayStatus::FiscalDayCloseFailed;
-            day.closing_error = Some(error);
-        }
+        Err(error) => day.fail(error),
     }
 }
 
 impl Day {
-    fn new(no: i32, opened: DateTime) -> Self {
+    pub(super) fn new(no: i32, opened: DateTime) -> Self {
         Self {
             no,
             opened,
@@ -311,7 +308,18 @@ impl Day {
         }
     }
 
-    fn close(&mut self, mode: ReconciliationMode, at: DateTime, signature: Option<String>) {
+    /// The close has failed; the day goes on.
+    pub(super) fn fail(&mut self, error: ClosingError) {
+        self.status = DayStatus::FiscalDayCloseFailed;
+        self.closing_error = Some(error);
+    }
+
+    pub(super) fn close(
+        &mut self,
+        mode: ReconciliationMode,
+        at: DateTime,
+        signature: Option<String>,
+    ) {
         self.status = DayStatus::FiscalDayClosed;
         self.closing = None;
         self.closing_error = None;
@@ -337,11 +345,11 @@ impl Day {
     }
 }
 
-/// A CloseDay message.
-struct CloseRequest {
+/// A CloseDay message, or the footer of a file.
+pub(super) struct CloseRequest {
     day_no: i32,
     reported: ReportedCounters,
-    signature: Signature,
+    pub(super) signature: Signature,
     receipt_counter: i32,
 }
 
@@ -357,5 +365,25 @@ impl CloseRequest {
             receipt_counter: object.required(&mut errors, "receiptCounter", json::integer),
         };
         errors.finish(request)
+    }
+
+    /// The footer of a file, and when the device closed the day. Counters may be left out.
+    pub(super) fn of_footer(day_no: i32, footer: &str) -> Result<(Self, DateTime), Errors> {
+        let mut errors = Errors::default();
+        let object = Object::outermost(footer, &mut errors);
+        let signature = object.required_object(&mut errors, "fiscalDayDeviceSignature");
+        let reported = if object.text_of("fiscalDayCounters").is_empty() {
+            ReportedCounters::default()
+        } else {
+            ReportedCounters::read(&object, &mut errors)
+        };
+        let request = Self {
+            day_no,
+            reported,
+            signature: Signature::read(&signature, &mut errors),
+            receipt_counter: object.required(&mut errors, "receiptCounter", json::integer),
+        };
+        let closed = object.required(&mut errors, "fiscalDayClosed", json::date_time);
+        errors.finish((request, closed))
     }
 }

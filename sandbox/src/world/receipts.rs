@@ -41,10 +41,10 @@ impl World {
     ) -> Result<Taken, Refusal> {
         let (receipt, raw) =
             read_submission(message).map_err(|e| self.wrong_fields(e, Some("RCPT02")))?;
-        let device = self.settled(device_id, now)?;
-        if let Some(index) = hash_key(&receipt).and_then(|key| device.by_hash.get(&key).copied()) {
-            return self.repeated(index);
+        if let Some(taken) = self.repeated(device_id, &receipt)? {
+            return Ok(taken);
         }
+        let device = self.settled(device_id, now)?;
         let day = device.days.last();
         if !day.is_some_and(|day| takes_receipts(day.status)) {
             return Err(Refusal::code(
@@ -52,16 +52,27 @@ impl World {
                 "The fiscal day is closed or being closed.",
             ));
         }
+        self.take(device_id, &receipt, raw, now)
+    }
+
+    /// Judges and keeps a receipt that belongs to the device's open day and is not there yet.
+    pub(super) fn take(
+        &mut self,
+        device_id: u32,
+        receipt: &Receipt,
+        raw: &str,
+        now: Timestamp,
+    ) -> Result<Taken, Refusal> {
         let device = self.device(device_id)?;
-        let place = self.place_of(device, &receipt);
+        let place = self.place_of(device, receipt);
         let original = receipt
             .reference
             .as_ref()
             .filter(|_| receipt.kind.is_note());
         let original = original.and_then(|reference| self.find_original(device, reference));
-        let alone = self.judge_alone(device, &receipt, original, now)?;
+        let alone = self.judge_alone(device, receipt, original, now)?;
         let chain = judge::chain(
-            &receipt,
+            receipt,
             &ChainFacts {
                 device_id,
                 keys: &device.keys(),
@@ -70,8 +81,8 @@ impl World {
                 gap_signature: self.settings.gap_signature,
             },
         );
-        let kept = keep(device, &receipt, raw, clock::local(now), alone, chain);
-        let index = self.store(device_id, &receipt, kept, &place, original)?;
+        let kept = keep(device, receipt, raw, clock::local(now), alone, chain);
+        let index = self.store(device_id, receipt, kept, &place, original)?;
         self.heal_after(device_id, receipt.global_no)?;
         self.taken(index)
     }
@@ -87,11 +98,21 @@ impl World {
         })
     }
 
-    fn repeated(&mut self, index: usize) -> Result<Taken, Refusal> {
+    /// The receipt as it was taken before, if it was (device, number, hash).
+    pub(super) fn repeated(
+        &mut self,
+        device_id: u32,
+        receipt: &Receipt,
+    ) -> Result<Option<Taken>, Refusal> {
+        let device = self.device(device_id)?;
+        let Some(index) = hash_key(receipt).and_then(|key| device.by_hash.get(&key).copied())
+        else {
+            return Ok(None);
+        };
         if let Some(kept) = self.receipts.get_mut(index) {
             kept.times_received += 1;
         }
-        self.taken(index)
+        self.taken(index).map(Some)
     }
 
     fn receipt_id(&self, index: usize) -> i64 {

@@ -5,7 +5,9 @@
 mod access;
 mod days;
 mod faults;
+mod files;
 mod life;
+mod offline;
 mod program;
 mod rules_amounts;
 mod rules_chain;

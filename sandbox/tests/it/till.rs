@@ -237,7 +237,10 @@ impl Till {
         format!("{}/Device/v1/{}/{call}", self.url, self.id)
     }
 
-    fn with_headers(&self, mut request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+    pub(crate) fn with_headers(
+        &self,
+        mut request: reqwest::RequestBuilder,
+    ) -> reqwest::RequestBuilder {
         for (name, value) in self.headers {
             request = request.header(name, value);
         }
