@@ -24,6 +24,19 @@ pub enum Call {
     Ping,
     SubmitFile,
     SubmittedFileList,
+    GetUsersList,
+    SendSecurityCodeToTaxpayer,
+    CreateUser,
+    Login,
+    SendSecurityCodeToUserEmail,
+    SendSecurityCodeToUserPhone,
+    ConfirmUser,
+    ChangePassword,
+    ResetPassword,
+    ConfirmContact,
+    /// `/User/…/Update`.
+    UpdateUser,
+    ConfirmPasswordReset,
 }
 
 impl fmt::Display for Call {
@@ -36,7 +49,7 @@ impl fmt::Display for Call {
 const SERVER_CERTIFICATE: &str = "/Public/v1/GetServerCertificate";
 
 /// Every other path: its first part and its last around the version and the device, its call.
-const PATHS: [(&str, &str, Call); 11] = [
+const PATHS: [(&str, &str, Call); 23] = [
     (
         "Public",
         "VerifyTaxpayerInformation",
@@ -52,6 +65,30 @@ const PATHS: [(&str, &str, Call); 11] = [
     ("Device", "Ping", Call::Ping),
     ("Device", "SubmitFile", Call::SubmitFile),
     ("Device", "SubmittedFileList", Call::SubmittedFileList),
+    ("User", "GetUsersList", Call::GetUsersList),
+    (
+        "User",
+        "SendSecurityCodeToTaxpayer",
+        Call::SendSecurityCodeToTaxpayer,
+    ),
+    ("User", "CreateUser", Call::CreateUser),
+    ("User", "Login", Call::Login),
+    (
+        "User",
+        "SendSecurityCodeToUserEmail",
+        Call::SendSecurityCodeToUserEmail,
+    ),
+    (
+        "User",
+        "SendSecurityCodeToUserPhone",
+        Call::SendSecurityCodeToUserPhone,
+    ),
+    ("User", "ConfirmUser", Call::ConfirmUser),
+    ("User", "ChangePassword", Call::ChangePassword),
+    ("User", "ResetPassword", Call::ResetPassword),
+    ("User", "ConfirmContact", Call::ConfirmContact),
+    ("User", "Update", Call::UpdateUser),
+    ("User", "ConfirmPasswordReset", Call::ConfirmPasswordReset),
 ];
 
 impl Call {
@@ -85,7 +122,14 @@ impl Call {
                 | Self::GetConfig
                 | Self::GetStatus
                 | Self::SubmittedFileList
+                | Self::GetUsersList
         )
+    }
+
+    /// Whether it is under `/User/`.
+    pub(crate) fn is_about_users(self) -> bool {
+        let known = PATHS.iter().find(|(_, _, call)| *call == self);
+        known.is_some_and(|(kind, _, _)| *kind == "User")
     }
 
     /// Whether its body must be JSON; Ping has none, and a file comes in forms of its own.

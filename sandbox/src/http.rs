@@ -210,6 +210,7 @@ impl Line {
                 version: header(&head.headers, "DeviceModelVersion"),
             },
             content_type: header(&head.headers, "content-type"),
+            token: header(&head.headers, "Token"),
             query: Query::of(head.uri.query().unwrap_or_default()),
             body,
         })

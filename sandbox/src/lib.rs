@@ -24,6 +24,7 @@ mod model;
 mod query;
 mod receipt;
 mod sandbox;
+mod secrets;
 mod service;
 mod settings;
 mod signing;
@@ -36,8 +37,9 @@ pub use fault::{Fault, FaultKind};
 pub use finding::{Code, Color, Finding};
 pub use micro::{Micro, NumberError};
 pub use model::{
-    BadReceipt, ClosingError, DayStatus, FileError, FileStatus, ReceiptSummary, ReconciliationMode,
-    StoredDay, StoredFile, StoredReceipt,
+    BadReceipt, Channel, ClosingError, CodePurpose, DayStatus, FileError, FileStatus,
+    ReceiptSummary, ReconciliationMode, StoredDay, StoredFile, StoredMail, StoredReceipt,
+    UserStatus,
 };
 pub use receipt::{MoneyType, ReceiptType};
 pub use sandbox::{RequestCount, RunningSandbox, Sandbox, SandboxBuilder};

@@ -17,9 +17,12 @@ use crate::signing::DeviceKey;
 use crate::spec::{DeviceSpec, Model};
 
 mod files;
+mod users;
 
 pub(crate) use files::FileRecord;
 pub use files::{BadReceipt, FileError, FileStatus, StoredFile};
+pub use users::{Channel, CodePurpose, StoredMail, UserStatus};
+pub(crate) use users::{Password, SentCode, User};
 
 /// Who pays the taxes; known by the TIN.
 #[derive(Debug, Default)]
@@ -30,6 +33,10 @@ pub(crate) struct Taxpayer {
     pub(crate) is_active: bool,
     /// Every invoice number used, by all its devices.
     pub(crate) invoice_nos: std::collections::HashSet<String>,
+    /// The users of its tills, by name.
+    pub(crate) users: BTreeMap<String, User>,
+    /// Whose a token is, by token.
+    pub(crate) tokens: HashMap<String, String>,
 }
 
 impl Taxpayer {
@@ -82,6 +89,8 @@ pub(crate) struct Device {
     pub(crate) files: Vec<FileRecord>,
     /// When a file was finished last.
     pub(crate) files_at: Timestamp,
+    /// The security codes that were sent for it.
+    pub(crate) mails: Vec<StoredMail>,
 }
 
 impl Device {
@@ -99,6 +108,7 @@ impl Device {
             latest: None,
             files: Vec::new(),
             files_at: Timestamp::MIN,
+            mails: Vec::new(),
         }
     }
 

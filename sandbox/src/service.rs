@@ -34,6 +34,8 @@ pub(crate) struct Request {
     pub(crate) sender: IpAddr,
     pub(crate) model: ModelHeaders,
     pub(crate) content_type: Option<String>,
+    /// A user's.
+    pub(crate) token: Option<String>,
     pub(crate) query: Query,
     pub(crate) body: String,
 }
@@ -173,6 +175,12 @@ impl Service {
             Call::SubmittedFileList => {
                 let list = world.submitted_files(device, &request.query)?;
                 Ok(Answer::list(&list))
+            }
+            Call::GetUsersList => Ok(Answer::success(&world.users(device, &request.query)?)),
+            call if call.is_about_users() => {
+                let token = request.token.as_deref();
+                let done = world.user_call(device, call, token, &request.body, now)?;
+                Ok(Answer::success(&done))
             }
             _ => {
                 world.admit_online(device)?;

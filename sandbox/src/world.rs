@@ -10,6 +10,7 @@ use clock::Timestamp;
 use crate::answer::Refusal;
 use crate::json::Errors;
 use crate::model::{Device, Kept, Taxpayer};
+use crate::secrets::Secrets;
 use crate::settings::Settings;
 
 mod access;
@@ -19,6 +20,7 @@ mod file_list;
 mod files;
 mod identity;
 mod receipts;
+mod users;
 
 pub(crate) use access::ModelHeaders;
 pub use devices::DeviceError;
@@ -38,10 +40,12 @@ pub(crate) struct World {
     certificates: HashMap<[u8; 32], (u32, usize)>,
     /// The devices with files that have not come to their end.
     unfinished_files: BTreeSet<u32>,
+    secrets: Secrets,
 }
 
 impl World {
-    /// An FDMS that knows nobody; its receiptIDs begin at `first_receipt_id`.
+    /// An FDMS that knows nobody; its receiptIDs begin at `first_receipt_id`, and codes and tokens
+    /// are drawn from it.
     pub(crate) fn new(settings: Settings, first_receipt_id: i64) -> Self {
         Self {
             settings,
@@ -51,6 +55,7 @@ impl World {
             first_receipt_id,
             certificates: HashMap::new(),
             unfinished_files: BTreeSet::new(),
+            secrets: Secrets::new(first_receipt_id.unsigned_abs()),
         }
     }
 

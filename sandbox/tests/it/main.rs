@@ -16,3 +16,4 @@ mod rules_lines;
 mod rules_notes;
 mod rules_taxes;
 mod till;
+mod users;
