@@ -37,6 +37,9 @@ pub enum Call {
     /// `/User/…/Update`.
     UpdateUser,
     ConfirmPasswordReset,
+    /// `/ProductsStock/…/Search`.
+    SearchStock,
+    SearchBranches,
 }
 
 impl fmt::Display for Call {
@@ -49,7 +52,7 @@ impl fmt::Display for Call {
 const SERVER_CERTIFICATE: &str = "/Public/v1/GetServerCertificate";
 
 /// Every other path: its first part and its last around the version and the device, its call.
-const PATHS: [(&str, &str, Call); 23] = [
+const PATHS: [(&str, &str, Call); 25] = [
     (
         "Public",
         "VerifyTaxpayerInformation",
@@ -89,6 +92,8 @@ const PATHS: [(&str, &str, Call); 23] = [
     ("User", "ConfirmContact", Call::ConfirmContact),
     ("User", "Update", Call::UpdateUser),
     ("User", "ConfirmPasswordReset", Call::ConfirmPasswordReset),
+    ("ProductsStock", "Search", Call::SearchStock),
+    ("DeviceInformation", "SearchBranches", Call::SearchBranches),
 ];
 
 impl Call {
@@ -123,6 +128,8 @@ impl Call {
                 | Self::GetStatus
                 | Self::SubmittedFileList
                 | Self::GetUsersList
+                | Self::SearchStock
+                | Self::SearchBranches
         )
     }
 
@@ -139,7 +146,7 @@ impl Call {
 
     /// Whether a device that is not known is answered 404 instead of DEV01.
     pub(crate) fn answers_not_found(self) -> bool {
-        self == Self::SubmitFile
+        matches!(self, Self::SubmitFile | Self::SearchStock)
     }
 
     /// The call of a path and whose it is (0 where it names nobody): 404 for a wrong path, 405 for a

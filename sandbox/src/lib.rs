@@ -48,6 +48,6 @@ pub use settings::{
     FilesOfOpenDays, GapSignature, GreySpelling, ModelErrors, Settings,
 };
 pub use spec::{
-    Address, Contacts, DeviceChange, DeviceSpec, Model, OperatingMode, TaxSpec, usual_taxes,
+    Address, Contacts, DeviceChange, DeviceSpec, Good, Model, OperatingMode, TaxSpec, usual_taxes,
 };
 pub use world::DeviceError;

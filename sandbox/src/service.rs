@@ -176,6 +176,10 @@ impl Service {
                 let list = world.submitted_files(device, &request.query)?;
                 Ok(Answer::list(&list))
             }
+            Call::SearchStock => Ok(Answer::list(&world.search_stock(device, &request.query)?)),
+            Call::SearchBranches => Ok(Answer::list(
+                &world.search_branches(device, &request.query)?,
+            )),
             Call::GetUsersList => Ok(Answer::success(&world.users(device, &request.query)?)),
             call if call.is_about_users() => {
                 let token = request.token.as_deref();

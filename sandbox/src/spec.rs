@@ -96,6 +96,19 @@ pub struct Contacts {
     pub email: Option<String>,
 }
 
+/// Something that a branch has in stock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Good {
+    /// Eight digits; goods without one are not shown to devices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hs_code: Option<String>,
+    /// Its name, 500 characters.
+    pub good_name: String,
+    /// How much there is, with three decimals.
+    pub quantity: Micro,
+}
+
 /// How a device reports its receipts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the authority's own names, which say it all")]
@@ -133,6 +146,8 @@ pub struct DeviceSpec {
     pub tax_payer_tin: String,
     /// Nine digits; none: no VAT payer.
     pub vat_number: Option<String>,
+    /// The branch's number; devices of one taxpayer with the same one stand at one branch.
+    pub branch_id: i32,
     /// Name of the branch.
     pub branch_name: String,
     /// Where the branch is.
@@ -153,6 +168,8 @@ pub struct DeviceSpec {
     pub reporting_frequency: u32,
     /// The model it is registered with; none: whatever it registers itself with.
     pub model: Option<Model>,
+    /// What its branch has in stock; empty: what the branch's other devices say.
+    pub stock: Vec<Good>,
 }
 
 impl Default for DeviceSpec {
@@ -164,6 +181,7 @@ impl Default for DeviceSpec {
             tax_payer_name: "Example Traders (Pvt) Ltd".to_owned(),
             tax_payer_tin: "2000000000".to_owned(),
             vat_number: Some("220000000".to_owned()),
+            branch_id: 1,
             branch_name: "Example Traders (Pvt) Ltd".to_owned(),
             address: Address {
                 province: "HARARE".to_owned(),
@@ -183,6 +201,7 @@ impl Default for DeviceSpec {
             qr_url: "https://fdmstest.zimra.co.zw".to_owned(),
             reporting_frequency: 5,
             model: None,
+            stock: Vec::new(),
         }
     }
 }

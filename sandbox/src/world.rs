@@ -20,6 +20,7 @@ mod file_list;
 mod files;
 mod identity;
 mod receipts;
+mod stock;
 mod users;
 
 pub(crate) use access::ModelHeaders;

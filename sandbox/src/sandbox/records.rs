@@ -1,7 +1,9 @@
-//! What else a running sandbox shows of its devices: files, and security codes that were sent.
+//! What else a running sandbox shows of its devices: files, security codes that were sent, stock.
 
 use super::RunningSandbox;
 use crate::model::{StoredFile, StoredMail};
+use crate::spec::Good;
+use crate::world::DeviceError;
 
 impl RunningSandbox {
     /// The device's files in the order they came. Those whose time has come are processed first.
@@ -14,5 +16,13 @@ impl RunningSandbox {
     #[must_use]
     pub fn mails(&self, device_id: u32) -> Vec<StoredMail> {
         self.line.service.world().mails(device_id)
+    }
+
+    /// All that is in stock at the device's branch, anew.
+    ///
+    /// # Errors
+    /// There is no such device, or a field cannot be.
+    pub fn set_stock(&self, device_id: u32, goods: &[Good]) -> Result<(), DeviceError> {
+        self.line.service.world().set_stock(device_id, goods)
     }
 }

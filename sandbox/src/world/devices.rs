@@ -4,8 +4,9 @@ use clock::Timestamp;
 use jiff::civil::DateTime;
 
 use super::World;
+use crate::micro::Micro;
 use crate::model::{Device, Taxpayer};
-use crate::spec::{DeviceChange, DeviceSpec};
+use crate::spec::{DeviceChange, DeviceSpec, Good};
 
 /// Why a device could not be added or changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,8 +43,9 @@ impl World {
         taxpayer.is_active = true;
         taxpayer.name = spec.tax_payer_name.clone();
         set_vat_number(taxpayer, spec.vat_number.clone(), now);
-        self.devices.insert(spec.device_id, Device::new(spec));
-        Ok(())
+        let device_id = spec.device_id;
+        self.devices.insert(device_id, Device::new(spec));
+        self.share_stock(device_id)
     }
 
     /// Changes a device and its taxpayer.
@@ -139,6 +141,24 @@ fn check_change(change: &DeviceChange) -> Result<(), DeviceError> {
     Ok(())
 }
 
+/// The lengths of the fields of goods.
+pub(super) fn check_stock(goods: &[Good]) -> Result<(), DeviceError> {
+    let wrong = |what: &str| Err(DeviceError::Wrong(what.to_owned()));
+    for good in goods {
+        let code = good.hs_code.as_deref().unwrap_or("00000000");
+        if code.len() != 8 || !code.bytes().all(|digit| digit.is_ascii_digit()) {
+            return wrong("hsCode must have 8 digits");
+        }
+        if good.good_name.is_empty() || good.good_name.chars().count() > 500 {
+            return wrong("goodName must have 1 to 500 characters");
+        }
+        if Micro::parse(&good.quantity.to_string(), 19, 3).is_err() {
+            return wrong("quantity must be decimal(19,3)");
+        }
+    }
+    Ok(())
+}
+
 /// The lengths of the authority's own fields.
 fn check(spec: &DeviceSpec) -> Result<(), DeviceError> {
     let wrong = |what: &str| Err(DeviceError::Wrong(what.to_owned()));
@@ -164,5 +184,5 @@ fn check(spec: &DeviceSpec) -> Result<(), DeviceError> {
     if spec.qr_url.chars().count() > 50 {
         return wrong("qrUrl must have at most 50 characters");
     }
-    Ok(())
+    check_stock(&spec.stock)
 }

@@ -237,7 +237,7 @@ impl World {
         Ok(UserAnswer::Done {})
     }
 
-    fn checked(&self, errors: Errors) -> Result<(), Refusal> {
+    pub(super) fn checked(&self, errors: Errors) -> Result<(), Refusal> {
         let checked = errors.finish(());
         checked.map_err(|errors| self.wrong_fields(errors, None))
     }

@@ -15,5 +15,6 @@ mod rules_head;
 mod rules_lines;
 mod rules_notes;
 mod rules_taxes;
+mod stock;
 mod till;
 mod users;
