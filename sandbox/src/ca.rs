@@ -24,8 +24,6 @@ use sha2::{Digest, Sha256};
 
 use crate::csr::DeviceRequest;
 
-/// How long a device's certificate lasts.
-const DEVICE_CERTIFICATE_DAYS: u64 = 365;
 /// A device's certificate is valid from a little before its issue, so that a clock which is set back in
 /// a test does not make it invalid.
 const BACKDATED: Duration = Duration::from_secs(24 * 3600);
@@ -132,19 +130,20 @@ impl Authority {
         Ok(self.signing_key.sign(text.as_bytes())?)
     }
 
-    /// Issues a device's certificate for a year from `now`, with `serial` as its number.
+    /// Issues a device's certificate for `days` days from `now`, with `serial` as its number.
     ///
     /// # Errors
-    /// The request's key is of a kind that cannot be issued.
+    /// The request's key is of a kind that cannot be issued, or the end is beyond the calendar's.
     pub(crate) fn issue(
         &self,
         request: &DeviceRequest,
         now: Timestamp,
+        days: u32,
         serial: [u8; 16],
     ) -> Result<IssuedCertificate> {
         let valid_from = whole_second(now.checked_sub(BACKDATED)?)?;
-        let year = Duration::from_secs(DEVICE_CERTIFICATE_DAYS * 24 * 3600);
-        let valid_till = whole_second(now.checked_add(year)?)?;
+        let length = Duration::from_secs(u64::from(days) * 24 * 3600);
+        let valid_till = whole_second(now.checked_add(length)?)?;
         let mut params = CertificateParams::default();
         params.distinguished_name = authority_name(&request.common_name);
         params.not_before = rcgen::date_time_ymd(2000, 1, 1) + since_2000(valid_from)?;

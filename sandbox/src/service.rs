@@ -249,9 +249,10 @@ impl Service {
         let device = request.device_id;
         let wanted = world.check_registration(device, &request.model, &request.body)?;
         let serial = ca::random().map_err(internal)?;
+        let days = world.settings.certificate_valid_days;
         let issued = self
             .authority
-            .issue(&wanted, self.now(), serial)
+            .issue(&wanted, self.now(), days, serial)
             .map_err(internal)?;
         world.register(device, &request.model, wanted, &issued)?;
         certificate_answer(&issued.pem)
@@ -261,9 +262,10 @@ impl Service {
         let mut world = self.world();
         let wanted = world.check_renewal(request.device_id, &request.body)?;
         let serial = ca::random().map_err(internal)?;
+        let days = world.settings.certificate_valid_days;
         let issued = self
             .authority
-            .issue(&wanted, self.now(), serial)
+            .issue(&wanted, self.now(), days, serial)
             .map_err(internal)?;
         world.renew(request.device_id, wanted, &issued)?;
         certificate_answer(&issued.pem)

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fdms_sandbox::{
     CsrSubjectErrors, DeviceChange, DeviceSpec, FieldErrors, Model, ModelErrors, OperatingMode,
+    Settings,
 };
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
@@ -49,6 +50,51 @@ async fn certificates_are_checked() {
     };
     bench.sandbox.change_device(DEVICE, revoke).unwrap();
     assert_eq!(till.get("GetStatus").await.refusal(), "401");
+}
+
+/// How long a certificate is valid is a setting; it ends on the second by the sandbox's clock, for every
+/// call, and can be renewed until then only.
+#[tokio::test]
+async fn certificates_end_by_the_clock() {
+    let bench = Bench::start_with(Settings {
+        certificate_valid_days: 30,
+        ..Settings::default()
+    })
+    .await;
+    let mut till = bench.till().await;
+    let config = till.get("GetConfig").await.body;
+    assert_eq!(config["certificateValidTill"], "2026-06-27T07:00:00");
+    bench.clock.advance(Duration::from_secs(30 * 24 * 3600));
+    assert_eq!(till.get("GetConfig").await.status, 200);
+    let old = till.client.clone();
+    let mut settings = bench.sandbox.settings();
+    settings.certificate_valid_days = 1;
+    bench.sandbox.set_settings(settings);
+    till.renew(&bench).await;
+    bench.clock.advance(Duration::from_secs(1));
+    assert_eq!(status_with(&bench, &old).await, "401");
+    let config = till.get("GetConfig").await.body;
+    assert_eq!(config["certificateValidTill"], "2026-06-28T07:00:00");
+    bench.clock.advance(Duration::from_secs(24 * 3600));
+    assert_eq!(till.get("GetConfig").await.refusal(), "401");
+    for call in [
+        "Ping",
+        "OpenDay",
+        "SubmitReceipt",
+        "CloseDay",
+        "IssueCertificate",
+    ] {
+        let refused = till.post(call, &json!({})).await;
+        assert_eq!(refused.refusal(), "401", "{call}");
+    }
+    let refused = till.send_text("text/plain", "{}".to_owned()).await;
+    assert_eq!(refused.refusal(), "401");
+    let refused = till.user_call("Login", None, &json!({})).await;
+    assert_eq!(refused.refusal(), "401");
+    let refused = till
+        .search("ProductsStock/Search", "Offset=0&Limit=1")
+        .await;
+    assert_eq!(refused.refusal(), "401");
 }
 
 /// An issued certificate is as the authority issues them.
