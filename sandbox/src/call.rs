@@ -113,6 +113,21 @@ impl Call {
         )
     }
 
+    /// The call of a path, whatever device it names.
+    #[must_use]
+    pub fn at(path: &str) -> Option<Self> {
+        let parts: Vec<&str> = path.split('/').skip(1).collect();
+        match parts.as_slice() {
+            _ if path == SERVER_CERTIFICATE => Some(Self::GetServerCertificate),
+            [kind, "v1", _, name] => {
+                let mut paths = PATHS.iter();
+                let known = paths.find(|path| path.0 == *kind && path.1 == *name);
+                known.map(|(_, _, call)| *call)
+            }
+            _ => None,
+        }
+    }
+
     /// `GET` or `POST`.
     #[must_use]
     pub fn method(self) -> &'static str {
@@ -152,15 +167,10 @@ impl Call {
     /// The call of a path and whose it is (0 where it names nobody): 404 for a wrong path, 405 for a
     /// wrong method.
     pub(crate) fn find(method: &Method, path: &str) -> Result<(Self, u32), Refusal> {
-        let no_path = || Refusal::status(404, "There is no such path.");
-        let parts: Vec<&str> = path.split('/').skip(1).collect();
-        let (call, device) = match parts.as_slice() {
-            _ if path == SERVER_CERTIFICATE => (Self::GetServerCertificate, "0"),
-            [kind, "v1", device, name] => {
-                let known = PATHS.iter().find(|path| path.0 == *kind && path.1 == *name);
-                (known.ok_or_else(no_path)?.2, *device)
-            }
-            _ => return Err(no_path()),
+        let call = Self::at(path).ok_or_else(|| Refusal::status(404, "There is no such path."))?;
+        let device = match call {
+            Self::GetServerCertificate => "0",
+            _ => path.split('/').nth(3).unwrap_or_default(),
         };
         if method.as_str() != call.method() {
             let why = "The method is not allowed for this path.";

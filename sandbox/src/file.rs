@@ -13,7 +13,7 @@ use crate::settings::FileTransport;
 
 mod spelling;
 
-pub(crate) use spelling::as_fdms_spells_it;
+pub(crate) use spelling::{as_fdms_spells_it, members};
 
 /// The longest a file may be in whatever form it travels: 3 MB.
 pub(crate) const LONGEST: usize = 3 << 20;
@@ -139,7 +139,7 @@ fn positive(text: &str) -> Result<i32, String> {
 /// Header, content, footer stand in this order, each at most once.
 fn check_order(text: &str, errors: &mut Errors) {
     const ORDER: [&str; 3] = ["header", "content", "footer"];
-    let Ok(parts) = spelling::members(text) else {
+    let Ok(parts) = members(text) else {
         return;
     };
     let places = parts.iter().filter_map(|(name, _)| {

@@ -12,6 +12,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::Response;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+use hyper::http::request::Parts;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
@@ -25,6 +26,7 @@ use crate::ca;
 use crate::call::Call;
 use crate::fault::{FaultKind, Faults};
 use crate::query::Query;
+use crate::schema::{self, SentRequest};
 use crate::service::{Request, Service};
 use crate::world::ModelHeaders;
 
@@ -32,6 +34,8 @@ use crate::world::ModelHeaders;
 const LONGEST_BODY: usize = 4 << 20;
 /// The longest file that is read, to be answered FILE01 and not 413.
 const LONGEST_FILE: usize = 16 << 20;
+/// How many requests against the schema are remembered.
+const MOST_VIOLATIONS: usize = 1000;
 
 /// The connection is dropped instead of answering.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +50,8 @@ pub(crate) struct Line {
     pub(crate) offline: watch::Sender<bool>,
     /// How many requests have come, by device and call.
     pub(crate) requests: Mutex<BTreeMap<(u32, Call), u64>>,
+    /// What was wrong with requests by the schema, the first so many.
+    pub(crate) schema_violations: Mutex<Vec<String>>,
     /// How many TLS handshakes have been made.
     pub(crate) handshakes: AtomicU64,
 }
@@ -57,6 +63,7 @@ impl Line {
             faults: Mutex::default(),
             offline: watch::Sender::new(false),
             requests: Mutex::default(),
+            schema_violations: Mutex::default(),
             handshakes: AtomicU64::new(0),
         }
     }
@@ -168,6 +175,14 @@ impl Line {
         *requests.entry((device_id, call)).or_default() += 1;
     }
 
+    /// Remembers what is wrong with a request by the schema.
+    fn remember_violations(&self, what: impl IntoIterator<Item = String>) {
+        let violations = self.schema_violations.lock();
+        let mut violations = violations.unwrap_or_else(PoisonError::into_inner);
+        let room = MOST_VIOLATIONS.saturating_sub(violations.len());
+        violations.extend(what.into_iter().take(room));
+    }
+
     fn next_fault(&self, device_id: u32, call: Call) -> Option<FaultKind> {
         let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
         faults.take(device_id, call)
@@ -180,7 +195,11 @@ impl Line {
         peer: Peer,
     ) -> Result<Request, Refusal> {
         let (head, body) = request.into_parts();
-        let (call, device_id) = Call::find(&head.method, head.uri.path())?;
+        let (call, device_id) =
+            Call::find(&head.method, head.uri.path()).inspect_err(|refusal| {
+                let asked = format!("{} {}: {refusal:?}", head.method, head.uri.path());
+                self.remember_violations([asked]);
+            })?;
         self.count(device_id, call);
         let longest = match call {
             Call::SubmitFile => LONGEST_FILE,
@@ -189,13 +208,16 @@ impl Line {
         let body = Limited::new(body, longest).collect().await;
         let body =
             body.map_err(|_| Refusal::status(413, "The body cannot be read or is too long."))?;
+        let body = body.to_bytes();
+        let text = String::from_utf8_lossy(&body);
+        self.remember_violations(violations(call, device_id, &head, &text));
         if call.takes_json() && !is_json(&head.headers) {
             return Err(Refusal::status(
                 415,
                 "The content type must be application/json.",
             ));
         }
-        let body = String::from_utf8(body.to_bytes().into()).map_err(|_| {
+        let body = String::from_utf8(body.into()).map_err(|_| {
             let mut errors = crate::json::Errors::default();
             errors.push("$", "The body is not UTF-8.");
             Refusal::Fields(errors)
@@ -303,6 +325,21 @@ fn failure(status: u16, retry_after: Option<u32>, operation_id: &str) -> Outcome
 fn header(headers: &HeaderMap, name: &str) -> Option<String> {
     let value = headers.get(name)?.to_str().ok()?.trim();
     (!value.is_empty()).then(|| value.to_owned())
+}
+
+/// What is wrong with a request by the schema, with its call and device before it.
+fn violations(call: Call, device_id: u32, head: &Parts, body: &str) -> Vec<String> {
+    let headers = head.headers.iter();
+    let headers = headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+    let request = SentRequest {
+        query: head.uri.query().unwrap_or_default(),
+        headers: &headers.collect::<Vec<_>>(),
+        body,
+    };
+    let found = schema::check_request(call, &request).into_iter();
+    found
+        .map(|what| format!("{call} of device {device_id}: {what}"))
+        .collect()
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -24,6 +24,7 @@ mod model;
 mod query;
 mod receipt;
 mod sandbox;
+pub mod schema;
 mod secrets;
 mod service;
 mod settings;

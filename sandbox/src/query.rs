@@ -12,6 +12,11 @@ impl Query {
         Self(pairs.into_owned().collect())
     }
 
+    /// All parameters, as they came.
+    pub(crate) fn pairs(&self) -> &[(String, String)] {
+        &self.0
+    }
+
     /// The first value of a parameter.
     pub(crate) fn get(&self, key: &str) -> Option<&str> {
         let mut all = self.0.iter();

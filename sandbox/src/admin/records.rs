@@ -1,4 +1,5 @@
-//! The admin port's paths to what else a device has: files, security codes, stock.
+//! The admin port's paths to what else a device has: files, security codes, stock; and
+//! what was sent against the schema.
 
 use axum::Router;
 use axum::extract::{Path, State};
@@ -14,6 +15,7 @@ pub(super) fn router() -> Router<RunningSandbox> {
         .route("/devices/{id}/files", get(files))
         .route("/devices/{id}/mails", get(mails))
         .route("/devices/{id}/stock", put(set_stock))
+        .route("/schema-violations", get(schema_violations))
 }
 
 async fn files(State(sandbox): Sandbox, Path(id): Path<u32>) -> Response {
@@ -33,4 +35,8 @@ async fn set_stock(
     let goods: Vec<crate::spec::Good> = read(&body)?;
     sandbox.set_stock(id, &goods)?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn schema_violations(State(sandbox): Sandbox) -> axum::Json<Vec<String>> {
+    axum::Json(sandbox.schema_violations())
 }

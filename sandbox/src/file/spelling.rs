@@ -172,7 +172,7 @@ fn enum_value(name: &str, raw: &str) -> Option<&'static str> {
 }
 
 /// The members of a JSON object in the order they stand in, repeated ones included.
-pub(super) fn members(raw: &str) -> Result<Vec<(String, &RawValue)>, String> {
+pub(crate) fn members(raw: &str) -> Result<Vec<(String, &RawValue)>, String> {
     let members: Members<'_> = serde_json::from_str(raw).map_err(|error| error.to_string())?;
     Ok(members.0)
 }

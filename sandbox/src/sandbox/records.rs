@@ -1,4 +1,7 @@
-//! What else a running sandbox shows of its devices: files, security codes that were sent, stock.
+//! What else a running sandbox shows of its devices: files, security codes that were sent, stock, and what was sent
+//! against the schema.
+
+use std::sync::PoisonError;
 
 use super::RunningSandbox;
 use crate::model::{StoredFile, StoredMail};
@@ -16,6 +19,14 @@ impl RunningSandbox {
     #[must_use]
     pub fn mails(&self, device_id: u32) -> Vec<StoredMail> {
         self.line.service.world().mails(device_id)
+    }
+
+    /// What was wrong with requests by the authority's schema, in the order they came, the first thousand
+    /// of it: none of a client that keeps to it.
+    #[must_use]
+    pub fn schema_violations(&self) -> Vec<String> {
+        let violations = self.line.schema_violations.lock();
+        violations.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// All that is in stock at the device's branch, anew.

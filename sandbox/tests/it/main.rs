@@ -15,6 +15,8 @@ mod rules_head;
 mod rules_lines;
 mod rules_notes;
 mod rules_taxes;
+mod schema;
 mod stock;
+
 mod till;
 mod users;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clock::{Clock, DateTime, TestClock};
-use fdms_sandbox::{DeviceSpec, RunningSandbox, Sandbox, Settings};
+use fdms_sandbox::{Call, DeviceSpec, RunningSandbox, Sandbox, Settings, schema};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, SigningKey};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -106,10 +106,17 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// An answer, which must be as the schema says if it is FDMS's.
     pub(crate) async fn of(response: reqwest::Response) -> Self {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
+        let call = Call::at(response.url().path());
         let text = response.text().await.unwrap();
+        if let Some(call) = call {
+            let kind = headers["content-type"].to_str().unwrap();
+            let wrong = schema::check_answer(call, status, kind, &text);
+            assert_eq!(wrong, [""; 0], "{call} {status}: {text}");
+        }
         Self {
             status,
             headers,
