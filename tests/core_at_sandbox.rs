@@ -233,6 +233,7 @@ async fn random_sales_have_no_colour() {
         }
         till.close().await;
     }
+    assert_eq!(house.sandbox.schema_violations(), [""; 0]);
 }
 
 /// The receipts that the authority accepted, sold anew in a chain of our own.
@@ -265,4 +266,5 @@ async fn accepted_receipts_sold_anew() {
     }
     assert_eq!(till.count, 2, "an invoice and its credit note");
     till.close().await;
+    assert_eq!(house.sandbox.schema_violations(), [""; 0]);
 }
