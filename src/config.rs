@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use fiscal::{Currency, DeviceId, TaxId};
 use serde::Deserialize;
 
+use crate::fdms::FileTransport;
 use crate::keys::{KeyError, SealingKey};
 use crate::ledger::{DayClosing, DayOpening, DayPolicy, Environment, Settings};
 
@@ -192,6 +193,8 @@ pub struct FdmsConfig {
     pub production_url: String,
     /// A certificate authority to trust beside the system's (PEM): the sandbox's, or a proxy's.
     pub extra_ca: Option<PathBuf>,
+    /// How files of offline devices travel: `json_text_plain`, `base64_text_plain` or `multipart_base64`.
+    pub file_transport: FileTransport,
 }
 
 impl Default for FdmsConfig {
@@ -200,6 +203,7 @@ impl Default for FdmsConfig {
             test_url: TEST_URL.to_owned(),
             production_url: PRODUCTION_URL.to_owned(),
             extra_ca: None,
+            file_transport: FileTransport::default(),
         }
     }
 }

@@ -10,11 +10,13 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use clock::Timestamp;
+use fiscal::DateTime;
 use serde::Serialize;
 
 mod backoff;
 pub mod classify;
 mod client;
+mod file_transport;
 mod json;
 mod tls;
 pub mod wire;
@@ -24,11 +26,15 @@ pub use classify::{
     Action, Delay, DelayCause, Doubt, DoubtCause, Next, Outcome, PROBE_EVERY, Refusal, Scope,
 };
 pub use client::{ClientSettings, HttpFdms, Identity, Limits};
+pub use file_transport::FileTransport;
 pub use tls::TrustRoots;
 use wire::{
-    CloseStarted, Config, DayOpened, DeviceCertificate, Pong, ReceiptAccepted, ServerCertificates,
-    Status, Taxpayer,
+    CloseStarted, Config, DayOpened, DeviceCertificate, FileList, FileTaken, Pong, ReceiptAccepted,
+    ServerCertificates, Status, Taxpayer,
 };
+
+/// Files in a page of the list: FDMS gives no more.
+pub const FILES_A_PAGE: u32 = 100;
 
 /// An answer that is on its way.
 pub type Asking<'a, T> = Pin<Box<dyn Future<Output = Answer<T>> + Send + 'a>>;
@@ -77,6 +83,12 @@ pub trait Fdms: Send + Sync {
 
     /// Says that the device is on.
     fn ping(&self) -> Asking<'_, Pong>;
+
+    /// Hands in a file of an offline device; how FDMS judges it is in the list.
+    fn submit_file<'a>(&'a self, body: &'a str) -> Asking<'a, FileTaken>;
+
+    /// The files that were handed in within a span of time (at most 100 days), from the `offset`th on.
+    fn list_files(&self, from: DateTime, till: DateTime, offset: u32) -> Asking<'_, FileList>;
 
     /// Passes on a call of an optional part, which the gateway has no opinion about (docs/FDMS.md section 10).
     /// The error is a sentence: FDMS was not reached, or nobody knows what it did.
@@ -149,6 +161,10 @@ pub enum Call {
     IssueCertificate,
     /// Ping
     Ping,
+    /// SubmitFile
+    SubmitFile,
+    /// SubmittedFileList
+    SubmittedFileList,
 }
 
 impl Call {
@@ -166,6 +182,8 @@ impl Call {
             Self::CloseDay => "CloseDay",
             Self::IssueCertificate => "IssueCertificate",
             Self::Ping => "Ping",
+            Self::SubmitFile => "SubmitFile",
+            Self::SubmittedFileList => "SubmittedFileList",
         }
     }
 
@@ -187,7 +205,10 @@ impl Call {
     pub fn is_get(self) -> bool {
         matches!(
             self,
-            Self::GetServerCertificate | Self::GetConfig | Self::GetStatus
+            Self::GetServerCertificate
+                | Self::GetConfig
+                | Self::GetStatus
+                | Self::SubmittedFileList
         )
     }
 }

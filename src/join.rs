@@ -108,11 +108,6 @@ pub enum JoinError {
         "the certificate is not valid now (it ends at {0}); register the device with an activation key instead"
     )]
     CertificateEnded(String),
-    /// The device reports by files.
-    #[error(
-        "FDMS has the device {0} in operating mode {1}; this version reports online. Ask the authority to set the device to Online"
-    )]
-    OperatingMode(DeviceId, String),
 }
 
 impl From<StorageError> for JoinError {
@@ -258,7 +253,8 @@ pub struct Joined {
     /// What FDMS has configured for it.
     pub config: wire::Config,
     /// Where its fiscal day stands at FDMS.
-    pub status: wire::Status,
+    /// None for a device that reports by file, which FDMS does not tell.
+    pub status: Option<wire::Status>,
     /// Whether it had been registered before, and only its configuration was fetched.
     pub was_registered: bool,
     /// The device has days or receipts at FDMS that are not in this ledger, as a sentence: it was used
@@ -308,8 +304,20 @@ async fn finish(
         .client(info, Some(identity))
         .map_err(JoinError::Client)?;
     let config = fetch_config(ledger, &client, info).await?;
-    let status = yes(learning(ledger, client.get_status()).await)?;
-    let foreign_past = foreign_past(ledger, info, &status).await?;
+    let (status, day, receipt) = if config.operating_mode == wire::OperatingMode::Offline {
+        let files = list_files(ledger, &client).await?;
+        (
+            None,
+            files.rows.iter().map(|row| row.day_no).max().unwrap_or(0),
+            0,
+        )
+    } else {
+        let status = yes(learning(ledger, client.get_status()).await)?;
+        let day = status.last_fiscal_day_no.unwrap_or(0);
+        let receipt = status.last_receipt_global_no.unwrap_or(0);
+        (Some(status), day, receipt)
+    };
+    let foreign_past = foreign_past(ledger, info, (day, receipt)).await?;
     if let Some(past) = foreign_past.clone() {
         let id = info.id;
         ledger
@@ -425,10 +433,6 @@ async fn fetch_config(
     let answer = learning(ledger, client.get_config()).await;
     let body = answer.evidence.body.clone().unwrap_or_default();
     let config = yes(answer)?;
-    if let wire::OperatingMode::Offline = config.operating_mode {
-        let mode = config.operating_mode.as_str().to_owned();
-        return Err(JoinError::OperatingMode(info.device_id, mode));
-    }
     let id = info.id;
     ledger
         .write(move |core| core.store_config(id, &body))
@@ -436,11 +440,19 @@ async fn fetch_config(
     Ok(config)
 }
 
+/// What FDMS has of a device that reports by file: its last three months.
+async fn list_files(ledger: &Ledger, client: &HttpFdms) -> Result<wire::FileList, JoinError> {
+    let now = ledger.time().now();
+    let day = jiff::SignedDuration::from_hours(24);
+    let (from, till) = (clock::local(now - day * 98), clock::local(now + day));
+    yes(learning(ledger, client.list_files(from, till, 0)).await)
+}
+
 /// Compares FDMS's last numbers with this ledger's.
 async fn foreign_past(
     ledger: &Ledger,
     info: &TillInfo,
-    status: &wire::Status,
+    (day, receipt): (u64, u64),
 ) -> Result<Option<String>, JoinError> {
     let id = info.id;
     let own = ledger.ask(move |reader| {
@@ -451,8 +463,6 @@ async fn foreign_past(
         Ok((u64::from(day), u64::from(receipt.get())))
     });
     let (own_day, own_receipt) = own.await?;
-    let day = status.last_fiscal_day_no.unwrap_or(0);
-    let receipt = status.last_receipt_global_no.unwrap_or(0);
     Ok((day > own_day || receipt > own_receipt).then(|| {
         format!(
             "FDMS has the device {} at day {day} and receipt {receipt}, this ledger at day {own_day} and \

@@ -23,6 +23,7 @@ pub mod configs;
 pub mod core;
 pub mod days;
 mod file_id;
+pub mod files;
 pub mod holds;
 mod issue;
 pub mod policy;

@@ -22,6 +22,7 @@ mod announce;
 mod breaker;
 mod connect;
 pub mod desk;
+mod files;
 mod line;
 pub mod plan;
 mod proof;
@@ -35,6 +36,7 @@ mod worker;
 
 use breaker::Breaker;
 pub use connect::{Access, LedgerConnector};
+use files::FileSender;
 use line::Line;
 pub use line::{CatchingUp, Connection, Doing, LinkState};
 pub(crate) use renew::alarm_of;
@@ -260,16 +262,51 @@ impl Submitter {
         let id = line.till.id;
         let line = Arc::new(line);
         self.keep_line(&line);
-        let worker = Worker::new(Arc::clone(&line), Arc::clone(&self.jitter));
-        #[cfg(test)]
-        let worker = worker.plant(self.planted, self.looks);
         tokio::select! {
-            () = worker.run() => {}
+            () = self.send(&line) => {}
             () = upkeep::run(Arc::clone(&line)) => {}
             () = announce::run(Arc::clone(&line)) => {}
             () = stop.cancelled() => {}
         }
         id
+    }
+
+    /// Sends as the till's operating mode says: message by message, or files. The authority may change it.
+    async fn send(&self, line: &Arc<Line>) {
+        let mut changed = line.ledger.tills_changed();
+        loop {
+            changed.mark_unchanged();
+            let id = line.till.id;
+            let mode = line.ledger.ask(move |reader| reader.is_offline(id)).await;
+            let is_offline = mode.unwrap_or(false);
+            let is_other = async {
+                loop {
+                    if changed.changed().await.is_err() {
+                        return std::future::pending().await;
+                    }
+                    let now = line.ledger.ask(move |reader| reader.is_offline(id)).await;
+                    if now.is_ok_and(|now| now != is_offline) {
+                        return;
+                    }
+                }
+            };
+            let jitter = Arc::clone(&self.jitter);
+            if is_offline {
+                tokio::select! {
+                    () = FileSender::new(Arc::clone(line), jitter).run() => return,
+                    () = is_other => {}
+                }
+            } else {
+                let worker = Worker::new(Arc::clone(line), jitter);
+                #[cfg(test)]
+                let worker = worker.plant(self.planted, Arc::clone(&self.looks));
+                tokio::select! {
+                    () = worker.run() => return,
+                    () = is_other => {}
+                }
+            }
+            tracing::info!(till = %line.till.device_id, offline = !is_offline, "the authority has changed the operating mode");
+        }
     }
 
     fn keep_line(&self, line: &Arc<Line>) {

@@ -104,6 +104,7 @@ impl<'h> Till<'h> {
                 roots: TrustRoots::load(Some(&house.sandbox.ca_pem())).unwrap(),
                 clock: house.clock.clone(),
                 limits: Limits::default(),
+                files: fiscald::fdms::FileTransport::default(),
             })
             .unwrap()
         };

@@ -73,6 +73,7 @@ impl House {
             roots: TrustRoots::load(Some(&self.sandbox.ca_pem())).unwrap(),
             clock: self.clock.clone(),
             limits: Limits::default(),
+            files: fiscald::fdms::FileTransport::default(),
         }
     }
 

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use crate::counters::{By, Counters};
 use crate::json::write_string;
 use crate::receipt::{Line, Receipt, Signature, TaxKey};
-use crate::{DateTime, FiscalDayNo, ReceiptCounter};
+use crate::{DateTime, DeviceId, FiscalDayNo, ReceiptCounter};
 
 /// Writes `{"name":value,…}` with commas where they belong. Numbers keep every digit.
 #[derive(Debug)]
@@ -223,4 +223,66 @@ pub fn close_day_body(
 #[must_use]
 pub fn open_day_body(day: FiscalDayNo, opened: DateTime) -> String {
     format!("{{\"fiscalDayNo\":{day},\"fiscalDayOpened\":\"{opened}\"}}")
+}
+
+/// What a file of an offline device says of its day (docs/FDMS.md section 7).
+#[derive(Debug, Clone, Copy)]
+pub struct FileFooter<'a> {
+    /// The day's counters.
+    pub counters: &'a Counters,
+    /// The till's signature over the day.
+    pub signature: &'a Signature,
+    /// `receiptCounter` of the day's last receipt.
+    pub last_counter: Option<ReceiptCounter>,
+    /// When the day was closed.
+    pub closed: DateTime,
+}
+
+/// A file of an offline device: `receipts` are bodies of SubmitReceipt, and go into it as they are.
+#[must_use]
+pub fn file_body(
+    device: DeviceId,
+    (day, opened): (FiscalDayNo, DateTime),
+    sequence: u32,
+    receipts: &[String],
+    footer: Option<&FileFooter<'_>>,
+) -> String {
+    let length = receipts.iter().map(String::len).sum::<usize>();
+    let mut out = String::with_capacity(length + 1024);
+    let mut o = Object::open(&mut out);
+    o.object("header", |o| {
+        o.number("deviceId", device);
+        o.number("fiscalDayNo", day);
+        o.text("fiscalDayOpened", &opened.to_string());
+        o.number("fileSequence", sequence);
+    });
+    if !receipts.is_empty() {
+        o.object("content", |o| {
+            let out = o.name("receipts");
+            out.push('[');
+            for (place, body) in receipts.iter().enumerate() {
+                if place > 0 {
+                    out.push(',');
+                }
+                let inner = body.strip_prefix("{\"receipt\":");
+                out.push_str(
+                    inner
+                        .and_then(|rest| rest.strip_suffix('}'))
+                        .unwrap_or(body),
+                );
+            }
+            out.push(']');
+        });
+    }
+    if let Some(footer) = footer {
+        o.object("footer", |o| {
+            write_counters(o.name("fiscalDayCounters"), footer.counters);
+            write_signature(o.name("fiscalDayDeviceSignature"), footer.signature);
+            let last = footer.last_counter.map_or(0, ReceiptCounter::get);
+            o.number("receiptCounter", last);
+            o.text("fiscalDayClosed", &footer.closed.to_string());
+        });
+    }
+    o.close();
+    out
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clock::{SharedClock, Timestamp};
+use fiscal::DateTime;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response, Url};
 
@@ -18,10 +19,12 @@ use super::classify::{Seen, classify};
 use super::json::Object;
 use super::tls::{Blame, TlsError, TrustRoots, blame, client_config};
 use super::wire::{
-    CloseStarted, Config, DayOpened, DeviceCertificate, Pong, ReceiptAccepted, Reply,
-    ServerCertificates, Status, Taxpayer,
+    CloseStarted, Config, DayOpened, DeviceCertificate, FileList, FileTaken, Pong, ReceiptAccepted,
+    Reply, ServerCertificates, Status, Taxpayer,
 };
-use super::{Answer, Asking, Call, Evidence, Fdms, PassedOn, Passing, PassingOn};
+use super::{
+    Answer, Asking, Call, Evidence, FILES_A_PAGE, Fdms, FileTransport, PassedOn, Passing, PassingOn,
+};
 use crate::keys::{Certificate, DeviceKey};
 
 /// How long and how much.
@@ -80,6 +83,8 @@ pub struct ClientSettings {
     pub clock: SharedClock,
     /// Limits.
     pub limits: Limits,
+    /// How files of offline devices travel.
+    pub files: FileTransport,
 }
 
 /// Why a client cannot be made; all of it is configuration.
@@ -110,6 +115,7 @@ pub struct HttpFdms {
     device_id: u32,
     clock: SharedClock,
     limits: Limits,
+    files: FileTransport,
 }
 
 impl HttpFdms {
@@ -142,6 +148,7 @@ impl HttpFdms {
             device_id: settings.device_id,
             clock: Arc::clone(&settings.clock),
             limits: settings.limits,
+            files: settings.files,
         })
     }
 
@@ -183,9 +190,13 @@ impl HttpFdms {
         } else {
             // Without a length, servers of FDMS's kind answer an empty POST with 411.
             let body = body.unwrap_or_default();
+            let (kind, body) = match call {
+                Call::SubmitFile => self.files.pack(&String::from_utf8_lossy(&body)),
+                _ => ("application/json".to_owned(), body),
+            };
             self.http
                 .post(url)
-                .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+                .header(CONTENT_TYPE, kind)
                 .header(CONTENT_LENGTH, body.len())
                 .body(body)
         };
@@ -330,6 +341,17 @@ impl Fdms for HttpFdms {
 
     fn ping(&self) -> Asking<'_, Pong> {
         self.ask(Call::Ping, None, None)
+    }
+
+    fn submit_file<'a>(&'a self, body: &'a str) -> Asking<'a, FileTaken> {
+        self.ask(Call::SubmitFile, None, Some(body.as_bytes().to_vec()))
+    }
+
+    fn list_files(&self, from: DateTime, till: DateTime, offset: u32) -> Asking<'_, FileList> {
+        let query = format!(
+            "Offset={offset}&Limit={FILES_A_PAGE}&FileUploadedFrom={from}&FileUploadedTill={till}&Sort=FileUploadDate&Order=desc&Operator=And"
+        );
+        self.ask(Call::SubmittedFileList, Some(query), None)
     }
 
     fn pass_on<'a>(&'a self, call: &'a Passing) -> PassingOn<'a> {

@@ -94,6 +94,7 @@ impl Server {
             roots: TrustRoots::load(Some(&self.ca_pem)).unwrap(),
             clock: TestClock::new("2026-05-28T05:42:19Z".parse().unwrap()),
             limits: Limits::default(),
+            files: super::super::FileTransport::default(),
         }
     }
 

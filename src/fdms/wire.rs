@@ -8,7 +8,10 @@ use clock::{DateTime, Timestamp};
 pub use super::json::{Exact, Extra, LocalTime, WireError};
 use super::json::{Object, need, texts};
 
+#[macro_use]
 mod words;
+mod files;
+pub use files::{FileError, FileList, FileRow, FileState, FileTaken, MarkedReceipt};
 pub use words::{ClosingError, Color, DayStatus, OperatingMode, ReconciliationMode};
 
 /// Something that FDMS answers with.
@@ -32,6 +35,8 @@ macro_rules! reply {
     )+};
 }
 reply!(
+    FileTaken,
+    FileList,
     Taxpayer,
     DeviceCertificate,
     ServerCertificates,

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use clock::Timestamp;
+use rusqlite::OptionalExtension as _;
 use serde_json::Value;
 
 use super::{LedgerError, Reader, TillId, sql};
+use crate::fdms::wire::{Config, OperatingMode, Reply as _};
 
 /// A configuration that FDMS sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +30,23 @@ pub struct ConfigChange {
 }
 
 impl Reader {
+    /// Whether the authority has set the till to report by file.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn is_offline(&self, till: TillId) -> Result<bool, LedgerError> {
+        self.with(|conn| {
+            let newest: Option<String> = conn
+                .prepare_cached(
+                    "SELECT body FROM config WHERE till_id = ?1 ORDER BY config_id DESC LIMIT 1",
+                )?
+                .query_row([till.0], |row| row.get(0))
+                .optional()?;
+            let config = newest.and_then(|body| Config::parse(&body).ok());
+            Ok(config.is_some_and(|config| config.operating_mode == OperatingMode::Offline))
+        })
+    }
+
     /// A till's configurations, newest first.
     ///
     /// # Errors

@@ -220,6 +220,25 @@ CREATE TABLE adoption (
   totals         TEXT
 ) STRICT;
 ",
+    r"
+-- A file of an offline device: a span of its stream. counts says that its number is used up at FDMS.
+CREATE TABLE file (
+  file_id      INTEGER PRIMARY KEY,
+  till_id      INTEGER NOT NULL REFERENCES till,
+  day_id       INTEGER NOT NULL REFERENCES day,
+  sequence     INTEGER NOT NULL,
+  first_no     INTEGER,
+  last_no      INTEGER,
+  has_footer   INTEGER NOT NULL CHECK (has_footer IN (0, 1)),
+  step         TEXT NOT NULL CHECK (step IN ('sending', 'sent', 'done', 'failed')),
+  counts       INTEGER NOT NULL CHECK (counts IN (0, 1)),
+  created_at   INTEGER NOT NULL,
+  operation_id TEXT,
+  error        TEXT,
+  answer       TEXT
+) STRICT;
+CREATE INDEX file_day ON file (till_id, day_id);
+",
 ];
 
 /// Brings a ledger to this version's tables.

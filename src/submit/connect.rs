@@ -57,6 +57,7 @@ impl Access {
             roots: self.roots.clone(),
             clock: Arc::clone(&self.clock),
             limits: self.limits,
+            files: self.addresses.file_transport,
         };
         HttpFdms::new(&settings).map_err(|error| error.to_string())
     }

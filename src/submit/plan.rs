@@ -435,7 +435,7 @@ fn doubtful(state: &StreamState, step: Step, doubt: &Doubt, tick: Tick) -> Strea
     retry(state, step, None, doubt.to_string(), tick)
 }
 
-fn retry(
+pub(super) fn retry(
     state: &StreamState,
     step: Step,
     wish: Option<Duration>,
@@ -449,7 +449,7 @@ fn retry(
     }
 }
 
-fn park_refused(
+pub(super) fn park_refused(
     state: &StreamState,
     refusal: &Refusal,
     evidence: &Evidence,
@@ -466,7 +466,7 @@ fn park_refused(
     )
 }
 
-fn park(
+pub(super) fn park(
     state: &StreamState,
     reason: String,
     code: String,

@@ -23,11 +23,25 @@ pub(super) struct Own {
     pub(super) receipt: ReceiptGlobalNo,
 }
 
-/// Why FDMS is ahead of a ledger; none if it is not. `lastReceiptGlobalNo` is of the latest date, so it may be
-/// lower than the highest number, never higher.
-pub(super) fn ahead(own: Own, status: &Status) -> Option<String> {
-    let day = status.last_fiscal_day_no.unwrap_or(0);
-    let receipt = status.last_receipt_global_no.unwrap_or(0);
+/// How far FDMS has come with a device; 0 where it has nothing, or does not tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Theirs {
+    pub(super) day: u64,
+    pub(super) receipt: u64,
+}
+
+impl From<&Status> for Theirs {
+    /// `lastReceiptGlobalNo` is of the latest date, so it may be lower than the highest number, never higher.
+    fn from(status: &Status) -> Self {
+        Self {
+            day: status.last_fiscal_day_no.unwrap_or(0),
+            receipt: status.last_receipt_global_no.unwrap_or(0),
+        }
+    }
+}
+
+/// Why FDMS is ahead of a ledger; none if it is not.
+pub(super) fn ahead(own: Own, Theirs { day, receipt }: Theirs) -> Option<String> {
     let is_ahead = day > u64::from(own.day.get()) || receipt > u64::from(own.receipt.get());
     is_ahead.then(|| {
         format!(
@@ -45,10 +59,10 @@ pub(super) fn keep(
     core: &mut Core,
     till: TillId,
     state: &StreamState,
-    status: &Status,
+    theirs: Theirs,
 ) -> Result<(), LedgerError> {
     let (day, receipt) = core.last_numbers(till)?;
-    let Some(reason) = ahead(Own { day, receipt }, status) else {
+    let Some(reason) = ahead(Own { day, receipt }, theirs) else {
         core.release_till(till, HoldKind::Unchecked, "fdms")?;
         core.release_till(till, HoldKind::Ahead, "fdms")?;
         return Ok(());
@@ -122,20 +136,16 @@ mod tests {
     /// A ledger may know more than FDMS, never less.
     #[test]
     fn behind_equal_ahead() {
-        let at = |day: u32, receipt: u32| {
-            status(&format!(
-                r#"{{"fiscalDayStatus":"FiscalDayClosed","lastFiscalDayNo":{day},"lastReceiptGlobalNo":{receipt}}}"#
-            ))
-        };
-        assert_eq!(ahead(own(3, 20), &at(3, 20)), None);
-        assert_eq!(ahead(own(4, 25), &at(3, 20)), None);
-        assert!(ahead(own(3, 20), &at(3, 21)).unwrap().contains("21"));
-        assert!(ahead(own(3, 20), &at(4, 20)).is_some());
-        assert!(ahead(own(0, 0), &at(4, 20)).is_some());
+        let at = |day: u64, receipt: u64| Theirs { day, receipt };
+        assert_eq!(ahead(own(3, 20), at(3, 20)), None);
+        assert_eq!(ahead(own(4, 25), at(3, 20)), None);
+        assert!(ahead(own(3, 20), at(3, 21)).unwrap().contains("21"));
+        assert!(ahead(own(3, 20), at(4, 20)).is_some());
+        assert!(ahead(own(0, 0), at(4, 20)).is_some());
         assert_eq!(
             ahead(
                 own(0, 0),
-                &status(r#"{"fiscalDayStatus":"FiscalDayClosed"}"#)
+                Theirs::from(&status(r#"{"fiscalDayStatus":"FiscalDayClosed"}"#))
             ),
             None
         );

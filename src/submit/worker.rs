@@ -14,7 +14,7 @@ use tokio::sync::futures::Notified;
 use super::Jitter;
 use super::line::{Doing, Line};
 use super::plan::{self, Facts, Tick, Todo, Verdict, Why, Yes};
-use super::reconcile;
+use super::reconcile::{self, Theirs};
 use crate::fdms::wire::ValidationError;
 use crate::fdms::{Evidence, Outcome, PROBE_EVERY, Refusal, backoff};
 use crate::ledger::stream::{Item, ItemKind, StreamState, Submission};
@@ -277,7 +277,7 @@ impl Worker {
                 match answer.outcome {
                     Outcome::Accepted(status) => {
                         let kept = line.ledger.write(move |core| {
-                            reconcile::keep(core, till, &seen.state, &status)?;
+                            reconcile::keep(core, till, &seen.state, Theirs::from(&status))?;
                             core.stream(till)
                         });
                         return match kept.await {

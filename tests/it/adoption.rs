@@ -278,7 +278,7 @@ async fn taken_over_between_days() {
         .write(move |core| core.last_numbers(till))
         .await
         .unwrap();
-    let to = adoption_from(&joined.status, own, None).unwrap();
+    let to = adoption_from(&joined.status.unwrap(), own, None).unwrap();
     ledger
         .write(move |core| core.adopt(till, &to, "test"))
         .await

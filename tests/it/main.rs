@@ -15,6 +15,7 @@ mod day_policy;
 mod disk_full;
 mod documents;
 mod join;
+mod offline;
 mod submit;
 
 mod support {

@@ -22,5 +22,8 @@ pub(crate) async fn pass_until(
         }
         house.advance(step);
     }
-    panic!("{what} does not come");
+    let streams: Vec<_> = (0..house.count())
+        .map(|till| (house.stream(till), house.link(till)))
+        .collect();
+    panic!("{what} does not come: {streams:#?}");
 }

@@ -15,7 +15,7 @@ use fiscal::draft::Draft;
 use fiscal::testing::{GenOptions, Issued as Original, Random, random_sale};
 use fiscal::{Currency, DeviceId, ReceiptGlobalNo};
 use fiscald::config::FdmsConfig;
-use fiscald::fdms::{Limits, TrustRoots};
+use fiscald::fdms::{FileTransport, Limits, TrustRoots};
 use fiscald::join::{self, Registration};
 use fiscald::keys::{KeyKind, SealingKey};
 use fiscald::ledger::core::Core;
@@ -97,6 +97,8 @@ pub(crate) struct House {
     plan: Plan,
     dir: tempfile::TempDir,
     sealing: SealingKey,
+    /// How files of offline devices travel.
+    files: FileTransport,
     running: Option<Running>,
     tills: RefCell<Vec<Till>>,
     random: RefCell<Random>,
@@ -128,6 +130,7 @@ impl House {
             plan,
             dir: tempfile::tempdir().unwrap(),
             sealing: SealingKey::random().unwrap(),
+            files: FileTransport::default(),
             running: None,
             tills: RefCell::default(),
             random: RefCell::new(Random::new(1)),
@@ -183,6 +186,7 @@ impl House {
         Access {
             addresses: FdmsConfig {
                 test_url: self.sandbox.url(),
+                file_transport: self.files,
                 ..FdmsConfig::default()
             },
             roots: TrustRoots::load(Some(&self.sandbox.ca_pem())).unwrap(),
@@ -197,6 +201,11 @@ impl House {
         let settings = self.plan.settings.clone();
         let core = Core::open(&path, self.sealing.clone(), self.clock.clone(), settings);
         Ledger::start(core.unwrap(), &path).unwrap()
+    }
+
+    /// From the next start on files travel like this.
+    pub(crate) fn travel_as(&mut self, files: FileTransport) {
+        self.files = files;
     }
 
     /// The ledger's file.

@@ -1,0 +1,549 @@
+//! The sender of an offline device: closed days reach FDMS as files, one after the other (docs/FDMS.md section 7).
+//!
+//! FDMS takes a file at once and judges it later; what came of it is in its list. Whenever it is not known whether a
+//! file has arrived, the list is asked before it is sent again. A till changes between this and the worker that sends
+//! message by message as the authority changes its operating mode.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clock::Timestamp;
+use jiff::SignedDuration;
+
+use super::Jitter;
+use super::line::{Doing, Line};
+use super::plan::{self, Tick};
+use super::reconcile::{self, Theirs};
+use crate::fdms::wire::{FileError, FileList, FileRow as Listed, FileState};
+use crate::fdms::{Answer, Evidence, FILES_A_PAGE, Outcome, Refusal, backoff};
+use crate::ledger::core::Core;
+use crate::ledger::files::{File, FileOutcome, FileStep};
+use crate::ledger::stream::StreamState;
+use crate::ledger::{LedgerError, StorageError};
+
+/// So often the ledger is looked at without a nudge.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// The same while the queue is parked.
+const LOOK_PARKED: Duration = Duration::from_secs(10);
+/// Pause after a fault of the storage.
+const FAULT_PAUSE: Duration = Duration::from_secs(5);
+/// The longest span of FDMS's list, and how far back a till's past is looked at.
+const LIST_SPAN: SignedDuration = SignedDuration::from_hours(99 * 24);
+/// Clocks may differ by so much: files are looked for in a wider span than they were sent in.
+const MARGIN: SignedDuration = SignedDuration::from_hours(24);
+
+/// The ledger takes no more work: the daemon is stopping.
+struct Stopping;
+
+pub(super) struct FileSender {
+    line: Arc<Line>,
+    jitter: Jitter,
+    /// FDMS has been asked whether it has later days than this ledger.
+    is_reconciled: bool,
+    /// It is not known whether the file under way has arrived.
+    in_doubt: bool,
+    /// How often the list was asked about the file under way.
+    polls: u32,
+    /// Failures in a row, of the line or of FDMS itself.
+    failures: u32,
+    /// No question before this moment.
+    not_before: Timestamp,
+    /// The pause is the line's: how often the line had come back by then.
+    cut_off: Option<u64>,
+}
+
+/// What to do with a file that FDMS has come to an end with.
+enum Then {
+    /// On to the next.
+    GoOn,
+    /// The same again, after a pause.
+    Again,
+    /// A person has to look: code and reason.
+    Park(String, String),
+}
+
+impl FileSender {
+    pub(super) fn new(line: Arc<Line>, jitter: Jitter) -> Self {
+        Self {
+            line,
+            jitter,
+            is_reconciled: false,
+            in_doubt: true,
+            polls: 0,
+            failures: 0,
+            not_before: Timestamp::UNIX_EPOCH,
+            cut_off: None,
+        }
+    }
+
+    /// Runs until the ledger stops; dropping it at any moment is safe.
+    pub(super) async fn run(mut self) {
+        let bell = self.line.ledger.changes(self.line.till.id);
+        loop {
+            let mut ring = pin!(bell.notified());
+            ring.as_mut().enable();
+            let pause = match self.step().await {
+                Ok(pause) => pause,
+                Err(Stopping) => return,
+            };
+            if pause.is_zero() {
+                continue;
+            }
+            let mut back = self.line.breaker.back();
+            let cut_off = self.cut_off;
+            let is_back = async {
+                match cut_off {
+                    // The sender lives as long as the line.
+                    Some(times) => drop(back.wait_for(|now| *now != times).await),
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = ring => {}
+                () = is_back => self.not_before = Timestamp::UNIX_EPOCH,
+                () = self.line.clock().sleep(pause) => {}
+            }
+        }
+    }
+
+    /// One step; how long to rest after it.
+    async fn step(&mut self) -> Result<Duration, Stopping> {
+        let till = self.line.till.id;
+        let now = self.line.ledger.time().now();
+        let looked = self.line.ledger.write(move |core| {
+            let (state, _) = core.stream(till)?;
+            Ok((state, core.next_file(till)?))
+        });
+        let (state, file) = match looked.await {
+            Ok(found) => found,
+            Err(error) => return self.fault(&error),
+        };
+        if let Some(parked) = &state.parked {
+            let until = if parked.probing {
+                state.next_attempt
+            } else {
+                later(now, LOOK_PARKED)
+            };
+            self.is_reconciled = false;
+            self.in_doubt = true;
+            if !parked.probing || until > now {
+                self.line.doing(Doing::Parked { until });
+                return Ok(left(until, now));
+            }
+        }
+        let until = match &file {
+            Some(file) => self.not_before.max(clock::instant(file.due)),
+            None => self.not_before,
+        };
+        if until > now {
+            self.line.doing(Doing::Waiting { until });
+            return Ok(left(until, now).min(LOOK_EVERY));
+        }
+        if file.is_none() && self.is_reconciled {
+            self.in_doubt = false;
+            self.line.doing(Doing::Idle);
+            return Ok(LOOK_EVERY);
+        }
+        if let Err(pause) = self.line.breaker.pass(self.line.clock().boot()) {
+            self.line.doing(Doing::Waiting {
+                until: later(now, pause),
+            });
+            return Ok(pause);
+        }
+        self.line.doing(Doing::Busy);
+        match file {
+            _ if !self.is_reconciled => self.reconcile(state).await,
+            Some(file) if file.row.step == FileStep::Sent || self.in_doubt => {
+                self.look_up(state, file).await
+            }
+            Some(file) => self.submit(state, file).await,
+            None => Ok(LOOK_EVERY),
+        }
+    }
+
+    /// Compares FDMS's list with the ledger's days, before anything is sent or sold.
+    async fn reconcile(&mut self, state: StreamState) -> Result<Duration, Stopping> {
+        let now = self.line.ledger.time().now();
+        let answer = self.list(now - LIST_SPAN + MARGIN).await;
+        let list = match answer.outcome {
+            Outcome::Accepted(list) => list,
+            other => return self.failed(state, &other, &answer.evidence).await,
+        };
+        self.succeeded();
+        let day = list.rows.iter().map(|row| row.day_no).max().unwrap_or(0);
+        let till = self.line.till.id;
+        let kept = self
+            .line
+            .ledger
+            .write(move |core| reconcile::keep(core, till, &state, Theirs { day, receipt: 0 }));
+        match kept.await {
+            Ok(()) => self.is_reconciled = true,
+            Err(error) => return self.fault(&error),
+        }
+        Ok(Duration::ZERO)
+    }
+
+    async fn submit(&mut self, state: StreamState, file: File) -> Result<Duration, Stopping> {
+        let line = Arc::clone(&self.line);
+        self.in_doubt = true;
+        let answer = line.ask(line.fdms.submit_file(&file.body)).await;
+        let till = line.till.id;
+        match answer.outcome {
+            Outcome::Accepted(_) => {
+                self.succeeded();
+                self.in_doubt = false;
+                self.polls = 0;
+                let (id, operation) = (file.row.file_id, answer.evidence.operation_id.clone());
+                let kept = line
+                    .ledger
+                    .write(move |core| core.file_sent(till, id, operation.as_deref()));
+                match kept.await {
+                    Ok(()) => Ok(self.poll_pause()),
+                    Err(error) => self.fault(&error),
+                }
+            }
+            Outcome::Refused(refusal) if refusal.code.as_deref() == Some("FILE04") => {
+                self.day_is_closed(state, file, &refusal, &answer.evidence)
+                    .await
+            }
+            other => self.failed(state, &other, &answer.evidence).await,
+        }
+    }
+
+    /// Asks FDMS's list about the file under way.
+    async fn look_up(&mut self, state: StreamState, file: File) -> Result<Duration, Stopping> {
+        let answer = self.list(file.row.created_at - MARGIN).await;
+        let (list, body) = match answer.outcome {
+            Outcome::Accepted(list) => (list, answer.evidence.body.unwrap_or_default()),
+            other => return self.failed(state, &other, &answer.evidence).await,
+        };
+        self.succeeded();
+        let till = self.line.till.id;
+        let day = file.row.day_id;
+        let earlier = self
+            .line
+            .ledger
+            .ask(move |reader| reader.day_files(till, day));
+        let earlier = match earlier.await {
+            Ok(earlier) => earlier,
+            Err(error) => return self.fault(&error),
+        };
+        let is_earlier = |row: &Listed| {
+            earlier.iter().any(|other| {
+                other.file_id != file.row.file_id
+                    && other.operation_id.is_some()
+                    && other.operation_id == row.operation_id
+            })
+        };
+        let found = list.rows.iter().find(|row| {
+            row.day_no == u64::from(file.row.day_no.get())
+                && row.sequence == file.row.sequence
+                && !is_earlier(row)
+        });
+        let Some(row) = found else {
+            // It never arrived, or FDMS has not listed it yet: what is known to have arrived is only asked about.
+            if file.row.step == FileStep::Sent && self.polls < 5 {
+                return Ok(self.poll_pause());
+            }
+            self.in_doubt = false;
+            return self.submit(state, file).await;
+        };
+        self.in_doubt = false;
+        if file.row.step == FileStep::Sending {
+            let (id, operation) = (file.row.file_id, row.operation_id.clone());
+            let kept = self
+                .line
+                .ledger
+                .write(move |core| core.file_sent(till, id, operation.as_deref()));
+            if let Err(error) = kept.await {
+                return self.fault(&error);
+            }
+        }
+        let closed_by_file = list.rows.iter().any(|other| {
+            other.day_no == row.day_no
+                && other.has_footer
+                && other.state == FileState::CompleteSuccessful
+        });
+        let Some((outcome, then)) = judge(row, &file, closed_by_file, &body) else {
+            return Ok(self.poll_pause());
+        };
+        self.keep(state, &file, outcome, then, &body).await
+    }
+
+    /// FDMS says that the file's day is closed, or being closed.
+    async fn day_is_closed(
+        &mut self,
+        state: StreamState,
+        file: File,
+        refusal: &Refusal,
+        evidence: &Evidence,
+    ) -> Result<Duration, Stopping> {
+        let body = evidence.body.clone().unwrap_or_default();
+        if file.row.receipts.is_none() {
+            // All receipts are there and the day is closed: by hand, or by a file whose answer was lost.
+            let outcome = FileOutcome {
+                footer_taken: true,
+                content_taken: true,
+                answer: body.clone(),
+                ..FileOutcome::default()
+            };
+            return self.keep(state, &file, outcome, Then::GoOn, &body).await;
+        }
+        let (code, reason) = closed_before(&file, &refusal.to_string());
+        let outcome = FileOutcome {
+            error: Some(code.clone()),
+            answer: body.clone(),
+            ..FileOutcome::default()
+        };
+        self.keep(state, &file, outcome, Then::Park(code, reason), &body)
+            .await
+    }
+
+    async fn keep(
+        &mut self,
+        state: StreamState,
+        file: &File,
+        outcome: FileOutcome,
+        then: Then,
+        body: &str,
+    ) -> Result<Duration, Stopping> {
+        let (till, id) = (self.line.till.id, file.row.file_id);
+        let tick = self.tick();
+        let evidence = Evidence {
+            body: Some(body.to_owned()),
+            ..Evidence::default()
+        };
+        self.polls = 0;
+        let pause = match then {
+            Then::Again => {
+                self.failures += 1;
+                backoff(self.failures, (self.jitter)(), None)
+            }
+            _ => Duration::ZERO,
+        };
+        let kept = self.line.ledger.write(move |core: &mut Core| {
+            core.file_done(till, id, &outcome)?;
+            if let Then::Park(code, reason) = then {
+                let (now, _) = core.stream(till)?;
+                core.update_stream(&plan::park(&now, reason, code, &evidence, false, tick))?;
+            } else if state.parked.is_some() {
+                core.retry_stream(till, "system")?;
+            }
+            Ok(())
+        });
+        match kept.await {
+            Ok(()) => {
+                self.not_before = later(self.line.ledger.time().now(), pause);
+                Ok(pause)
+            }
+            Err(error) => self.fault(&error),
+        }
+    }
+
+    /// All files since a moment, newest first.
+    async fn list(&self, since: Timestamp) -> Answer<FileList> {
+        let line = &self.line;
+        let till = line.ledger.time().now() + MARGIN;
+        let from = since.max(till - LIST_SPAN);
+        let (from, till) = (clock::local(from), clock::local(till));
+        let mut all = Vec::new();
+        loop {
+            let offset = u32::try_from(all.len()).unwrap_or(u32::MAX);
+            let mut answer = line.ask(line.fdms.list_files(from, till, offset)).await;
+            let Outcome::Accepted(list) = &mut answer.outcome else {
+                return answer;
+            };
+            let page = list.rows.len();
+            all.append(&mut list.rows);
+            let is_last = page == 0 || u32::try_from(all.len()).unwrap_or(u32::MAX) >= list.total;
+            if is_last || u32::try_from(page).unwrap_or(0) < FILES_A_PAGE.min(list.total) {
+                list.rows = all;
+                return answer;
+            }
+        }
+    }
+
+    /// FDMS did not answer, or said no.
+    async fn failed<T>(
+        &mut self,
+        state: StreamState,
+        outcome: &Outcome<T>,
+        evidence: &Evidence,
+    ) -> Result<Duration, Stopping> {
+        let tick = self.tick();
+        let next = match outcome {
+            Outcome::Refused(refusal) => plan::park_refused(&state, refusal, evidence, tick),
+            other => {
+                let is_cut = evidence.status.is_none();
+                self.cut_off = is_cut.then(|| *self.line.breaker.back().borrow());
+                self.failures += 1;
+                let attempts = self.failures - 1;
+                let wish = match other {
+                    Outcome::Later(delay) => delay.retry_after,
+                    _ => None,
+                };
+                let state = StreamState { attempts, ..state };
+                plan::retry(&state, state.step, wish, other.to_string(), tick)
+            }
+        };
+        self.not_before = next.next_attempt;
+        let kept = self
+            .line
+            .ledger
+            .write(move |core| core.update_stream(&next));
+        match kept.await {
+            Ok(()) => Ok(left(self.not_before, tick.now).max(Duration::from_millis(1))),
+            Err(error) => self.fault(&error),
+        }
+    }
+
+    fn succeeded(&mut self) {
+        self.failures = 0;
+        self.cut_off = None;
+        self.not_before = Timestamp::UNIX_EPOCH;
+    }
+
+    fn poll_pause(&mut self) -> Duration {
+        let pause = plan::poll_pause(self.polls);
+        self.polls = self.polls.saturating_add(1);
+        self.not_before = later(self.line.ledger.time().now(), pause);
+        let until = self.not_before;
+        self.line.doing(Doing::Waiting { until });
+        pause
+    }
+
+    fn tick(&self) -> Tick {
+        Tick {
+            now: self.line.ledger.time().now(),
+            jitter: (self.jitter)(),
+        }
+    }
+
+    /// What the storage says: the end, or a pause. Something refused is looked at anew.
+    fn fault(&self, error: &LedgerError) -> Result<Duration, Stopping> {
+        if matches!(error, LedgerError::Storage(StorageError::Stopping)) {
+            return Err(Stopping);
+        }
+        tracing::warn!(till = %self.line.till.device_id, %error, "the files to FDMS wait for the ledger");
+        Ok(FAULT_PAUSE)
+    }
+}
+
+/// What became of a listed file, and what follows; none while FDMS is not done with it.
+fn judge(
+    row: &Listed,
+    file: &File,
+    closed_by_file: bool,
+    body: &str,
+) -> Option<(FileOutcome, Then)> {
+    let taken = FileOutcome {
+        operation_id: row.operation_id.clone(),
+        content_taken: true,
+        footer_taken: file.row.has_footer,
+        counts: true,
+        marked: marks(row),
+        answer: body.to_owned(),
+        error: None,
+    };
+    match &row.state {
+        FileState::CompleteSuccessful => return Some((taken, Then::GoOn)),
+        FileState::FailedWithErrors => {}
+        FileState::InProgress | FileState::WaitingForPreviousFile | FileState::Other(_) => {
+            return None;
+        }
+    }
+    let error = row.error.clone();
+    let code = error
+        .as_ref()
+        .map_or("FailedWithErrors", FileError::as_str)
+        .to_owned();
+    let nothing = FileOutcome {
+        error: Some(code.clone()),
+        content_taken: false,
+        footer_taken: false,
+        counts: false,
+        ..taken.clone()
+    };
+    let without_footer = FileOutcome {
+        error: Some(code.clone()),
+        footer_taken: false,
+        ..taken.clone()
+    };
+    let what = format!("file {} of day {}", row.sequence, row.day_no);
+    let park = |why: String| Then::Park(code.clone(), why);
+    Some(match error {
+        Some(FileError::InternalError) => (nothing, Then::Again),
+        Some(FileError::FileExceededAllowedWaitingTime) => {
+            let why = format!(
+                "FDMS waited in vain for the files before {what}; run `fiscald verify`, then let the queue go on (`retry`): it is sent again"
+            );
+            (nothing, park(why))
+        }
+        Some(FileError::FileSentForClosedDay) if closed_by_file || file.row.receipts.is_none() => {
+            (taken, Then::GoOn)
+        }
+        Some(FileError::FileSentForClosedDay) => {
+            let (_, why) = closed_before(file, "FDMS has closed the day");
+            (nothing, park(why))
+        }
+        Some(FileError::ReceiptsWithValidationErrors) if !file.row.has_footer => {
+            (without_footer, Then::GoOn)
+        }
+        Some(FileError::ReceiptsWithValidationErrors) => (
+            without_footer,
+            park(format!(
+                "{what} has a receipt that FDMS marked Red, so the day can only be closed by hand: close it in the authority's portal, then let the queue go on (`retry`)"
+            )),
+        ),
+        Some(FileError::MissingReceipts) => (
+            without_footer,
+            park(format!(
+                "FDMS misses receipts before {what}: hand the whole day in by hand (`fiscald day export`), which FDMS takes as often as it is sent, then let the queue go on (`retry`)"
+            )),
+        ),
+        Some(FileError::BadCertificateSignature | FileError::CountersMismatch) => (
+            without_footer,
+            park(format!(
+                "FDMS does not accept the close of day {} ({code}): run `fiscald verify` and compare the Z report with the portal; close the day there by hand, then let the queue go on (`retry`)",
+                row.day_no
+            )),
+        ),
+        _ => (
+            nothing,
+            park(format!(
+                "FDMS did not accept {what} ({code}); that is a defect of this gateway, please report it"
+            )),
+        ),
+    })
+}
+
+fn closed_before(file: &File, what: &str) -> (String, String) {
+    let reason = format!(
+        "{what}; yet receipts of day {} are still here. They stay, selling goes on. Speak to the authority about that day; \
+         the till goes on without them with `fiscald till adopt`",
+        file.row.day_no
+    );
+    ("FILE04".to_owned(), reason)
+}
+
+/// The marked receipts of a listed file, each with its worst colour and its marks.
+fn marks(row: &Listed) -> BTreeMap<u32, (String, Vec<String>)> {
+    let marked = row.marked.iter().filter_map(|receipt| {
+        let number = receipt.global_no?;
+        let color = plan::worst_color(&receipt.errors)?;
+        let errors = receipt.errors.iter();
+        let marks = errors.map(|error| format!("{} {}", error.code, error.color.as_str()));
+        Some((number, (color, marks.collect())))
+    });
+    marked.collect()
+}
+
+fn later(now: Timestamp, pause: Duration) -> Timestamp {
+    now.checked_add(pause).unwrap_or(now)
+}
+
+fn left(until: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(until.duration_since(now)).unwrap_or_default()
+}
