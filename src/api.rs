@@ -27,6 +27,7 @@ mod credit;
 mod days;
 mod door;
 mod events;
+mod files;
 mod lines;
 mod link;
 mod openapi;
@@ -62,6 +63,8 @@ pub struct ApiSettings {
     pub unix_users: Vec<UnixUser>,
     /// Names, beside its own address, by which other machines of the shop may call the gateway.
     pub lan_names: Vec<String>,
+    /// How long a sale waits for FDMS where the request does not say.
+    pub wait: Duration,
     /// Limits.
     pub limits: Limits,
 }

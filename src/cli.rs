@@ -241,8 +241,30 @@ enum DayCommand {
     Open(TillArg),
     /// Close the open fiscal day.
     Close(TillArg),
-    /// Show the present day.
-    Show(TillArg),
+    /// Show the present day, or another one with what FDMS has of it.
+    Show {
+        /// The day's number.
+        no: Option<u32>,
+        #[command(flatten)]
+        till: TillArg,
+    },
+    /// Write a closed day as files, for upload by hand.
+    Export {
+        /// The day's number.
+        no: u32,
+        /// The folder.
+        #[arg(long, value_name = "FOLDER")]
+        to: PathBuf,
+        #[command(flatten)]
+        till: TillArg,
+    },
+    /// Take over what came of files that were uploaded by hand: FDMS's list of them, as JSON.
+    ImportResult {
+        /// The file with the list (`-` is standard input).
+        file: PathBuf,
+        #[command(flatten)]
+        till: TillArg,
+    },
     /// Print the X report of the open day.
     X(TillArg),
     /// Print the Z report of a closed day.

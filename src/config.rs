@@ -89,6 +89,21 @@ pub struct StoreConfig {
     pub day_closing: DayClosing,
     /// Whether a day that has lasted its longest is closed and the next opened by itself.
     pub rollover_offline: bool,
+    /// When a sale is answered: at once (`hybrid`), or with what FDMS says of it where that comes in time (`online`).
+    pub answers: Answers,
+    /// How long an `online` answer waits for FDMS, milliseconds.
+    pub online_wait_ms: u32,
+}
+
+/// When a sale is answered. That a device reports by file is the authority's word, not a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answers {
+    /// At once; FDMS hears of it later.
+    #[default]
+    Hybrid,
+    /// With FDMS's result, where it comes within the wait; else as `hybrid`.
+    Online,
 }
 
 impl Default for StoreConfig {
@@ -105,6 +120,8 @@ impl Default for StoreConfig {
             day_opening: settings.days.opening,
             day_closing: settings.days.closing,
             rollover_offline: settings.rollover_offline,
+            answers: Answers::default(),
+            online_wait_ms: 5000,
         }
     }
 }
@@ -285,6 +302,12 @@ impl Config {
                     "api: {address} is not a loopback address; for tills on other machines use [api.lan]"
                 ));
             }
+        }
+        if self.store.online_wait_ms > crate::api::MAX_WAIT_MS {
+            let longest = crate::api::MAX_WAIT_MS;
+            return Err(format!(
+                "store.online_wait_ms: at most {longest} are waited for FDMS"
+            ));
         }
         for url in [&self.fdms.test_url, &self.fdms.production_url] {
             if !url.starts_with("https://") {

@@ -228,7 +228,16 @@ pub fn api_settings(config: &Config) -> ApiSettings {
             reach: Reach::All,
         });
     }
+    let online = config.store.answers == crate::config::Answers::Online;
     ApiSettings {
+        wait: Duration::from_millis(
+            if online {
+                config.store.online_wait_ms
+            } else {
+                0
+            }
+            .into(),
+        ),
         unix_users,
         lan_names: config
             .api

@@ -22,7 +22,9 @@ mod announce;
 mod breaker;
 mod connect;
 pub mod desk;
+mod file_outcome;
 mod files;
+mod heal;
 mod line;
 pub mod plan;
 mod proof;
@@ -36,6 +38,7 @@ mod worker;
 
 use breaker::Breaker;
 pub use connect::{Access, LedgerConnector};
+pub use file_outcome::settle_files;
 use files::FileSender;
 use line::Line;
 pub use line::{CatchingUp, Connection, Doing, LinkState};

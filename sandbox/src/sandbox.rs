@@ -258,6 +258,14 @@ impl RunningSandbox {
         closed.unwrap_or(false)
     }
 
+    /// Loses a receipt of the open day, as an accident at the authority would; false if it is not there. For tests: a
+    /// sandbox that keeps its state has it again after a restart.
+    #[must_use]
+    pub fn lose_receipt(&self, device_id: u32, receipt_global_no: i32) -> bool {
+        let mut world = self.line.service.world();
+        world.lose_receipt(device_id, receipt_global_no).is_some()
+    }
+
     /// True: every connection is cut and none is taken; false: it is back.
     pub fn set_offline(&self, offline: bool) {
         self.line.offline.send_replace(offline);

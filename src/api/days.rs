@@ -20,7 +20,7 @@ use super::params::Params;
 use super::problem::{Problem, ProblemCode as P};
 use super::receipts::{json, plain};
 use super::{Shared, schema};
-use crate::ledger::{DayFacts, Environment, LedgerError, Reader, TillId, TillInfo};
+use crate::ledger::{DayFacts, Environment, LedgerError, Reader, Seq, TillId, TillInfo};
 
 /// A day and what is said about it.
 struct Day {
@@ -235,6 +235,11 @@ impl Shared {
             opening,
         };
         Ok(day.answer(status, till))
+    }
+
+    /// The event of a day's opening.
+    pub(super) async fn day_id(&self, till: TillId, no: &str) -> Result<Seq, Problem> {
+        Ok(self.day(till, no).await?.facts.day_id)
     }
 
     /// A day by its number, or the latest: `current`.

@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 
 use super::problem::{Problem, ProblemCode as P};
 use super::{
-    Shared, credit, days, events, optional, page, pictures, queue, receipts, status, tills,
+    Shared, credit, days, events, files, optional, page, pictures, queue, receipts, status, tills,
 };
 
 const ABOUT: &str = "\
@@ -68,6 +68,8 @@ pub(super) fn routes() -> (Router<Arc<Shared>>, OpenApi) {
         .routes(routes!(days::by_number))
         .routes(routes!(days::x))
         .routes(routes!(days::z))
+        .routes(routes!(files::export))
+        .routes(routes!(files::result))
         .routes(routes!(status::status))
         .routes(routes!(status::queue))
         .routes(routes!(queue::head))

@@ -31,7 +31,7 @@ const LIST: (u32, u32) = (50, 500);
 #[derive(Debug, Clone, Copy)]
 pub(super) struct HowToAnswer {
     /// How long to wait for FDMS.
-    wait: Duration,
+    wait: Option<Duration>,
     /// Characters in a line of the printed text.
     columns: usize,
 }
@@ -42,7 +42,7 @@ impl HowToAnswer {
     pub(super) fn of(params: &Params) -> Result<Self, Problem> {
         let wait = params.number("wait", |ms| (ms <= MAX_WAIT_MS).then_some(ms))?;
         Ok(Self {
-            wait: Duration::from_millis(wait.unwrap_or(0).into()),
+            wait: wait.map(|ms| Duration::from_millis(ms.into())),
             columns: params.columns()?,
         })
     }
@@ -379,10 +379,11 @@ impl Shared {
                 (StatusCode::OK, Box::new(found.ok_or_else(lost)?))
             }
         };
-        let fdms = if how.wait.is_zero() {
+        let wait = how.wait.unwrap_or(self.settings.wait);
+        let fdms = if wait.is_zero() {
             Fdms::Queued
         } else {
-            self.wait_for_fdms(till, issued.seq, how.wait).await
+            self.wait_for_fdms(till, issued.seq, wait).await
         };
         let body = answer::receipt(&issued, how.columns, &fdms, self.link(till.id).as_ref());
         let mut response = json(status, body);

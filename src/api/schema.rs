@@ -30,8 +30,8 @@ pub use state::{
 };
 pub use tills::{
     Adopt, AdoptOpenDay, AdoptedNumbers, CloseFailed, Compared, ConfigChange, ConfigEntry, Configs,
-    Confirm, CounterDifference, DocumentDifference, Evidence, Hold, Link, MarkedReceipt, Passed,
-    Pause, Reconciliation, SwitchTo, TillName,
+    Confirm, CounterDifference, DayFile, DayFiles, DocumentDifference, Evidence, Hold, Link,
+    MarkedReceipt, Passed, Pause, Reconciliation, SwitchTo, TillName,
 };
 pub(super) use tills::{CallPath, FdmsListParams, RetryParams};
 

@@ -1,6 +1,7 @@
 //! `fiscald day`, `receipt` and `queue`: what a technician asks of the running store.
 
 use std::io::Read as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -41,7 +42,15 @@ pub(super) fn day(config: &Config, command: &DayCommand) -> Done {
     let (method, path) = match command {
         DayCommand::Open(till) => (Method::POST, path("/v1/days/open", *till, &[])),
         DayCommand::Close(till) => (Method::POST, path("/v1/days/close", *till, &[])),
-        DayCommand::Show(till) => (Method::GET, path("/v1/days/current", *till, &[])),
+        DayCommand::Show { no, till } => {
+            let no = no.map_or("current".to_owned(), |no| no.to_string());
+            (Method::GET, path(&format!("/v1/days/{no}"), *till, &[]))
+        }
+        DayCommand::Export { no, to, till } => return export(config, *no, to, *till),
+        DayCommand::ImportResult { file, till } => {
+            let path = path("/v1/days/files/result", *till, &[]);
+            return show(config, Method::POST, &path, read(file)?);
+        }
         DayCommand::X(till) => (Method::GET, path("/v1/days/current/x", *till, &text())),
         DayCommand::Z { no, till } => {
             let no = no.map_or("current".to_owned(), |no| no.to_string());
@@ -52,6 +61,41 @@ pub(super) fn day(config: &Config, command: &DayCommand) -> Done {
         }
     };
     show(config, method, &path, Vec::new())
+}
+
+/// A file, or standard input.
+fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    if file.as_os_str() == "-" {
+        std::io::stdin().read_to_end(&mut body)?;
+        return Ok(body);
+    }
+    std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))
+}
+
+/// Writes a day's files into a folder, and says what to do with them.
+fn export(config: &Config, no: u32, to: &Path, till: TillArg) -> Done {
+    let place = path(&format!("/v1/days/{no}/files"), till, &[]);
+    let text = ask(config, Method::GET, &place, Vec::new())?.success()?;
+    let answer: serde_json::Value = serde_json::from_str(&text)?;
+    std::fs::create_dir_all(to)
+        .with_context(|| format!("the folder {} cannot be made", to.display()))?;
+    let files = answer.get("files").and_then(|files| files.as_array());
+    for file in files.into_iter().flatten() {
+        let text = |name: &str| {
+            file.get(name)
+                .and_then(|text| text.as_str())
+                .unwrap_or_default()
+        };
+        let path = to.join(text("name"));
+        std::fs::write(&path, text("body"))
+            .with_context(|| format!("{} cannot be written", path.display()))?;
+        println!("{}", path.display());
+    }
+    println!(
+        "Upload them in this order in the authority's portal; then take its list over with `fiscald day import-result FILE`."
+    );
+    Ok(ExitCode::SUCCESS)
 }
 
 pub(super) fn receipt(config: &Config, command: &ReceiptCommand) -> Done {
@@ -71,13 +115,7 @@ pub(super) fn receipt(config: &Config, command: &ReceiptCommand) -> Done {
             preview,
             till,
         } => {
-            let mut body = Vec::new();
-            if file.as_os_str() == "-" {
-                std::io::stdin().read_to_end(&mut body)?;
-            } else {
-                body = std::fs::read(file)
-                    .with_context(|| format!("{} cannot be read", file.display()))?;
-            }
+            let body = read(file)?;
             let wait: Vec<_> = wait
                 .map(|ms| ("wait", ms.to_string()))
                 .into_iter()

@@ -1,6 +1,7 @@
 //! A closed day looked at again: its receipts added up anew, what FDMS has marked, what FDMS does not have.
 
 use fiscal::counters::DayTotals;
+use rusqlite::OptionalExtension as _;
 
 use super::{LedgerError, Reader, Seq, read};
 use crate::fdms::wire::{ReceiptAccepted, Reply as _};
@@ -57,6 +58,23 @@ impl Reader {
                 }
             }
             Ok(recount)
+        })
+    }
+
+    /// The day of a receipt, or of a close.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn day_of(&self, seq: Seq) -> Result<Option<Seq>, LedgerError> {
+        self.with(|conn| {
+            let day: Option<i64> = conn
+                .prepare_cached(
+                    "SELECT day_id FROM receipt WHERE seq = ?1
+                     UNION ALL SELECT day_id FROM day_close WHERE seq = ?1",
+                )?
+                .query_row([seq.0], |row| row.get(0))
+                .optional()?;
+            Ok(day.map(Seq))
         })
     }
 

@@ -214,6 +214,11 @@ impl Core {
         if let (ItemKind::Receipt(no), Some("Red")) = (item.kind, submission.color.as_deref()) {
             self.mark_red(till, item.seq, no, &submission.marks)?;
         }
+        if let (ItemKind::Receipt(no), Some("Grey")) = (item.kind, submission.color.as_deref()) {
+            let detail = serde_json::json!({ "receiptGlobalNo": no, "marks": submission.marks });
+            let seq = self.take_seq();
+            self.append_event(seq, Some(till), "receipt.grey", Some(&detail.to_string()))?;
+        }
         if submission.proof == Some(Proof::Invalid) {
             let detail = item.kind.to_string();
             let seq = self.take_seq();

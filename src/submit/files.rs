@@ -4,7 +4,6 @@
 //! file has arrived, the list is asked before it is sent again. A till changes between this and the worker that sends
 //! message by message as the authority changes its operating mode.
 
-use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +12,11 @@ use clock::Timestamp;
 use jiff::SignedDuration;
 
 use super::Jitter;
+use super::file_outcome::{Then, closed_before, is_closed_by_file, judge};
 use super::line::{Doing, Line};
 use super::plan::{self, Tick};
 use super::reconcile::{self, Theirs};
-use crate::fdms::wire::{FileError, FileList, FileRow as Listed, FileState};
+use crate::fdms::wire::{FileList, FileRow as Listed};
 use crate::fdms::{Answer, Evidence, FILES_A_PAGE, Outcome, Refusal, backoff};
 use crate::ledger::core::Core;
 use crate::ledger::files::{File, FileOutcome, FileStep};
@@ -52,16 +52,6 @@ pub(super) struct FileSender {
     not_before: Timestamp,
     /// The pause is the line's: how often the line had come back by then.
     cut_off: Option<u64>,
-}
-
-/// What to do with a file that FDMS has come to an end with.
-enum Then {
-    /// On to the next.
-    GoOn,
-    /// The same again, after a pause.
-    Again,
-    /// A person has to look: code and reason.
-    Park(String, String),
 }
 
 impl FileSender {
@@ -261,11 +251,7 @@ impl FileSender {
                 return self.fault(&error);
             }
         }
-        let closed_by_file = list.rows.iter().any(|other| {
-            other.day_no == row.day_no
-                && other.has_footer
-                && other.state == FileState::CompleteSuccessful
-        });
+        let closed_by_file = is_closed_by_file(&list, row);
         let Some((outcome, then)) = judge(row, &file, closed_by_file, &body) else {
             return Ok(self.poll_pause());
         };
@@ -429,115 +415,6 @@ impl FileSender {
         tracing::warn!(till = %self.line.till.device_id, %error, "the files to FDMS wait for the ledger");
         Ok(FAULT_PAUSE)
     }
-}
-
-/// What became of a listed file, and what follows; none while FDMS is not done with it.
-fn judge(
-    row: &Listed,
-    file: &File,
-    closed_by_file: bool,
-    body: &str,
-) -> Option<(FileOutcome, Then)> {
-    let taken = FileOutcome {
-        operation_id: row.operation_id.clone(),
-        content_taken: true,
-        footer_taken: file.row.has_footer,
-        counts: true,
-        marked: marks(row),
-        answer: body.to_owned(),
-        error: None,
-    };
-    match &row.state {
-        FileState::CompleteSuccessful => return Some((taken, Then::GoOn)),
-        FileState::FailedWithErrors => {}
-        FileState::InProgress | FileState::WaitingForPreviousFile | FileState::Other(_) => {
-            return None;
-        }
-    }
-    let error = row.error.clone();
-    let code = error
-        .as_ref()
-        .map_or("FailedWithErrors", FileError::as_str)
-        .to_owned();
-    let nothing = FileOutcome {
-        error: Some(code.clone()),
-        content_taken: false,
-        footer_taken: false,
-        counts: false,
-        ..taken.clone()
-    };
-    let without_footer = FileOutcome {
-        error: Some(code.clone()),
-        footer_taken: false,
-        ..taken.clone()
-    };
-    let what = format!("file {} of day {}", row.sequence, row.day_no);
-    let park = |why: String| Then::Park(code.clone(), why);
-    Some(match error {
-        Some(FileError::InternalError) => (nothing, Then::Again),
-        Some(FileError::FileExceededAllowedWaitingTime) => {
-            let why = format!(
-                "FDMS waited in vain for the files before {what}; run `fiscald verify`, then let the queue go on (`retry`): it is sent again"
-            );
-            (nothing, park(why))
-        }
-        Some(FileError::FileSentForClosedDay) if closed_by_file || file.row.receipts.is_none() => {
-            (taken, Then::GoOn)
-        }
-        Some(FileError::FileSentForClosedDay) => {
-            let (_, why) = closed_before(file, "FDMS has closed the day");
-            (nothing, park(why))
-        }
-        Some(FileError::ReceiptsWithValidationErrors) if !file.row.has_footer => {
-            (without_footer, Then::GoOn)
-        }
-        Some(FileError::ReceiptsWithValidationErrors) => (
-            without_footer,
-            park(format!(
-                "{what} has a receipt that FDMS marked Red, so the day can only be closed by hand: close it in the authority's portal, then let the queue go on (`retry`)"
-            )),
-        ),
-        Some(FileError::MissingReceipts) => (
-            without_footer,
-            park(format!(
-                "FDMS misses receipts before {what}: hand the whole day in by hand (`fiscald day export`), which FDMS takes as often as it is sent, then let the queue go on (`retry`)"
-            )),
-        ),
-        Some(FileError::BadCertificateSignature | FileError::CountersMismatch) => (
-            without_footer,
-            park(format!(
-                "FDMS does not accept the close of day {} ({code}): run `fiscald verify` and compare the Z report with the portal; close the day there by hand, then let the queue go on (`retry`)",
-                row.day_no
-            )),
-        ),
-        _ => (
-            nothing,
-            park(format!(
-                "FDMS did not accept {what} ({code}); that is a defect of this gateway, please report it"
-            )),
-        ),
-    })
-}
-
-fn closed_before(file: &File, what: &str) -> (String, String) {
-    let reason = format!(
-        "{what}; yet receipts of day {} are still here. They stay, selling goes on. Speak to the authority about that day; \
-         the till goes on without them with `fiscald till adopt`",
-        file.row.day_no
-    );
-    ("FILE04".to_owned(), reason)
-}
-
-/// The marked receipts of a listed file, each with its worst colour and its marks.
-fn marks(row: &Listed) -> BTreeMap<u32, (String, Vec<String>)> {
-    let marked = row.marked.iter().filter_map(|receipt| {
-        let number = receipt.global_no?;
-        let color = plan::worst_color(&receipt.errors)?;
-        let errors = receipt.errors.iter();
-        let marks = errors.map(|error| format!("{} {}", error.code, error.color.as_str()));
-        Some((number, (color, marks.collect())))
-    });
-    marked.collect()
 }
 
 fn later(now: Timestamp, pause: Duration) -> Timestamp {

@@ -142,10 +142,13 @@ pub fn poll_pause(asked: u32) -> Duration {
     Duration::from_secs(1 << asked.min(5)).min(LONGEST_POLL)
 }
 
-/// The worst colour: a Red costs the day, a Grey is a gap, Yellow is harmless.
+/// The worst colour: a Red costs the day, a Grey is a gap, Yellow is harmless. Behind a gap the signature cannot be
+/// judged yet: RCPT020 is no Red of its own there (docs/FDMS.md section 11).
 #[must_use]
 pub fn worst_color(errors: &[ValidationError]) -> Option<String> {
-    let rank = |color: &Color| match color {
+    let is_gap = errors.iter().any(|error| error.color == Color::Grey);
+    let rank = |error: &ValidationError| match error.color {
+        Color::Red if is_gap && error.code == "RCPT020" => 0,
         Color::Red => 4,
         Color::Grey => 3,
         Color::Other(_) => 2,
@@ -153,8 +156,8 @@ pub fn worst_color(errors: &[ValidationError]) -> Option<String> {
     };
     errors
         .iter()
+        .max_by_key(|error| rank(error))
         .map(|error| &error.color)
-        .max_by_key(|color| rank(color))
         .map(|color| color.as_str().to_owned())
 }
 

@@ -275,7 +275,10 @@ fn answers_to_what_was_sent() {
     let taken = |colors: &[&str]| {
         let errors: Vec<_> = colors
             .iter()
-            .map(|color| serde_json::json!({"validationErrorCode": "RCPT020", "validationErrorColor": color}))
+            .map(|color| {
+                let (code, color) = color.split_once(' ').unwrap_or(("RCPT025", color));
+                serde_json::json!({"validationErrorCode": code, "validationErrorColor": color})
+            })
             .collect();
         let body =
             serde_json::json!({"receiptID": 9, "serverDate": "", "validationErrors": errors});
@@ -312,6 +315,12 @@ fn answers_to_what_was_sent() {
         (receipt(91), taken(&["Yellow"]), "finish Yellow"),
         (receipt(91), taken(&["Yellow", "Gray"]), "finish Grey"),
         (receipt(91), taken(&["Grey", "Red", "Yellow"]), "finish Red"),
+        (
+            receipt(91),
+            taken(&["RCPT011 Grey", "RCPT020 Red"]),
+            "finish Grey",
+        ),
+        (receipt(91), taken(&["RCPT020 Red"]), "finish Red"),
         (receipt(91), taken(&["Purple", "Yellow"]), "finish Purple"),
         (receipt(91), refused(422, "RCPT01"), "status"),
         (receipt(91), refused(422, "RCPT02"), "park RCPT02"),

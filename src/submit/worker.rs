@@ -11,14 +11,14 @@ use std::time::Duration;
 use clock::Timestamp;
 use tokio::sync::futures::Notified;
 
-use super::Jitter;
 use super::line::{Doing, Line};
 use super::plan::{self, Facts, Tick, Todo, Verdict, Why, Yes};
 use super::reconcile::{self, Theirs};
+use super::{Jitter, heal};
 use crate::fdms::wire::ValidationError;
 use crate::fdms::{Evidence, Outcome, PROBE_EVERY, Refusal, backoff};
-use crate::ledger::stream::{Item, ItemKind, StreamState, Submission};
-use crate::ledger::{LedgerError, StorageError};
+use crate::ledger::stream::{Item, ItemKind, Step, StreamState, Submission};
+use crate::ledger::{LedgerError, Seq, StorageError};
 
 /// Nudges while waiting are followed no more often than this.
 const NUDGE_EVERY: Duration = Duration::from_secs(1);
@@ -28,6 +28,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 const LOOK_PARKED: Duration = Duration::from_secs(10);
 /// So often a note looks whether its original has been sent.
 const LOOK_HELD: Duration = Duration::from_secs(2);
+/// So often a gap at FDMS is filled at most.
+const HEAL_AGAIN: Duration = Duration::from_secs(3600);
 /// Pause after a fault of the storage.
 const FAULT_PAUSE: Duration = Duration::from_secs(5);
 /// So long an opening waits for a fresh configuration.
@@ -79,6 +81,10 @@ pub(super) struct Worker {
     asked_in_vain: u32,
     /// The head pauses because FDMS could not be reached: how often the way had come back by then.
     cut_off: Option<u64>,
+    /// The close for which FDMS was sent its day once more, or the receipt.
+    healed: Option<Seq>,
+    /// No gap is filled before this moment of the boot clock: one that does not heal is not filled at every receipt.
+    heal_not_before: Duration,
     last_nudge: Option<Duration>,
     #[cfg(test)]
     planted: Planted,
@@ -95,6 +101,8 @@ impl Worker {
             is_reconciled: false,
             asked_in_vain: 0,
             cut_off: None,
+            healed: None,
+            heal_not_before: Duration::ZERO,
             last_nudge: None,
             #[cfg(test)]
             planted: Planted::None,
@@ -373,10 +381,19 @@ impl Worker {
             }),
             other => other,
         };
-        match verdict {
+        let is_grey =
+            matches!(&verdict, Verdict::Finish(taken) if taken.color.as_deref() == Some("Grey"));
+        let seq = item.seq;
+        let kept = match verdict {
             Verdict::AskStatus(refusal) => self.ask_status(seen, Some((*refusal, evidence))).await,
             verdict => self.keep(seen, item, verdict).await,
+        }?;
+        let boot = self.line.clock().boot();
+        if is_grey && boot >= self.heal_not_before {
+            self.heal_not_before = boot + HEAL_AGAIN;
+            self.heal(seq).await;
         }
+        Ok(kept)
     }
 
     #[cfg(test)]
@@ -432,6 +449,19 @@ impl Worker {
         let tick = self.tick();
         let (outcome, evidence) = (&answer.outcome, &answer.evidence);
         let verdict = plan::after_status(&seen.state, &item, why, outcome, evidence, tick);
+        if let (ItemKind::Close(_), Verdict::Keep(next)) = (item.kind, &verdict)
+            && next
+                .parked
+                .as_ref()
+                .is_some_and(|parked| parked.code == "MissingReceipts")
+            && self.healed != Some(item.seq)
+        {
+            // Once for each close: then it is tried again, and only then a person has to look.
+            self.healed = Some(item.seq);
+            if self.heal(item.seq).await {
+                return self.keep(seen, item, again(next)).await;
+            }
+        }
         let verdict = match (verdict, outcome) {
             (Verdict::Finish(submission), Outcome::Accepted(status)) => {
                 let proof = self.line.judge_close(&item, status).await;
@@ -443,6 +473,15 @@ impl Worker {
             (verdict, _) => verdict,
         };
         self.keep(seen, item, verdict).await
+    }
+
+    /// Fills a gap at FDMS; true if that came to an end.
+    async fn heal(&self, seq: Seq) -> bool {
+        let day = self.line.ledger.ask(move |reader| reader.day_of(seq)).await;
+        match day {
+            Ok(Some(day)) => heal::heal(&self.line, day).await.is_some(),
+            _ => false,
+        }
     }
 
     /// Keeps in mind whether the pause to come is the line's: it ends when the line is back.
@@ -539,6 +578,18 @@ impl Worker {
             Verdict::AskStatus(_) => {}
         }
     }
+}
+
+/// The head to be sent again at once.
+fn again(parked: &StreamState) -> Verdict {
+    Verdict::Keep(StreamState {
+        step: Step::Send,
+        attempts: 0,
+        next_attempt: Timestamp::UNIX_EPOCH,
+        last_error: None,
+        parked: None,
+        ..parked.clone()
+    })
 }
 
 fn later(now: Timestamp, pause: Duration) -> Timestamp {

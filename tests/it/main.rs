@@ -14,6 +14,7 @@ mod crash;
 mod day_policy;
 mod disk_full;
 mod documents;
+mod gaps;
 mod join;
 mod offline;
 mod submit;

@@ -330,6 +330,17 @@ impl Day {
         });
     }
 
+    /// As if it had no receipts; they are counted anew.
+    pub(super) fn forget_receipts(&mut self) {
+        let empty = Self::new(self.no, self.opened);
+        self.counters = empty.counters;
+        self.documents = empty.documents;
+        self.receipt_count = 0;
+        self.grey_count = 0;
+        self.red_count = 0;
+        self.last_counter = 0;
+    }
+
     fn stored(&self) -> StoredDay {
         StoredDay {
             fiscal_day_no: self.no,

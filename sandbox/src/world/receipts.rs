@@ -341,6 +341,46 @@ impl World {
             .collect()
     }
 
+    /// Loses a receipt of the open day, as an accident at the authority would; false if it is not there. The receipt
+    /// after it is Grey then, until the lost one has come again.
+    pub(crate) fn lose_receipt(&mut self, device_id: u32, global_no: i32) -> Option<()> {
+        let device = self.devices.get_mut(&device_id)?;
+        let run = device.runs.last_mut()?;
+        let lost = run.remove(&global_no)?;
+        let next = run.get(&(global_no + 1)).copied();
+        device.receipts.retain(|index| *index != lost);
+        device.by_hash.retain(|_, index| *index != lost);
+        let kept = self.receipts.get(lost)?;
+        let (tin, invoice_no) = (&device.spec.tax_payer_tin, &kept.invoice_no);
+        self.taxpayers.get_mut(tin)?.invoice_nos.remove(invoice_no);
+        let left = device.receipts.clone();
+        let day = device.days.last_mut()?;
+        day.forget_receipts();
+        let no = day.no;
+        for index in left {
+            let kept = self.receipts.get(index)?;
+            if kept.day_no == no
+                && let Ok(receipt) = Receipt::parse(&kept.raw)
+            {
+                count_in_day(device, &receipt, kept);
+            }
+        }
+        let Some(next) = next else { return Some(()) };
+        let device = self.devices.get(&device_id)?;
+        let receipt = Receipt::parse(&self.receipts.get(next)?.raw).ok()?;
+        let chain = judge::chain(
+            &receipt,
+            &ChainFacts {
+                device_id,
+                keys: &device.keys(),
+                number_taken: false,
+                previous: &Previous::Missing,
+                gap_signature: self.settings.gap_signature,
+            },
+        );
+        self.replace_chain(device_id, next, chain).ok()
+    }
+
     /// All the device's receipts in a few figures.
     pub(crate) fn summary(&self, device_id: u32) -> ReceiptSummary {
         let mut summary = ReceiptSummary::default();

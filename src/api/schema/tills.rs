@@ -256,6 +256,35 @@ pub struct Compared {
     pub documents: Vec<DocumentDifference>,
 }
 
+/// A day's files for upload by hand.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DayFiles {
+    /// The till's number at FDMS.
+    #[serde(rename = "deviceID")]
+    pub device_id: u32,
+    /// `test` or `production`.
+    pub environment: String,
+    /// Its serial number.
+    pub device_serial_no: String,
+    /// The files in their order.
+    pub files: Vec<DayFile>,
+}
+
+/// A file for upload by hand.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DayFile {
+    /// A name for it.
+    pub name: String,
+    /// Its day.
+    pub fiscal_day_no: u32,
+    /// Its place among the day's files.
+    pub file_sequence: u32,
+    /// The file itself.
+    pub body: String,
+}
+
 /// What is FDMS's own: passed on as it comes.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 pub struct Passed {}

@@ -1,0 +1,64 @@
+//! Gaps at FDMS (Grey) heal by themselves, and days that were closed by hand are compared.
+
+use std::time::Duration;
+
+use fiscald::ledger::stream::ItemKind;
+
+use crate::support::store::House;
+
+/// FDMS loses a receipt in the middle of a day, and one more before the close: both come again, and the day is closed by
+/// the device.
+#[tokio::test]
+async fn what_fdms_has_lost_comes_again() {
+    let house = House::new().await;
+    let device = house.till(0).number();
+    house.sell_many(0, 4).await;
+    house.drain().await;
+    assert!(house.sandbox.lose_receipt(device, 2));
+    assert!(house.sandbox.lose_receipt(device, 4));
+    // The fifth lies behind a gap: Grey, and all of the day is sent again.
+    house.sell(0).await;
+    house.drain().await;
+    house
+        .until("the gaps are filled", |house| house.at_fdms(0).len() == 5)
+        .await;
+    let grey = house.sandbox.summary(device).grey;
+    assert_eq!(grey, 0);
+    assert!(house.sandbox.lose_receipt(device, 3));
+    house.close_day(0).await;
+    house.drain().await;
+    house
+        .until("the day is closed", |house| {
+            house.open_days_at_fdms(0).is_empty()
+        })
+        .await;
+    assert_eq!(house.sandbox.receipt_count(device), 5);
+    assert_eq!(house.sandbox.summary(device).red, 0);
+}
+
+/// A gap that does not heal parks the queue at the close, once, with the reason; selling goes on.
+#[tokio::test]
+async fn a_gap_that_stays_parks_the_close() {
+    use fdms_sandbox::{GapSignature, Settings};
+    let house = House::build(crate::support::store::Plan {
+        fdms: Settings {
+            gap_signature: GapSignature::RedForever,
+            ..Settings::default()
+        },
+        ..Default::default()
+    })
+    .await;
+    let device = house.till(0).number();
+    house.sell_many(0, 3).await;
+    house.drain().await;
+    assert!(house.sandbox.lose_receipt(device, 3));
+    house.sell(0).await;
+    house.drain().await;
+    house.close_day(0).await;
+    house.drain().await;
+    let (state, head) = house.stream(0);
+    assert!(matches!(head.unwrap().kind, ItemKind::Close(_)));
+    assert_eq!(state.parked.unwrap().code, "ReceiptsWithValidationErrors");
+    house.advance(Duration::from_secs(60));
+    house.sell(0).await;
+}
