@@ -8,7 +8,7 @@ use axum::routing::{get, patch, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultError, read_faults};
 use crate::sandbox::RunningSandbox;
 use crate::settings::Settings;
 use crate::spec::{DeviceChange, DeviceSpec};
@@ -29,7 +29,7 @@ pub(crate) fn router(sandbox: RunningSandbox) -> Router {
         .route("/devices/{id}/summary", get(summary))
         .route("/devices/{id}/days", get(days))
         .route("/devices/{id}/close-by-hand", post(close_by_hand))
-        .route("/faults", get(faults).post(add_fault).delete(clear_faults))
+        .route("/faults", get(faults).post(add_faults).delete(clear_faults))
         .route("/offline", get(offline).put(set_offline))
         .route(
             "/settings",
@@ -145,8 +145,10 @@ async fn faults(State(sandbox): Sandbox) -> Json<Vec<Fault>> {
     Json(sandbox.faults())
 }
 
-async fn add_fault(State(sandbox): Sandbox, body: String) -> Result<StatusCode, Failure> {
-    sandbox.add_fault(read(&body)?);
+/// One fault, a list of them, or several one behind the other.
+async fn add_faults(State(sandbox): Sandbox, body: String) -> Result<StatusCode, Failure> {
+    let wrong = |error: FaultError| Failure(StatusCode::BAD_REQUEST, error.to_string());
+    sandbox.add_faults(read_faults(&body).map_err(wrong)?);
     Ok(StatusCode::CREATED)
 }
 

@@ -4,6 +4,8 @@
 //! status (docs/FDMS.md section 1). Every answer carries its operation ID in the body and in a header,
 //! lists only in the header.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -14,7 +16,7 @@ use crate::settings::FieldErrors;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// 422 with a code of docs/FDMS.md section 8.
-    Code(&'static str, String),
+    Code(Cow<'static, str>, String),
     /// 422 without a code.
     Unprocessable(String),
     /// 400 with what is wrong by field.
@@ -24,8 +26,8 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
-    pub(crate) fn code(code: &'static str, detail: impl Into<String>) -> Self {
-        Self::Code(code, detail.into())
+    pub(crate) fn code(code: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
+        Self::Code(code.into(), detail.into())
     }
 
     pub(crate) fn status(status: u16, detail: impl Into<String>) -> Self {
@@ -38,7 +40,7 @@ impl Refusal {
         match (setting, code) {
             (FieldErrors::Rcpt02, Some(code)) => {
                 let fields: Vec<String> = errors.0.into_keys().collect();
-                Self::Code(code, format!("Wrong fields: {}.", fields.join(", ")))
+                Self::code(code, format!("Wrong fields: {}.", fields.join(", ")))
             }
             _ => Self::Fields(errors),
         }
@@ -83,7 +85,7 @@ struct Problem<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    error_code: Option<&'static str>,
+    error_code: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     errors: Option<&'a std::collections::BTreeMap<String, Vec<String>>>,
     #[serde(rename = "operationID")]
@@ -130,7 +132,7 @@ fn with_operation_id(object: &str, operation_id: &str) -> String {
 
 fn problem(refusal: &Refusal, operation_id: &str) -> Document {
     let (status, detail, error_code, errors) = match refusal {
-        Refusal::Code(code, detail) => (422, Some(detail.as_str()), Some(*code), None),
+        Refusal::Code(code, detail) => (422, Some(detail.as_str()), Some(code.as_ref()), None),
         Refusal::Unprocessable(detail) => (422, Some(detail.as_str()), None, None),
         Refusal::Fields(errors) => (400, None, None, Some(&errors.0)),
         Refusal::Status(status, detail) => (*status, Some(detail.as_str()), None, None),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -38,15 +38,21 @@ const LONGEST_FILE: usize = 16 << 20;
 const MOST_VIOLATIONS: usize = 1000;
 
 /// The connection is dropped instead of answering.
-#[derive(Debug, thiserror::Error)]
-#[error("dropped on demand")]
-struct Dropped;
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+enum Dropped {
+    /// As if the line were cut.
+    #[error("dropped on demand")]
+    Closed,
+    /// The client is told, by a TCP reset.
+    #[error("reset on demand")]
+    Reset,
+}
 
 /// What all connections share.
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) service: Service,
-    pub(crate) faults: Mutex<Faults>,
+    faults: Mutex<Faults>,
     pub(crate) offline: watch::Sender<bool>,
     /// How many requests have come, by device and call.
     pub(crate) requests: Mutex<BTreeMap<(u32, Call), u64>>,
@@ -57,10 +63,11 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    pub(crate) fn new(service: Service) -> Self {
+    /// `seed` is where the chances of faults are drawn from.
+    pub(crate) fn new(service: Service, seed: u64) -> Self {
         Self {
             service,
-            faults: Mutex::default(),
+            faults: Mutex::new(Faults::new(seed)),
             offline: watch::Sender::new(false),
             requests: Mutex::default(),
             schema_violations: Mutex::default(),
@@ -110,6 +117,9 @@ async fn serve_connection(
     sender: IpAddr,
     acceptor: TlsAcceptor,
 ) {
+    if line.faults().is_offline(line.service.now()) {
+        return;
+    }
     // Small answers must not wait for more to send.
     let _ = stream.set_nodelay(true);
     let stream = match acceptor.accept(stream).await {
@@ -130,12 +140,18 @@ async fn serve_connection(
         let line = Arc::clone(line);
         async move { line.handle(request, peer).await }
     });
-    let served = hyper::server::conn::http1::Builder::new()
+    let mut connection = hyper::server::conn::http1::Builder::new()
         .auto_date_header(false)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
-    if let Err(error) = served {
-        tracing::debug!(%error, "a connection ended early");
+        .serve_connection(TokioIo::new(stream), service);
+    let Err(error) = (&mut connection).await else {
+        return;
+    };
+    tracing::debug!(%error, "a connection ended early");
+    let dropped = std::error::Error::source(&error).and_then(|e| e.downcast_ref::<Dropped>());
+    if dropped == Some(&Dropped::Reset) {
+        let stream = connection.into_parts().io.into_inner();
+        // Closing is a reset now; where that cannot be, the client sees a connection that ends.
+        let _ = stream.get_ref().0.set_zero_linger();
     }
 }
 
@@ -183,9 +199,9 @@ impl Line {
         violations.extend(what.into_iter().take(room));
     }
 
-    fn next_fault(&self, device_id: u32, call: Call) -> Option<FaultKind> {
-        let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
-        faults.take(device_id, call)
+    /// The faults in force.
+    pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Finds the call and reads the body.
@@ -244,9 +260,12 @@ impl Line {
         request: Request,
         operation_id: &str,
     ) -> Result<Outcome, Dropped> {
-        let fault = self.next_fault(request.device_id, request.call);
+        let now = self.service.now();
+        let fault = self.faults().take(request.device_id, request.call, now);
         let before = match &fault {
-            Some(FaultKind::LoseRequest) => return Err(Dropped),
+            Some(FaultKind::LoseRequest | FaultKind::Offline) => return Err(Dropped::Closed),
+            Some(FaultKind::Reset) => return Err(Dropped::Reset),
+            Some(FaultKind::Refuse(code)) => return Ok(refusal(code.clone(), operation_id)),
             Some(FaultKind::Status {
                 status,
                 retry_after,
@@ -264,9 +283,9 @@ impl Line {
             }
             line.service.answer(&request, &id)
         });
-        let document = processed.await.map_err(|_| Dropped)?;
+        let document = processed.await.map_err(|_| Dropped::Closed)?;
         match fault {
-            Some(FaultKind::LoseAnswer) => return Err(Dropped),
+            Some(FaultKind::LoseAnswer) => return Err(Dropped::Closed),
             Some(FaultKind::Status {
                 status,
                 retry_after,
@@ -319,6 +338,15 @@ fn failure(status: u16, retry_after: Option<u32>, operation_id: &str) -> Outcome
     Outcome {
         document,
         retry_after,
+    }
+}
+
+/// A refusal on demand, as FDMS writes them.
+fn refusal(code: String, operation_id: &str) -> Outcome {
+    let refusal = Refusal::code(code, "A fault on demand.");
+    Outcome {
+        document: Answer::Refused(refusal).document(operation_id),
+        retry_after: None,
     }
 }
 

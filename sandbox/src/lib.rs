@@ -34,7 +34,7 @@ mod tls;
 mod world;
 
 pub use call::Call;
-pub use fault::{Fault, FaultKind};
+pub use fault::{Fault, FaultError, FaultKind, read_faults};
 pub use finding::{Code, Color, Finding};
 pub use micro::{Micro, NumberError};
 pub use model::{

@@ -4,13 +4,13 @@
 //! is interrupted.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use clock::{SharedClock, SystemClock};
-use fdms_sandbox::{DeviceSpec, Sandbox, Settings};
+use fdms_sandbox::{DeviceSpec, Fault, Sandbox, Settings, read_faults};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -37,9 +37,12 @@ struct Arguments {
     /// How long closing a day takes, in milliseconds.
     #[arg(long, default_value_t = USUAL_CLOSE_DELAY_MS)]
     close_delay_ms: u64,
-    /// Where operation IDs and receiptIDs begin.
+    /// Where operation IDs and receiptIDs begin, and what the chances of faults are drawn from.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// File of faults that are there from the start: a JSON list of rules, or one rule in each line.
+    #[arg(long, value_name = "FILE")]
+    faults: Option<PathBuf>,
     /// Follow the test clock that another process serves on this Unix socket.
     #[cfg(feature = "test-clock")]
     #[arg(long)]
@@ -97,6 +100,9 @@ async fn run(arguments: Arguments) -> Result<()> {
     for device in arguments.device {
         builder = builder.device(device);
     }
+    if let Some(path) = arguments.faults {
+        builder = builder.faults(fault_file(&path)?);
+    }
     let shutdown = CancellationToken::new();
     let sandbox = builder
         .start(listener, Some(admin), shutdown.clone())
@@ -116,6 +122,12 @@ async fn run(arguments: Arguments) -> Result<()> {
     shutdown.cancel();
     sandbox.stopped().await;
     Ok(())
+}
+
+fn fault_file(path: &Path) -> Result<Vec<Fault>> {
+    let name = path.display();
+    let text = std::fs::read_to_string(path).with_context(|| format!("reading {name}"))?;
+    read_faults(&text).with_context(|| format!("{name} is no file of faults"))
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener> {

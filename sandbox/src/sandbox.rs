@@ -38,6 +38,7 @@ impl Sandbox {
             folder: None,
             settings: Settings::default(),
             devices: Vec::new(),
+            faults: Vec::new(),
         }
     }
 }
@@ -51,6 +52,7 @@ pub struct SandboxBuilder {
     folder: Option<PathBuf>,
     settings: Settings,
     devices: Vec<DeviceSpec>,
+    faults: Vec<Fault>,
 }
 
 impl SandboxBuilder {
@@ -60,7 +62,8 @@ impl SandboxBuilder {
         self
     }
 
-    /// Where operation IDs and receiptIDs begin. Keys are random all the same.
+    /// Where operation IDs and receiptIDs begin, and what the chances of faults are drawn from. Keys
+    /// are random all the same.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
@@ -82,6 +85,12 @@ impl SandboxBuilder {
     /// A device that is there from the start.
     pub fn device(mut self, spec: DeviceSpec) -> Self {
         self.devices.push(spec);
+        self
+    }
+
+    /// Faults that are there from the start, in their order.
+    pub fn faults(mut self, faults: impl IntoIterator<Item = Fault>) -> Self {
+        self.faults.extend(faults);
         self
     }
 
@@ -110,7 +119,10 @@ impl SandboxBuilder {
             tokio::task::spawn_blocking(move || Authority::open(folder.as_deref())).await??;
         let acceptor = TlsAcceptor::from(tls::server_config(&authority)?);
         let service = Service::new(world, authority, self.clock, self.seed);
-        let line = Arc::new(Line::new(service));
+        let line = Arc::new(Line::new(service, self.seed));
+        self.faults
+            .into_iter()
+            .for_each(|fault| line.faults().add(fault));
         let tasks = TaskTracker::new();
         let sandbox = RunningSandbox {
             line: Arc::clone(&line),
@@ -279,31 +291,24 @@ impl RunningSandbox {
 
     /// Adds a fault behind those that are there.
     pub fn add_fault(&self, fault: Fault) {
-        let mut faults = self
-            .line
-            .faults
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        faults.add(fault);
+        self.line.faults().add(fault);
+    }
+
+    /// Adds faults in their order behind those that are there.
+    pub fn add_faults(&self, faults: impl IntoIterator<Item = Fault>) {
+        let mut rules = self.line.faults();
+        faults.into_iter().for_each(|fault| rules.add(fault));
     }
 
     /// Forgets all faults that have not happened yet.
     pub fn clear_faults(&self) {
-        self.line
-            .faults
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.line.faults().clear();
     }
 
-    /// The faults that have not happened yet.
+    /// The faults that may still happen.
     #[must_use]
     pub fn faults(&self) -> Vec<Fault> {
-        self.line
-            .faults
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .list()
+        self.line.faults().list(self.line.service.now())
     }
 
     /// The switches as they are.

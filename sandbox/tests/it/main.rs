@@ -4,6 +4,7 @@
 
 mod access;
 mod days;
+mod fault_rules;
 mod faults;
 mod files;
 mod life;

@@ -98,6 +98,41 @@ async fn the_authority_is_kept() {
     }
 }
 
+/// A file of faults is read at the start; one that is wrong is refused with its line and field.
+#[tokio::test]
+async fn the_program_reads_faults() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("faults.jsonl");
+    let program = || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_fdms-sandbox"));
+        let command_line = [
+            "--listen",
+            "127.0.0.1:0",
+            "--admin",
+            "127.0.0.1:0",
+            "--faults",
+        ];
+        command.args(command_line).arg(&path);
+        command
+    };
+    std::fs::write(&path, "{\"fault\": \"reset\"}\n{\"fault\": 7}\n").unwrap();
+    let refused = program().output().unwrap();
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success());
+    assert!(
+        told.contains("faults.jsonl") && told.contains("line 2: fault: "),
+        "{told}"
+    );
+
+    std::fs::write(&path, "[{\"per_mille\": 7, \"fault\": \"reset\"}]").unwrap();
+    let mut child = Killed(program().stdout(Stdio::piped()).spawn().unwrap());
+    let lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
+    let admin = lines.map(Result::unwrap).nth(1).unwrap();
+    let admin = admin.strip_prefix("admin port:").unwrap().trim();
+    let sent = reqwest::get(format!("{admin}/faults")).await.unwrap();
+    assert_eq!(Answer::of(sent).await.body[0]["per_mille"], 7);
+}
+
 fn vector(id: &str) -> Value {
     let file: Value = serde_json::from_str(include_str!("../vectors/signatures.json")).unwrap();
     let vectors = file["vectors"].as_array().unwrap();
