@@ -61,6 +61,7 @@ impl From<DeviceError> for Failure {
             DeviceError::Exists(_) => StatusCode::CONFLICT,
             DeviceError::Unknown(_) => StatusCode::NOT_FOUND,
             DeviceError::Wrong(_) => StatusCode::BAD_REQUEST,
+            DeviceError::NotKept(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self(status, error.to_string())
     }

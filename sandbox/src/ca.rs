@@ -42,6 +42,7 @@ pub(crate) struct Authority {
 }
 
 /// A certificate as issued to a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct IssuedCertificate {
     pub(crate) pem: String,
     /// SHA-256 of the DER: what the sandbox knows it by.
@@ -164,6 +165,26 @@ impl Authority {
             fingerprint: fingerprint(certificate.der()),
             valid_from,
             valid_till,
+        })
+    }
+}
+
+impl IssuedCertificate {
+    /// One that was issued before.
+    ///
+    /// # Errors
+    /// It is no certificate.
+    pub(crate) fn read(pem: &str) -> Result<Self> {
+        let der = CertificateDer::from_pem_slice(pem.as_bytes())
+            .context("an issued certificate is no PEM")?;
+        let (_, certificate) = x509_parser::parse_x509_certificate(&der)
+            .context("an issued certificate cannot be read")?;
+        let validity = certificate.validity();
+        Ok(Self {
+            pem: pem.to_owned(),
+            fingerprint: fingerprint(&der),
+            valid_from: Timestamp::from_second(validity.not_before.timestamp())?,
+            valid_till: Timestamp::from_second(validity.not_after.timestamp())?,
         })
     }
 }

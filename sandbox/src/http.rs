@@ -12,7 +12,6 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::Response;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
-use hyper::http::request::Parts;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
@@ -25,10 +24,11 @@ use crate::answer::{Answer, Document, Refusal};
 use crate::ca;
 use crate::call::Call;
 use crate::fault::{FaultKind, Faults};
+use crate::journal::{Arrival, Change, Changed, Entry, Log};
 use crate::query::Query;
 use crate::schema::{self, SentRequest};
 use crate::service::{Request, Service};
-use crate::world::ModelHeaders;
+use crate::world::{DeviceError, ModelHeaders};
 
 /// The longest body that is read: more than any message may have.
 const LONGEST_BODY: usize = 4 << 20;
@@ -52,6 +52,8 @@ enum Dropped {
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) service: Service,
+    /// Where requests and changes are written down, if anywhere.
+    log: Option<Log>,
     faults: Mutex<Faults>,
     pub(crate) offline: watch::Sender<bool>,
     /// How many requests have come, by device and call.
@@ -64,9 +66,10 @@ pub(crate) struct Line {
 
 impl Line {
     /// `seed` is where the chances of faults are drawn from.
-    pub(crate) fn new(service: Service, seed: u64) -> Self {
+    pub(crate) fn new(service: Service, log: Option<Log>, seed: u64) -> Self {
         Self {
             service,
+            log,
             faults: Mutex::new(Faults::new(seed)),
             offline: watch::Sender::new(false),
             requests: Mutex::default(),
@@ -176,12 +179,17 @@ impl Line {
         peer: Peer,
     ) -> Result<Response<Full<Bytes>>, Dropped> {
         let operation_id = self.service.operation_id();
-        let outcome = match self.read(request, peer).await {
-            Ok(request) => self.outcome(request, &operation_id).await?,
-            Err(refusal) => Outcome {
-                document: Answer::Refused(refusal).document(&operation_id),
-                retry_after: None,
-            },
+        let arrival = Arc::new(self.arrival(request, peer).await);
+        let outcome = match read(&arrival) {
+            Ok(request) => self.outcome(request, &arrival, &operation_id).await?,
+            Err(refusal) => {
+                let document = Answer::Refused(refusal).document(&operation_id);
+                self.note(&arrival, &operation_id, Some(&document), None);
+                Outcome {
+                    document,
+                    retry_after: None,
+                }
+            }
         };
         Ok(self.response(outcome, &operation_id))
     }
@@ -204,86 +212,72 @@ impl Line {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Finds the call and reads the body.
-    async fn read(
-        &self,
-        request: hyper::Request<Incoming>,
-        peer: Peer,
-    ) -> Result<Request, Refusal> {
+    /// Takes the request in whole, and counts it.
+    async fn arrival(&self, request: hyper::Request<Incoming>, peer: Peer) -> Arrival {
         let (head, body) = request.into_parts();
-        let (call, device_id) =
-            Call::find(&head.method, head.uri.path()).inspect_err(|refusal| {
-                let asked = format!("{} {}: {refusal:?}", head.method, head.uri.path());
-                self.remember_violations([asked]);
-            })?;
-        self.count(device_id, call);
-        let longest = match call {
-            Call::SubmitFile => LONGEST_FILE,
+        let found = Call::find(&head.method, head.uri.path());
+        let longest = match &found {
+            Ok((Call::SubmitFile, _)) => LONGEST_FILE,
             _ => LONGEST_BODY,
         };
-        let body = Limited::new(body, longest).collect().await;
-        let body =
-            body.map_err(|_| Refusal::status(413, "The body cannot be read or is too long."))?;
-        let body = body.to_bytes();
-        let text = String::from_utf8_lossy(&body);
-        self.remember_violations(violations(call, device_id, &head, &text));
-        if call.takes_json() && !is_json(&head.headers) {
-            return Err(Refusal::status(
-                415,
-                "The content type must be application/json.",
-            ));
+        if let Ok((call, device_id)) = &found {
+            self.count(*device_id, *call);
         }
-        let body = String::from_utf8(body.into()).map_err(|_| {
-            let mut errors = crate::json::Errors::default();
-            errors.push("$", "The body is not UTF-8.");
-            Refusal::Fields(errors)
-        })?;
-        Ok(Request {
-            call,
-            device_id,
+        let body = Limited::new(body, longest).collect().await;
+        let arrival = Arrival {
+            method: head.method,
+            uri: head.uri,
+            headers: head.headers,
             fingerprint: peer.fingerprint,
             sender: peer.address,
-            model: ModelHeaders {
-                name: header(&head.headers, "DeviceModelName"),
-                version: header(&head.headers, "DeviceModelVersion"),
-            },
-            content_type: header(&head.headers, "content-type"),
-            token: header(&head.headers, "Token"),
-            query: Query::of(head.uri.query().unwrap_or_default()),
-            body,
-        })
+            body: body.ok().map(http_body_util::Collected::to_bytes),
+        };
+        match found {
+            Ok((call, device_id)) => {
+                self.remember_violations(violations(call, device_id, &arrival));
+            }
+            Err(refusal) => {
+                let asked = format!("{} {}", arrival.method, arrival.uri.path());
+                self.remember_violations([format!("{asked}: {refusal:?}")]);
+            }
+        }
+        arrival
     }
 
     /// Processes the request, and does to it what the next fault says.
     async fn outcome(
         self: &Arc<Self>,
         request: Request,
+        arrival: &Arc<Arrival>,
         operation_id: &str,
     ) -> Result<Outcome, Dropped> {
         let now = self.service.now();
         let fault = self.faults().take(request.device_id, request.call, now);
+        if let Some(outcome) = fault.as_ref().and_then(|f| instead(f, operation_id)) {
+            self.note(arrival, operation_id, None, fault);
+            return outcome;
+        }
         let before = match &fault {
-            Some(FaultKind::LoseRequest | FaultKind::Offline) => return Err(Dropped::Closed),
-            Some(FaultKind::Reset) => return Err(Dropped::Reset),
-            Some(FaultKind::Refuse(code)) => return Ok(refusal(code.clone(), operation_id)),
-            Some(FaultKind::Status {
-                status,
-                retry_after,
-                processed: false,
-            }) => return Ok(failure(*status, *retry_after, operation_id)),
             Some(FaultKind::Delay(time)) => *time,
             _ => Duration::ZERO,
         };
         // In a task of its own: whoever hangs up has sent his request all the same.
         let line = Arc::clone(self);
-        let id = operation_id.to_owned();
+        let (arrival, id) = (Arc::clone(arrival), operation_id.to_owned());
+        let known = fault.clone();
         let processed = tokio::spawn(async move {
             if !before.is_zero() {
                 line.service.clock().sleep(before).await;
             }
-            line.service.answer(&request, &id)
+            if line.log.is_none() {
+                return Ok(line.service.answer(&request, &id));
+            }
+            // Waits for the disk.
+            let written = move || line.processed(&request, &arrival, &id, known.as_ref());
+            let written = tokio::task::spawn_blocking(written).await;
+            written.map_err(|_| Dropped::Closed)?
         });
-        let document = processed.await.map_err(|_| Dropped::Closed)?;
+        let document = processed.await.map_err(|_| Dropped::Closed)??;
         match fault {
             Some(FaultKind::LoseAnswer) => return Err(Dropped::Closed),
             Some(FaultKind::Status {
@@ -298,6 +292,62 @@ impl Line {
             document,
             retry_after: None,
         })
+    }
+
+    /// Lets FDMS answer and writes it down. What cannot be written down is not answered.
+    fn processed(
+        &self,
+        request: &Request,
+        arrival: &Arrival,
+        operation_id: &str,
+        fault: Option<&FaultKind>,
+    ) -> Result<Document, Dropped> {
+        let Some(log) = &self.log else {
+            return Ok(self.service.answer(request, operation_id));
+        };
+        let done = log.perform(|at| {
+            let document = self.service.answer(request, operation_id);
+            let exchange = arrival.exchange(at, operation_id, Some(&document), fault);
+            (document, Some(Entry::Exchange(Box::new(exchange))))
+        });
+        done.map_err(|error| {
+            tracing::error!(%error, "the journal cannot be written");
+            Dropped::Closed
+        })
+    }
+
+    /// Writes a request that FDMS did not process into the record.
+    fn note(
+        &self,
+        arrival: &Arrival,
+        operation_id: &str,
+        answer: Option<&Document>,
+        fault: Option<FaultKind>,
+    ) {
+        if let Some(log) = &self.log {
+            log.note(|at| {
+                let exchange = arrival.exchange(at, operation_id, answer, fault.as_ref());
+                Entry::Exchange(Box::new(exchange))
+            });
+        }
+    }
+
+    /// Makes a change and writes it down; false if there was nothing to change.
+    ///
+    /// # Errors
+    /// It cannot be made, or not be kept.
+    pub(crate) fn change(&self, change: Change) -> Result<bool, DeviceError> {
+        let Some(log) = &self.log else {
+            let now = self.service.now();
+            return change.apply(&mut self.service.world(), now);
+        };
+        let made = log.perform(|at| {
+            let what = change.clone();
+            let made = change.apply(&mut self.service.world(), at);
+            let entry = matches!(made, Ok(true)).then(|| Entry::Change(Changed { at, what }));
+            (made, entry)
+        });
+        made.map_err(|error| DeviceError::NotKept(error.to_string()))?
     }
 
     fn response(&self, outcome: Outcome, operation_id: &str) -> Response<Full<Bytes>> {
@@ -322,6 +372,59 @@ impl Line {
         }
         response
     }
+}
+
+/// What comes instead of processing, if the fault is such a one.
+fn instead(fault: &FaultKind, operation_id: &str) -> Option<Result<Outcome, Dropped>> {
+    Some(match fault {
+        FaultKind::LoseRequest | FaultKind::Offline => Err(Dropped::Closed),
+        FaultKind::Reset => Err(Dropped::Reset),
+        FaultKind::Refuse(code) => Ok(refusal(code.clone(), operation_id)),
+        FaultKind::Status {
+            status,
+            retry_after,
+            processed: false,
+        } => Ok(failure(*status, *retry_after, operation_id)),
+        _ => return None,
+    })
+}
+
+/// Reads a request: its call, whose it is, and what FDMS looks at.
+///
+/// # Errors
+/// It is no request of this API.
+pub(crate) fn read(arrival: &Arrival) -> Result<Request, Refusal> {
+    let (call, device_id) = Call::find(&arrival.method, arrival.uri.path())?;
+    let headers = &arrival.headers;
+    let body = arrival.body.as_ref();
+    let body =
+        body.ok_or_else(|| Refusal::status(413, "The body cannot be read or is too long."))?;
+    if call.takes_json() && !is_json(headers) {
+        return Err(Refusal::status(
+            415,
+            "The content type must be application/json.",
+        ));
+    }
+    let body = String::from_utf8(body.to_vec()).map_err(|_| {
+        let mut errors = crate::json::Errors::default();
+        errors.push("$", "The body is not UTF-8.");
+        Refusal::Fields(errors)
+    })?;
+    Ok(Request {
+        call,
+        device_id,
+        fingerprint: arrival.fingerprint,
+        sender: arrival.sender,
+        model: ModelHeaders {
+            name: header(headers, "DeviceModelName"),
+            version: header(headers, "DeviceModelVersion"),
+        },
+        content_type: header(headers, "content-type"),
+        token: header(headers, "Token"),
+        query: Query::of(arrival.uri.query().unwrap_or_default()),
+        body,
+        issued: None,
+    })
 }
 
 /// An answer on demand. A 502 comes from the proxy in front of FDMS, which answers in HTML.
@@ -356,13 +459,17 @@ fn header(headers: &HeaderMap, name: &str) -> Option<String> {
 }
 
 /// What is wrong with a request by the schema, with its call and device before it.
-fn violations(call: Call, device_id: u32, head: &Parts, body: &str) -> Vec<String> {
-    let headers = head.headers.iter();
+fn violations(call: Call, device_id: u32, arrival: &Arrival) -> Vec<String> {
+    // A body that cannot be read is answered 413.
+    let Some(body) = &arrival.body else {
+        return Vec::new();
+    };
+    let headers = arrival.headers.iter();
     let headers = headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
     let request = SentRequest {
-        query: head.uri.query().unwrap_or_default(),
+        query: arrival.uri.query().unwrap_or_default(),
         headers: &headers.collect::<Vec<_>>(),
-        body,
+        body: &String::from_utf8_lossy(body),
     };
     let found = schema::check_request(call, &request).into_iter();
     found

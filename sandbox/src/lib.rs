@@ -17,12 +17,15 @@ mod fault;
 mod file;
 mod finding;
 mod http;
+mod journal;
 mod json;
 mod judge;
 mod micro;
 mod model;
+mod opening;
 mod query;
 mod receipt;
+mod replay;
 mod sandbox;
 pub mod schema;
 mod secrets;
@@ -36,6 +39,7 @@ mod world;
 pub use call::Call;
 pub use fault::{Fault, FaultError, FaultKind, read_faults};
 pub use finding::{Code, Color, Finding};
+pub use journal::Difference;
 pub use micro::{Micro, NumberError};
 pub use model::{
     BadReceipt, Channel, ClosingError, CodePurpose, DayStatus, FileError, FileStatus,
@@ -43,6 +47,7 @@ pub use model::{
     UserStatus,
 };
 pub use receipt::{MoneyType, ReceiptType};
+pub use replay::{Different, Replay, replay};
 pub use sandbox::{RequestCount, RunningSandbox, Sandbox, SandboxBuilder};
 pub use settings::{
     CloseWithBadReceipts, CsrSubjectErrors, Currency, ExpiredTaxOnNote, FieldErrors, FileTransport,

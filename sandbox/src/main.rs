@@ -5,12 +5,13 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use clock::{SharedClock, SystemClock};
-use fdms_sandbox::{DeviceSpec, Fault, Sandbox, Settings, read_faults};
+use fdms_sandbox::{DeviceSpec, Fault, RunningSandbox, Sandbox, Settings, read_faults};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -20,23 +21,29 @@ const USUAL_CLOSE_DELAY_MS: u64 = 5000;
 
 /// A faithful FDMS to develop and test against. For tests only: it keeps nothing secret.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Where the gateway API listens (HTTPS).
     #[arg(long, default_value = "127.0.0.1:8443")]
     listen: SocketAddr,
     /// Where the admin port listens (plain HTTP, loopback only).
     #[arg(long, default_value = "127.0.0.1:8444")]
     admin: SocketAddr,
-    /// Folder for the authority's keys and certificates; without it they are new at each start.
-    #[arg(long)]
+    /// Folder where all is kept: a sandbox that is started on it again goes on where it was. Without it
+    /// keys, certificates and all that has happened are gone with the program.
+    #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
+    /// File to which each request and its answer are added as a line of JSON, secrets blanked.
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
     /// A device that is there from the start, as ID:SERIAL:ACTIVATIONKEY; may be given several times.
     #[arg(long, value_name = "ID:SERIAL:KEY", value_parser = read_device)]
     device: Vec<DeviceSpec>,
-    /// How long closing a day takes, in milliseconds.
-    #[arg(long, default_value_t = USUAL_CLOSE_DELAY_MS)]
-    close_delay_ms: u64,
+    /// How long closing a day takes, in milliseconds [default: 5000, or what the data folder says].
+    #[arg(long)]
+    close_delay_ms: Option<u64>,
     /// Where operation IDs and receiptIDs begin, and what the chances of faults are drawn from.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -47,6 +54,16 @@ struct Arguments {
     #[cfg(feature = "test-clock")]
     #[arg(long)]
     clock: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Plays a record, or the journal of a data folder, on a new world, without network, and says where
+    /// an answer is another one first; ends with 1 then.
+    Replay {
+        /// What `--record` has written, or `journal.jsonl`.
+        file: PathBuf,
+    },
 }
 
 /// The serial number may hold colons itself: the ID is before the first, the key behind the last.
@@ -67,13 +84,29 @@ fn read_device(text: &str) -> Result<DeviceSpec> {
 }
 
 #[tokio::main]
-async fn main() -> Result<()> {
-    let arguments = Arguments::parse();
+async fn main() -> Result<ExitCode> {
+    let mut arguments = Arguments::parse();
+    let usual = tracing_subscriber::filter::LevelFilter::WARN.into();
+    let filter = tracing_subscriber::EnvFilter::builder().with_default_directive(usual);
     tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_env_filter(filter.from_env_lossy())
         .with_writer(std::io::stderr)
         .init();
-    run(arguments).await
+    match arguments.command.take() {
+        Some(Command::Replay { file }) => replay(&file),
+        None => run(arguments).await.map(|()| ExitCode::SUCCESS),
+    }
+}
+
+fn replay(file: &Path) -> Result<ExitCode> {
+    let replay = fdms_sandbox::replay(file)?;
+    if let Some(different) = replay.different {
+        println!("{}: {different}", file.display());
+        return Ok(ExitCode::from(1));
+    }
+    let (same, skipped) = (replay.same, replay.skipped);
+    println!("{same} answers as recorded, {skipped} not compared");
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn run(arguments: Arguments) -> Result<()> {
@@ -88,7 +121,7 @@ async fn run(arguments: Arguments) -> Result<()> {
         .clock(shared_clock(&arguments)?)
         .seed(arguments.seed)
         .settings(Settings {
-            close_delay_ms: arguments.close_delay_ms,
+            close_delay_ms: arguments.close_delay_ms.unwrap_or(USUAL_CLOSE_DELAY_MS),
             ..Settings::default()
         });
     let ca = arguments.data.as_ref().map(|folder| folder.join("ca.pem"));
@@ -96,6 +129,9 @@ async fn run(arguments: Arguments) -> Result<()> {
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("making the folder {}", folder.display()))?;
         builder = builder.data_dir(folder);
+    }
+    if let Some(path) = arguments.record {
+        builder = builder.record(path);
     }
     for device in arguments.device {
         builder = builder.device(device);
@@ -107,6 +143,9 @@ async fn run(arguments: Arguments) -> Result<()> {
     let sandbox = builder
         .start(listener, Some(admin), shutdown.clone())
         .await?;
+    if let Some(close_delay_ms) = arguments.close_delay_ms {
+        set_close_delay(&sandbox, close_delay_ms);
+    }
     let admin_url = sandbox.admin_url().unwrap_or_default();
     println!("FDMS sandbox: {}", sandbox.url());
     println!("admin port:   {admin_url}");
@@ -122,6 +161,17 @@ async fn run(arguments: Arguments) -> Result<()> {
     shutdown.cancel();
     sandbox.stopped().await;
     Ok(())
+}
+
+/// What the command line says counts, though a data folder keeps something else.
+fn set_close_delay(sandbox: &RunningSandbox, close_delay_ms: u64) {
+    let settings = sandbox.settings();
+    if settings.close_delay_ms != close_delay_ms {
+        sandbox.set_settings(Settings {
+            close_delay_ms,
+            ..settings
+        });
+    }
 }
 
 fn fault_file(path: &Path) -> Result<Vec<Fault>> {

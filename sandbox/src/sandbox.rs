@@ -8,20 +8,19 @@ use anyhow::{Context, Result};
 use clock::{SharedClock, SystemClock};
 use serde::Serialize;
 use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::ca::Authority;
+use crate::admin;
 use crate::call::Call;
 use crate::fault::Fault;
 use crate::http::{self, Line};
+use crate::journal::Change;
 use crate::model::{ReceiptSummary, StoredDay, StoredReceipt};
-use crate::service::Service;
+use crate::opening::{self, Plan};
 use crate::settings::Settings;
 use crate::spec::{DeviceChange, DeviceSpec};
-use crate::world::{DeviceError, World};
-use crate::{admin, tls};
+use crate::world::DeviceError;
 
 mod records;
 
@@ -33,12 +32,15 @@ impl Sandbox {
     /// A sandbox with the machine's clock, seed 0, no devices and default settings, to be changed.
     pub fn builder() -> SandboxBuilder {
         SandboxBuilder {
-            clock: Arc::new(SystemClock),
-            seed: 0,
-            folder: None,
-            settings: Settings::default(),
-            devices: Vec::new(),
-            faults: Vec::new(),
+            plan: Plan {
+                clock: Arc::new(SystemClock),
+                seed: 0,
+                folder: None,
+                record: None,
+                settings: Settings::default(),
+                devices: Vec::new(),
+                faults: Vec::new(),
+            },
         }
     }
 }
@@ -47,50 +49,54 @@ impl Sandbox {
 #[derive(Debug)]
 #[must_use = "a builder does nothing until it is started"]
 pub struct SandboxBuilder {
-    clock: SharedClock,
-    seed: u64,
-    folder: Option<PathBuf>,
-    settings: Settings,
-    devices: Vec<DeviceSpec>,
-    faults: Vec<Fault>,
+    plan: Plan,
 }
 
 impl SandboxBuilder {
     /// The clock that certificates, server dates and the rules on time go by.
     pub fn clock(mut self, clock: SharedClock) -> Self {
-        self.clock = clock;
+        self.plan.clock = clock;
         self
     }
 
     /// Where operation IDs and receiptIDs begin, and what the chances of faults are drawn from. Keys
     /// are random all the same.
     pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
+        self.plan.seed = seed;
         self
     }
 
-    /// A folder where the authority's keys and certificates are kept, `ca.pem` among them. Without
-    /// one they are made anew at each start.
+    /// A folder where all is kept: the authority's keys and certificates, `ca.pem` among them, and the
+    /// journal of all that has happened. A sandbox that is started on the folder of another, however
+    /// that one ended, goes on where it was: with its seed, settings and devices. Devices that it does
+    /// not know are added. Faults, counts of requests and being offline are not kept.
     pub fn data_dir(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.folder = Some(folder.into());
+        self.plan.folder = Some(folder.into());
         self
     }
 
-    /// The switches.
+    /// A file to which each request and its answer are added as a line of JSON, secrets blanked. See
+    /// [`crate::replay`].
+    pub fn record(mut self, path: impl Into<PathBuf>) -> Self {
+        self.plan.record = Some(path.into());
+        self
+    }
+
+    /// The switches of a new world.
     pub fn settings(mut self, settings: Settings) -> Self {
-        self.settings = settings;
+        self.plan.settings = settings;
         self
     }
 
     /// A device that is there from the start.
     pub fn device(mut self, spec: DeviceSpec) -> Self {
-        self.devices.push(spec);
+        self.plan.devices.push(spec);
         self
     }
 
     /// Faults that are there from the start, in their order.
     pub fn faults(mut self, faults: impl IntoIterator<Item = Fault>) -> Self {
-        self.faults.extend(faults);
+        self.plan.faults.extend(faults);
         self
     }
 
@@ -98,7 +104,7 @@ impl SandboxBuilder {
     /// loopback only). It runs until `shutdown` is cancelled.
     ///
     /// # Errors
-    /// The folder cannot be used, a device cannot be, or a listener has no address.
+    /// The folder or the record cannot be used, a device cannot be, or a listener has no address.
     pub async fn start(
         self,
         listener: TcpListener,
@@ -109,20 +115,11 @@ impl SandboxBuilder {
             .local_addr()
             .context("the listener has no address")?;
         let admin_address = admin.as_ref().map(TcpListener::local_addr).transpose()?;
-        let mut world = World::new(self.settings, first_receipt_id(self.seed));
-        for device in self.devices {
-            world.add_device(device, self.clock.wall())?;
-        }
-        let folder = self.folder;
-        // Making RSA keys takes a good part of a second.
-        let authority =
-            tokio::task::spawn_blocking(move || Authority::open(folder.as_deref())).await??;
-        let acceptor = TlsAcceptor::from(tls::server_config(&authority)?);
-        let service = Service::new(world, authority, self.clock, self.seed);
-        let line = Arc::new(Line::new(service, self.seed));
-        self.faults
-            .into_iter()
-            .for_each(|fault| line.faults().add(fault));
+        let plan = self.plan;
+        // Making RSA keys takes a good part of a second, and a long journal its time.
+        let opened = tokio::task::spawn_blocking(move || opening::open(plan)).await??;
+        let acceptor = opened.acceptor;
+        let line = Arc::new(opened.line);
         let tasks = TaskTracker::new();
         let sandbox = RunningSandbox {
             line: Arc::clone(&line),
@@ -139,11 +136,6 @@ impl SandboxBuilder {
         tasks.close();
         Ok(sandbox)
     }
-}
-
-/// ReceiptIDs begin at a number that is nothing else's.
-fn first_receipt_id(seed: u64) -> i64 {
-    10_000_001 + i64::try_from(seed % 1_000_000).unwrap_or(0)
 }
 
 /// How many requests have come.
@@ -200,8 +192,8 @@ impl RunningSandbox {
     /// # Errors
     /// There is one with its ID, or a field cannot be.
     pub fn add_device(&self, spec: DeviceSpec) -> Result<(), DeviceError> {
-        let now = self.line.service.now();
-        self.line.service.world().add_device(spec, now)
+        self.line.change(Change::AddDevice(Box::new(spec)))?;
+        Ok(())
     }
 
     /// Changes a device and its taxpayer.
@@ -209,11 +201,11 @@ impl RunningSandbox {
     /// # Errors
     /// There is no such device, or a field cannot be.
     pub fn change_device(&self, device_id: u32, change: DeviceChange) -> Result<(), DeviceError> {
-        let now = self.line.service.now();
-        self.line
-            .service
-            .world()
-            .change_device(device_id, change, now)
+        self.line.change(Change::UpdateDevice {
+            device: device_id,
+            change: Box::new(change),
+        })?;
+        Ok(())
     }
 
     /// Removes a device; from then on it is answered DEV01.
@@ -221,7 +213,8 @@ impl RunningSandbox {
     /// # Errors
     /// There is no such device.
     pub fn delete_device(&self, device_id: u32) -> Result<(), DeviceError> {
-        self.line.service.world().delete_device(device_id)
+        self.line.change(Change::DeleteDevice(device_id))?;
+        Ok(())
     }
 
     /// All devices.
@@ -265,8 +258,7 @@ impl RunningSandbox {
     /// Closes the device's open day by hand, as an officer does; false if none is open.
     #[must_use]
     pub fn close_by_hand(&self, device_id: u32) -> bool {
-        let now = self.line.service.now();
-        let closed = self.line.service.world().close_by_hand(device_id, now);
+        let closed = self.line.change(Change::CloseByHand(device_id));
         closed.unwrap_or(false)
     }
 
@@ -319,7 +311,11 @@ impl RunningSandbox {
 
     /// Changes the switches, from the next request on.
     pub fn set_settings(&self, settings: Settings) {
-        self.line.service.world().settings = settings;
+        let changed = self.line.change(Change::Settings(Box::new(settings)));
+        if let Err(error) = changed {
+            // No request is answered any more either.
+            tracing::error!(%error, "the switches cannot be changed");
+        }
     }
 
     /// How many requests have come, by device and call.

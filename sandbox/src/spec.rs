@@ -225,7 +225,7 @@ impl DeviceSpec {
 }
 
 /// What to change about a device and its taxpayer; what is none stays.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct DeviceChange {
     /// False: blocked, every call is answered DEV01.

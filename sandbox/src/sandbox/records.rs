@@ -4,6 +4,7 @@
 use std::sync::PoisonError;
 
 use super::RunningSandbox;
+use crate::journal::Change;
 use crate::model::{StoredFile, StoredMail};
 use crate::spec::Good;
 use crate::world::DeviceError;
@@ -34,6 +35,10 @@ impl RunningSandbox {
     /// # Errors
     /// There is no such device, or a field cannot be.
     pub fn set_stock(&self, device_id: u32, goods: &[Good]) -> Result<(), DeviceError> {
-        self.line.service.world().set_stock(device_id, goods)
+        self.line.change(Change::Stock {
+            device: device_id,
+            goods: goods.to_vec(),
+        })?;
+        Ok(())
     }
 }

@@ -20,6 +20,9 @@ pub enum DeviceError {
     /// A field of the description cannot be.
     #[error("{0}")]
     Wrong(String),
+    /// The change cannot be written to the data folder, and was not made for good.
+    #[error("the change cannot be kept: {0}")]
+    NotKept(String),
 }
 
 impl World {

@@ -55,7 +55,7 @@ async fn the_program_runs_and_ends() {
 }
 
 /// A child that does not outlive a failing test.
-struct Killed(std::process::Child);
+pub(crate) struct Killed(pub(crate) std::process::Child);
 
 impl Drop for Killed {
     fn drop(&mut self) {

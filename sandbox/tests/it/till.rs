@@ -10,7 +10,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clock::{Clock, DateTime, TestClock};
-use fdms_sandbox::{Call, DeviceSpec, RunningSandbox, Sandbox, Settings, schema};
+use fdms_sandbox::{Call, DeviceSpec, RunningSandbox, Sandbox, SandboxBuilder, Settings, schema};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, SigningKey};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -34,15 +34,27 @@ impl Bench {
     }
 
     pub(crate) async fn start_with(settings: Settings) -> Self {
-        let clock = TestClock::new("2026-05-28T05:00:00Z".parse().unwrap());
+        Self::build(Self::new_clock(), |builder| builder.settings(settings)).await
+    }
+
+    /// A clock that stands in May 2026.
+    pub(crate) fn new_clock() -> Arc<TestClock> {
+        TestClock::new("2026-05-28T05:00:00Z".parse().unwrap())
+    }
+
+    /// A sandbox on this clock with device 42 and what `with` adds to it.
+    pub(crate) async fn build(
+        clock: Arc<TestClock>,
+        with: impl FnOnce(SandboxBuilder) -> SandboxBuilder,
+    ) -> Self {
         let shutdown = CancellationToken::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let sandbox = Sandbox::builder()
+        let builder = Sandbox::builder()
             .clock(Arc::<TestClock>::clone(&clock))
             .seed(7)
-            .settings(settings)
-            .device(DeviceSpec::new(DEVICE))
+            .device(DeviceSpec::new(DEVICE));
+        let sandbox = with(builder)
             .start(listener, Some(admin), shutdown.clone())
             .await
             .unwrap();
@@ -86,7 +98,12 @@ pub(crate) fn client(
     sandbox: &RunningSandbox,
     identity: Option<(&str, &KeyPair)>,
 ) -> reqwest::Client {
-    let root = reqwest::Certificate::from_pem(sandbox.ca_pem().as_bytes()).unwrap();
+    client_at(&sandbox.ca_pem(), identity)
+}
+
+/// A client that trusts this certificate, with one of its own and its key if given.
+pub(crate) fn client_at(ca_pem: &str, identity: Option<(&str, &KeyPair)>) -> reqwest::Client {
+    let root = reqwest::Certificate::from_pem(ca_pem.as_bytes()).unwrap();
     let mut builder = reqwest::Client::builder()
         .tls_certs_only([root])
         .timeout(Duration::from_secs(60));
@@ -199,23 +216,43 @@ impl Till {
     pub(crate) async fn register(bench: &Bench, id: u32, key: KeyPair) -> Self {
         let spec = bench.sandbox.devices();
         let spec = spec.iter().find(|spec| spec.device_id == id).unwrap();
+        let clock = Arc::clone(&bench.clock);
+        Self::register_at(
+            &bench.sandbox.url(),
+            &bench.sandbox.ca_pem(),
+            spec,
+            key,
+            clock,
+        )
+        .await
+    }
+
+    /// Registers a device with the sandbox at this address.
+    pub(crate) async fn register_at(
+        url: &str,
+        ca_pem: &str,
+        spec: &DeviceSpec,
+        key: KeyPair,
+        clock: Arc<TestClock>,
+    ) -> Self {
+        let id = spec.device_id;
         let name = format!("ZIMRA-{}-{id:010}", spec.serial_no);
         let message = json!({
             "activationKey": spec.activation_key,
             "certificateRequest": request_for(&key, &name),
         });
-        let url = bench.sandbox.url();
         let path = format!("{url}/Public/v1/{id}/RegisterDevice");
-        let answer = post(&bench.stranger(), &path, &message).await.unwrap();
+        let stranger = client_at(ca_pem, None);
+        let answer = post(&stranger, &path, &message).await.unwrap();
         assert_eq!(answer.status, 200, "{}", answer.body);
         let certificate = answer.body["certificate"].as_str().unwrap().to_owned();
         Self {
             id,
-            client: client(&bench.sandbox, Some((&certificate, &key))),
+            client: client_at(ca_pem, Some((&certificate, &key))),
             key,
             certificate,
-            url,
-            clock: Arc::clone(&bench.clock),
+            url: url.to_owned(),
+            clock,
             day_no: 0,
             opened: DateTime::default(),
             counter: 0,
@@ -234,6 +271,12 @@ impl Till {
         assert_eq!(answer.status, 200, "{}", answer.body);
         self.certificate = answer.body["certificate"].as_str().unwrap().to_owned();
         self.client = client(&bench.sandbox, Some((&self.certificate, &self.key)));
+    }
+
+    /// The till goes on with another sandbox that trusts its certificate.
+    pub(crate) fn move_to(&mut self, sandbox: &RunningSandbox) {
+        self.client = client(sandbox, Some((&self.certificate, &self.key)));
+        self.url = sandbox.url();
     }
 
     pub(crate) fn now(&self) -> DateTime {
