@@ -9,6 +9,7 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
 use crate::fault::{Fault, FaultError, read_faults};
+use crate::pages;
 use crate::sandbox::RunningSandbox;
 use crate::settings::Settings;
 use crate::spec::{DeviceChange, DeviceSpec};
@@ -37,6 +38,7 @@ pub(crate) fn router(sandbox: RunningSandbox) -> Router {
         )
         .route("/requests", get(requests))
         .merge(records::router())
+        .merge(pages::router())
         .with_state(sandbox)
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
 use anyhow::{Context, Result};
-use clock::{SharedClock, SystemClock};
+use clock::{SharedClock, SystemClock, Timestamp};
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::admin;
 use crate::call::Call;
+use crate::explain::Explained;
 use crate::fault::Fault;
 use crate::http::{self, Line};
 use crate::journal::Change;
@@ -20,7 +21,7 @@ use crate::model::{ReceiptSummary, StoredDay, StoredReceipt};
 use crate::opening::{self, Plan};
 use crate::settings::Settings;
 use crate::spec::{DeviceChange, DeviceSpec};
-use crate::world::DeviceError;
+use crate::world::{DeviceError, DeviceView};
 
 mod records;
 
@@ -253,6 +254,28 @@ impl RunningSandbox {
     pub fn days(&self, device_id: u32) -> Vec<StoredDay> {
         let now = self.line.service.now();
         self.line.service.world().days(device_id, now)
+    }
+
+    /// The moment of its clock.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.line.service.now()
+    }
+
+    /// All devices, for the pages.
+    pub(crate) fn device_views(&self) -> Vec<DeviceView> {
+        let now = self.now();
+        self.line.service.world().device_views(now)
+    }
+
+    /// A device, for its page.
+    pub(crate) fn device_view(&self, device_id: u32) -> Option<DeviceView> {
+        let now = self.now();
+        self.line.service.world().device_view(device_id, now)
+    }
+
+    /// A receipt, for its page.
+    pub(crate) fn explained(&self, device_id: u32, receipt_id: i64) -> Option<Explained> {
+        self.line.service.world().explained(device_id, receipt_id)
     }
 
     /// Closes the device's open day by hand, as an officer does; false if none is open.

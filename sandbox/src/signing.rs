@@ -5,7 +5,8 @@
 //! Proved on the authority's vectors before anything else is built on it.
 
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey, VerificationAlgorithm,
+    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey,
+    VerificationAlgorithm,
 };
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -15,28 +16,57 @@ use sha2::{Digest, Sha256};
 use crate::counters::Counters;
 use crate::receipt::{Receipt, TaxRow};
 
+/// The parts of a receipt's signing string, in their order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ReceiptParts(pub(crate) [String; 8]);
+
+impl ReceiptParts {
+    /// What the parts are.
+    pub(crate) const NAMES: [&'static str; 8] = [
+        "deviceID",
+        "receiptType",
+        "receiptCurrency",
+        "receiptGlobalNo",
+        "receiptDate",
+        "receiptTotal",
+        "receiptTaxes",
+        "previous hash",
+    ];
+
+    /// The parts as the rules want them.
+    pub(crate) fn of(device_id: u32, receipt: &Receipt, previous: Option<&str>) -> Self {
+        let mut rows: Vec<&TaxRow> = receipt.taxes.iter().collect();
+        rows.sort_by_key(|row| (row.tax.id, row.tax.code.clone().unwrap_or_default()));
+        let mut taxes = String::new();
+        for row in rows {
+            taxes.push_str(row.tax.code.as_deref().unwrap_or_default());
+            if let Some(percent) = row.tax.percent {
+                taxes.push_str(&percent.two_decimals());
+            }
+            taxes.push_str(&row.tax_amount.cents().to_string());
+            taxes.push_str(&row.sales_with_tax.cents().to_string());
+        }
+        Self([
+            device_id.to_string(),
+            receipt.kind.upper_case().to_owned(),
+            receipt.currency.to_uppercase(),
+            receipt.global_no.to_string(),
+            receipt.date.to_string(),
+            receipt.total.cents().to_string(),
+            taxes,
+            previous.unwrap_or_default().to_owned(),
+        ])
+    }
+
+    /// The signing string.
+    pub(crate) fn joined(&self) -> String {
+        self.0.concat()
+    }
+}
+
 /// What the device signs for a receipt.
 pub(crate) fn receipt_string(device_id: u32, receipt: &Receipt, previous: Option<&str>) -> String {
-    let mut rows: Vec<&TaxRow> = receipt.taxes.iter().collect();
-    rows.sort_by_key(|row| (row.tax.id, row.tax.code.clone().unwrap_or_default()));
-    let mut text = format!(
-        "{device_id}{}{}{}{}{}",
-        receipt.kind.upper_case(),
-        receipt.currency.to_uppercase(),
-        receipt.global_no,
-        receipt.date,
-        receipt.total.cents(),
-    );
-    for row in rows {
-        text.push_str(row.tax.code.as_deref().unwrap_or_default());
-        if let Some(percent) = row.tax.percent {
-            text.push_str(&percent.two_decimals());
-        }
-        text.push_str(&row.tax_amount.cents().to_string());
-        text.push_str(&row.sales_with_tax.cents().to_string());
-    }
-    text.push_str(previous.unwrap_or_default());
-    text
+    ReceiptParts::of(device_id, receipt, previous).joined()
 }
 
 /// What FDMS signs for a receipt it has taken.
@@ -94,13 +124,37 @@ pub(crate) enum DeviceKey {
 impl DeviceKey {
     /// Whether `signature` is this key's over `text`: ASN.1 for P-256, PKCS#1 v1.5 for RSA.
     pub(crate) fn verifies(&self, text: &str, signature: &[u8]) -> bool {
+        self.verifies_bytes(text.as_bytes(), signature)
+    }
+
+    /// As [`DeviceKey::verifies`], over any bytes.
+    pub(crate) fn verifies_bytes(&self, message: &[u8], signature: &[u8]) -> bool {
         let (algorithm, key): (&'static dyn VerificationAlgorithm, &Vec<u8>) = match self {
             Self::P256(point) => (&ECDSA_P256_SHA256_ASN1, point),
             Self::Rsa(key) => (&RSA_PKCS1_2048_8192_SHA256, key),
         };
         UnparsedPublicKey::new(algorithm, key)
+            .verify(message, signature)
+            .is_ok()
+    }
+
+    /// Whether the raw pair r and s would be right, which FDMS does not take
+    /// (docs/FDMS.md section 3).
+    pub(crate) fn verifies_raw_pair(&self, text: &str, signature: &[u8]) -> bool {
+        let Self::P256(point) = self else {
+            return false;
+        };
+        UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
             .verify(text.as_bytes(), signature)
             .is_ok()
+    }
+
+    /// What kind of key it is.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::P256(_) => "P-256",
+            Self::Rsa(_) => "RSA",
+        }
     }
 }
 

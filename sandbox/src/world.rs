@@ -22,10 +22,12 @@ mod identity;
 mod receipts;
 mod stock;
 mod users;
+mod view;
 
 pub(crate) use access::ModelHeaders;
 pub use devices::DeviceError;
 pub(crate) use files::FileMessage;
+pub(crate) use view::DeviceView;
 
 /// Everything the sandbox knows.
 #[derive(Debug)]

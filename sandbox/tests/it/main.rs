@@ -4,12 +4,14 @@
 
 mod access;
 mod days;
+mod example;
 mod fault_rules;
 mod faults;
 mod files;
 mod kept;
 mod life;
 mod offline;
+mod pages;
 mod program;
 mod record;
 mod rules_amounts;
