@@ -78,7 +78,7 @@ pub(super) fn mode(device: &DeviceView) -> Markup {
 fn faults(faults: &[Fault]) -> Markup {
     html! {
         section {
-            h2 { "Faults in force" }
+            h2 { "Faults" }
             @if faults.is_empty() {
                 p.small { "None: " code { "POST /faults" } " adds some." }
             } @else {
@@ -142,9 +142,7 @@ fn requests(counts: &[RequestCount]) -> Markup {
                         tr {
                             td { (call) }
                             td.number { (counts.iter().map(|one| one.count).sum::<u64>()) }
-                            td.small { @for one in counts {
-                                @if one.device != 0 { (one.device) ": " (one.count) "  " }
-                            } }
+                            td.small { (by_device(counts)) }
                         }
                     } }
                 } }
@@ -153,21 +151,28 @@ fn requests(counts: &[RequestCount]) -> Markup {
     }
 }
 
+fn by_device(counts: &[&RequestCount]) -> String {
+    // GetServerCertificate is nobody's.
+    let named = counts.iter().filter(|one| one.device != 0);
+    let each: Vec<String> = named
+        .map(|one| format!("{}: {}", one.device, one.count))
+        .collect();
+    each.join(" · ")
+}
+
 fn settings(sandbox: &RunningSandbox) -> Markup {
     let value = serde_json::to_value(sandbox.settings()).unwrap_or_default();
     let fields = value.as_object().into_iter().flatten();
     html! {
         section {
-            details {
-                summary { h2 { "Switches" } }
-                dl.list { @for (name, value) in fields {
-                    dt { (name) }
-                    dd { @match value.as_str() {
-                        Some(text) => (text),
-                        None => @if name == "currencies" { (currencies(value)) } @else { (value.to_string()) },
-                    } }
+            h2 { "Switches" }
+            dl.list { @for (name, value) in fields {
+                dt { (name) }
+                dd { @match value.as_str() {
+                    Some(text) => (text),
+                    None => @if name == "currencies" { (currencies(value)) } @else { (value.to_string()) },
                 } }
-            }
+            } }
         }
     }
 }
