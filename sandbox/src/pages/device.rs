@@ -6,7 +6,7 @@ use super::RECEIPTS_ON_A_PAGE;
 use super::home::mode;
 use super::layout::{self, chip, count, text_fact};
 use crate::finding::Color;
-use crate::model::{StoredDay, StoredReceipt};
+use crate::model::{FileStatus, StoredDay, StoredFile, StoredReceipt};
 use crate::sandbox::RunningSandbox;
 use crate::world::DeviceView;
 
@@ -25,6 +25,7 @@ pub(super) fn page(sandbox: &RunningSandbox, id: u32, part: usize) -> Option<Mar
             (facts(&device))
         }
         (days(&sandbox.days(id)))
+        (files(&sandbox.files(id)))
         section {
             div.row {
                 h2 { "Receipts" }
@@ -76,9 +77,58 @@ fn facts(device: &DeviceView) -> Markup {
     }
 }
 
+/// How many days and files are shown, the latest.
+const SHOWN: usize = 10;
+
+/// What is said where there are more than are shown.
+fn earlier(total: usize) -> Markup {
+    html! {
+        @if total > SHOWN { p.small { (total - SHOWN) " earlier ones are not shown." } }
+    }
+}
+
+/// The latest files of an offline device, newest first.
+fn files(files: &[StoredFile]) -> Markup {
+    html! {
+        @if !files.is_empty() {
+            section {
+                h2 { "Files" }
+                div.scroll { table {
+                    thead { tr {
+                        th.number { "day/file" } th { "state" } th { "taken" } th { "closes the day" } th { "marked receipts" }
+                    } }
+                    tbody { @for file in files.iter().rev().take(SHOWN) { tr {
+                        td.number { (file.fiscal_day_no) "/" (file.file_sequence) }
+                        td { (file_state(file)) }
+                        td { (file.uploaded.to_string().replace('T', " ")) }
+                        td { @if file.has_footer { "yes" } @else { "no" } }
+                        td { @for bad in &file.bad_receipts {
+                            (bad.receipt_global_no) ": "
+                            @for finding in &bad.validation_errors { (chip(finding)) " " }
+                        } }
+                    } } }
+                } }
+                (earlier(files.len()))
+            }
+        }
+    }
+}
+
+fn file_state(file: &StoredFile) -> Markup {
+    let (class, word) = match file.status {
+        FileStatus::InProgress => ("chip", "in progress"),
+        FileStatus::WaitingForPreviousFile => ("chip yellow", "waiting for the file before"),
+        FileStatus::CompleteSuccessful => ("chip open", "complete"),
+        FileStatus::FailedWithErrors => ("chip red", "failed"),
+    };
+    html! {
+        span class=(class) { (word) }
+        @if let Some(error) = file.error { " " span.small { (format!("{error:?}")) } }
+    }
+}
+
 /// The latest days, newest first.
 fn days(days: &[StoredDay]) -> Markup {
-    const SHOWN: usize = 10;
     html! {
         section {
             h2 { "Days" }
@@ -103,9 +153,7 @@ fn days(days: &[StoredDay]) -> Markup {
                         }
                     } } }
                 } }
-                @if days.len() > SHOWN {
-                    p.small { (days.len() - SHOWN) " earlier ones are not shown." }
-                }
+                (earlier(days.len()))
             }
         }
     }

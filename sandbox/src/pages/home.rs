@@ -33,6 +33,7 @@ pub(super) fn page(sandbox: &RunningSandbox) -> Markup {
         }
         (faults(&sandbox.faults()))
         (requests(&sandbox.requests()))
+        (violations(&sandbox.schema_violations()))
         (settings(sandbox))
     };
     layout::page("Devices", true, &html! {}, &body)
@@ -146,6 +147,22 @@ fn requests(counts: &[RequestCount]) -> Markup {
                         }
                     } }
                 } }
+            }
+        }
+    }
+}
+
+/// What was sent against the schema, the last of it first.
+fn violations(violations: &[String]) -> Markup {
+    const SHOWN: usize = 20;
+    html! {
+        @if !violations.is_empty() {
+            section {
+                h2 { "Against the schema" }
+                ul { @for what in violations.iter().rev().take(SHOWN) { li.break { (what) } } }
+                @if violations.len() > SHOWN {
+                    p.small { (violations.len() - SHOWN) " more: " a href="/schema-violations" { "all" } }
+                }
             }
         }
     }

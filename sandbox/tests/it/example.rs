@@ -41,6 +41,7 @@ async fn the_example_works() {
         told.contains("registered, sold twice, day closed"),
         "{told}"
     );
+    assert_eq!(sandbox.schema_violations(), [""; 0]);
     let days = sandbox.days(42);
     assert_eq!(days.len(), 1);
     assert!(days[0].fiscal_day_closed.is_some(), "{days:?}");

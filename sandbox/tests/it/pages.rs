@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fdms_sandbox::{Fault, FaultKind};
+use fdms_sandbox::{DeviceChange, Fault, FaultKind, OperatingMode};
 use serde_json::Value;
 
 use crate::till::{Bench, DEVICE, Till, receipt_string, signature};
@@ -80,6 +80,44 @@ async fn devices_and_receipts_are_shown() {
         let url = format!("{}{wrong}", bench.sandbox.admin_url().unwrap());
         assert_eq!(reqwest::get(url).await.unwrap().status(), 404, "{wrong}");
     }
+}
+
+/// An offline device's files are shown with how far they have come, and on the first page what was sent
+/// against the schema.
+#[tokio::test]
+async fn files_and_violations_are_shown() {
+    let bench = Bench::start().await;
+    let mut till = bench.till().await;
+    let offline = DeviceChange {
+        operating_mode: Some(OperatingMode::Offline),
+        ..DeviceChange::default()
+    };
+    bench.sandbox.change_device(DEVICE, offline).unwrap();
+    till.begin_day(1);
+    let mut red = till.invoice();
+    red["receiptTotal"] = 11.0.into();
+    till.sign(&mut red);
+    till.goes_on_from(red.clone());
+    till.send_file(&till.file(1, vec![red])).await;
+    till.send_file(&till.file(3, vec![])).await;
+    let device = page(&bench, "/devices/42/page").await;
+    for shown in [
+        ">Offline<",
+        ">1/1<",
+        "failed",
+        "ReceiptsWithValidationErrors",
+        "RCPT039",
+        "waiting for",
+    ] {
+        assert!(device.contains(shown), "{shown}: {device}");
+    }
+    till.post("OpenDay", &serde_json::json!({"fiscalDayOpened": "noon"}))
+        .await;
+    let first = page(&bench, "/").await;
+    assert!(
+        first.contains("Against the schema") && first.contains("fiscalDayOpened"),
+        "{first}"
+    );
 }
 
 /// What a till sends is text and nothing else.
