@@ -77,7 +77,7 @@ impl SandboxBuilder {
     }
 
     /// A file to which each request and its answer are added as a line of JSON, secrets blanked. See
-    /// [`crate::replay`].
+    /// [`crate::replay()`].
     pub fn record(mut self, path: impl Into<PathBuf>) -> Self {
         self.plan.record = Some(path.into());
         self
