@@ -145,7 +145,7 @@ async fn passing_over_is_found() {
     let house = House::build(worker_with(Planted::Skips)).await;
     let found = suites::a_refused_receipt(&house).await;
     must_find(&found, "not parked");
-    must_find(&found, "Grey");
+    must_find(&found, "FDMS has StoredReceipt");
 }
 
 /// Two hundred sales while the worker waits: it looks at the ledger twice, not two hundred times.
