@@ -30,6 +30,7 @@ pub(crate) fn router(sandbox: RunningSandbox) -> Router {
         .route("/devices/{id}/summary", get(summary))
         .route("/devices/{id}/days", get(days))
         .route("/devices/{id}/close-by-hand", post(close_by_hand))
+        .route("/devices/{id}/lose-receipt/{no}", post(lose_receipt))
         .route("/faults", get(faults).post(add_faults).delete(clear_faults))
         .route("/offline", get(offline).put(set_offline))
         .route(
@@ -141,6 +142,17 @@ async fn close_by_hand(
         return Ok(StatusCode::NO_CONTENT);
     }
     let why = format!("device {id} has no open fiscal day");
+    Err(Failure(StatusCode::CONFLICT, why))
+}
+
+async fn lose_receipt(
+    State(sandbox): Sandbox,
+    Path((id, no)): Path<(u32, i32)>,
+) -> Result<StatusCode, Failure> {
+    if sandbox.lose_receipt(id, no) {
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    let why = format!("device {id} has no receipt {no} in an open fiscal day");
     Err(Failure(StatusCode::CONFLICT, why))
 }
 

@@ -285,12 +285,15 @@ impl RunningSandbox {
         closed.unwrap_or(false)
     }
 
-    /// Loses a receipt of the open day, as an accident at the authority would; false if it is not there. For tests: a
-    /// sandbox that keeps its state has it again after a restart.
+    /// Loses a receipt of the open day, as an accident at the authority would; false if it is not there. The
+    /// receipt after it is Grey then, until the lost one has come again.
     #[must_use]
     pub fn lose_receipt(&self, device_id: u32, receipt_global_no: i32) -> bool {
-        let mut world = self.line.service.world();
-        world.lose_receipt(device_id, receipt_global_no).is_some()
+        let lost = self.line.change(Change::LoseReceipt {
+            device: device_id,
+            global_no: receipt_global_no,
+        });
+        lost.unwrap_or(false)
     }
 
     /// True: every connection is cut and none is taken; false: it is back.

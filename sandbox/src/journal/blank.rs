@@ -54,6 +54,7 @@ impl Blanker {
                 }
                 Change::DeleteDevice(_)
                 | Change::CloseByHand(_)
+                | Change::LoseReceipt { .. }
                 | Change::Stock { .. }
                 | Change::Settings(_) => {}
             },

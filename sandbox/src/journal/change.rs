@@ -25,6 +25,13 @@ pub(crate) enum Change {
     DeleteDevice(u32),
     /// Its open day is closed as an officer does.
     CloseByHand(u32),
+    /// A receipt of its open day is lost.
+    LoseReceipt {
+        /// Whose.
+        device: u32,
+        /// Its receiptGlobalNo.
+        global_no: i32,
+    },
     /// All that is in stock at a device's branch.
     Stock {
         /// Whose branch.
@@ -48,6 +55,9 @@ impl Change {
             Self::DeleteDevice(device) => world.delete_device(device)?,
             Self::CloseByHand(device) => {
                 return Ok(world.close_by_hand(device, now).unwrap_or(false));
+            }
+            Self::LoseReceipt { device, global_no } => {
+                return Ok(world.lose_receipt(device, global_no).is_some());
             }
             Self::Stock { device, goods } => world.set_stock(device, &goods)?,
             Self::Settings(settings) => world.settings = *settings,
