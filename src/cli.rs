@@ -202,9 +202,13 @@ enum TillCommand {
     },
     /// Go on from FDMS's numbers: a device is taken over, or FDMS has more of it than this ledger.
     Adopt {
-        /// The highest receiptGlobalNo, if you know of a higher one than FDMS names.
+        /// The highest receiptGlobalNo, if you know of a higher one than FDMS names; one that is too high leaves a gap
+        /// at FDMS that never heals.
         #[arg(long, value_name = "NO")]
         last_receipt: Option<u32>,
+        /// The last day that is over, of a device that reports by file.
+        #[arg(long, value_name = "NO")]
+        last_day: Option<u32>,
         /// JSON file about the day that other software has opened: {"fiscalDayNo", "fiscalDayOpened",
         /// "receiptCounter", "receiptGlobalNo", "receiptDate", "previousReceiptHash", "fiscalDayCounters"}.
         #[arg(long, value_name = "FILE")]

@@ -309,6 +309,11 @@ impl Submitter {
                 }
             }
             tracing::info!(till = %line.till.device_id, offline = !is_offline, "the authority has changed the operating mode");
+            // What was refused because of the mode is over with it.
+            let lifted = line.ledger.write(move |core| core.mode_changed(id)).await;
+            if let Err(error) = lifted {
+                tracing::debug!(%error, "the queue could not be let go on");
+            }
         }
     }
 

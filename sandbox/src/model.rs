@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use clock::Timestamp;
 use jiff::civil::DateTime;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::counters::Counters;
 use crate::finding::{Color, Finding};
@@ -145,13 +145,14 @@ pub enum ReconciliationMode {
 }
 
 /// Why a day could not be closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the authority's own names, which say it all")]
 pub enum ClosingError {
     BadCertificateSignature,
     MissingReceipts,
     ReceiptsWithValidationErrors,
     CountersMismatch,
+    InternalError,
 }
 
 /// A fiscal day.

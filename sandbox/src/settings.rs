@@ -6,6 +6,7 @@
 use jiff::civil::{DateTime, datetime};
 use serde::{Deserialize, Serialize};
 
+use crate::model::{ClosingError, FileError};
 use crate::spec::Model;
 
 /// How an open question is answered; `Settings::default()` answers all of them.
@@ -61,6 +62,12 @@ pub struct Settings {
     pub models: Option<Vec<Model>>,
     /// Models answered DEV04.
     pub blacklisted_models: Vec<Model>,
+    /// Rules that every new receipt is marked with besides, by number (`25` is RCPT025), each in its colour.
+    pub marks: Vec<u8>,
+    /// What every close fails with, whatever is in it.
+    pub close_error: Option<ClosingError>,
+    /// What every file fails with, whatever is in it; nothing of it is kept.
+    pub file_error: Option<FileError>,
 }
 
 impl Default for Settings {
@@ -90,6 +97,9 @@ impl Default for Settings {
             currencies: usual_currencies(),
             models: None,
             blacklisted_models: Vec::new(),
+            marks: Vec::new(),
+            close_error: None,
+            file_error: None,
         }
     }
 }

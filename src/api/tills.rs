@@ -21,6 +21,7 @@ use super::params::Params;
 use super::problem::{Problem, ProblemCode as P};
 use super::receipts::json;
 use super::{Shared, schema};
+use crate::fdms::wire::Status;
 use crate::inspect::read_counters;
 use crate::ledger::adoption::{AdoptedDay, Adoption};
 use crate::ledger::{Environment, TillInfo};
@@ -50,6 +51,7 @@ struct Confirmed {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Adopt {
     confirm: u32,
+    last_fiscal_day_no: Option<u32>,
     last_receipt_global_no: Option<u32>,
     open_day: Option<OpenDay>,
 }
@@ -170,28 +172,59 @@ pub(super) async fn adopt(
     let till = shared.technicians(&caller, &params).await?;
     let wanted: Adopt = read(&shared.body(&parts.headers, body).await?)?;
     confirmed(wanted.confirm, &till)?;
-    let status = shared.submitter.fdms_status(till.id).await?;
     let id = till.id;
     let own = shared.write(move |core| core.last_numbers(id)).await?;
-    let last = wanted.last_receipt_global_no.and_then(ReceiptGlobalNo::new);
-    let to = match wanted.open_day {
-        Some(day) => {
-            let adoption = open_day(day)?;
-            let no = adoption.last_day_no.next();
-            if status.last_fiscal_day_no != Some(u64::from(no.get())) {
-                let last = status.last_fiscal_day_no.unwrap_or(0);
-                let detail = format!("the open day is {no}, but FDMS stands at day {last}");
-                return Err(Problem::new(P::BodyInvalid, detail).at("/openDay/fiscalDayNo"));
-            }
-            adoption
-        }
-        None => adoption_from(&status, own, last).map_err(|why| Problem::new(P::NotNow, why))?,
+    let to = if shared.ask(move |reader| reader.is_offline(id)).await? {
+        by_hand(wanted, own)?
+    } else {
+        let status = shared.submitter.fdms_status(till.id).await?;
+        from_fdms(wanted, &status, own)?
     };
     let actor = Arc::clone(&caller.actor);
     shared
         .write(move |core| core.adopt(id, &to, &actor))
         .await?;
     shared.state_answer(till).await
+}
+
+/// FDMS tells where a device stands that reports message by message.
+fn from_fdms(
+    wanted: Adopt,
+    status: &Status,
+    own: (FiscalDayNo, ReceiptGlobalNo),
+) -> Result<Adoption, Problem> {
+    let last = wanted.last_receipt_global_no.and_then(ReceiptGlobalNo::new);
+    let Some(day) = wanted.open_day else {
+        return adoption_from(status, own, last).map_err(|why| Problem::new(P::NotNow, why));
+    };
+    let adoption = open_day(day)?;
+    let no = adoption.last_day_no.next();
+    if status.last_fiscal_day_no != Some(u64::from(no.get())) {
+        let last = status.last_fiscal_day_no.unwrap_or(0);
+        let detail = format!("the open day is {no}, but FDMS stands at day {last}");
+        return Err(Problem::new(P::BodyInvalid, detail).at("/openDay/fiscalDayNo"));
+    }
+    Ok(adoption)
+}
+
+/// Of a device that reports by file FDMS tells neither day nor receipt: a person must.
+fn by_hand(wanted: Adopt, own: (FiscalDayNo, ReceiptGlobalNo)) -> Result<Adoption, Problem> {
+    if let Some(day) = wanted.open_day {
+        return open_day(day);
+    }
+    let day = wanted.last_fiscal_day_no.and_then(FiscalDayNo::new);
+    let receipt = wanted.last_receipt_global_no.and_then(ReceiptGlobalNo::new);
+    let (Some(day), Some(receipt)) = (day, receipt) else {
+        let detail = "FDMS does not tell where a device stands that reports by file: give the last fiscal day and the \
+                      highest receiptGlobalNo, as the former software or the portal has them";
+        return Err(Problem::new(P::BodyInvalid, detail).at("/lastFiscalDayNo"));
+    };
+    Ok(Adoption {
+        last_day_no: day.max(own.0),
+        last_global_no: receipt.max(own.1),
+        last_date: None,
+        day: None,
+    })
 }
 
 fn open_day(day: OpenDay) -> Result<Adoption, Problem> {

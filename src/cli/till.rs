@@ -39,12 +39,16 @@ pub(super) fn till(config: &Config, command: &TillCommand) -> Done {
         }
         TillCommand::Adopt {
             last_receipt,
+            last_day,
             open_day,
             guard,
         } => {
             let mut body = serde_json::Map::new();
             if let Some(number) = last_receipt {
                 body.insert("lastReceiptGlobalNo".to_owned(), (*number).into());
+            }
+            if let Some(number) = last_day {
+                body.insert("lastFiscalDayNo".to_owned(), (*number).into());
             }
             if let Some(file) = open_day {
                 body.insert("openDay".to_owned(), read_json(file)?);

@@ -286,6 +286,19 @@ impl Core {
         Ok(self.append_event(seq, Some(till), kind, Some(detail))?)
     }
 
+    /// The authority has changed the till's operating mode: a stream that was shut out for the other one goes on.
+    ///
+    /// # Errors
+    /// No such till.
+    pub fn mode_changed(&mut self, till: TillId) -> Result<(), LedgerError> {
+        let state = load_stream(&self.conn, till)?;
+        let code = state.parked.as_ref().map(|parked| parked.code.as_str());
+        if matches!(code, Some("DEV01" | "FILE03")) {
+            self.retry_stream(till, "system")?;
+        }
+        Ok(())
+    }
+
     /// A person pauses a stream: nothing of it is sent until somebody lets it try again.
     ///
     /// # Errors

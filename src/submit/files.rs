@@ -37,6 +37,17 @@ const MARGIN: SignedDuration = SignedDuration::from_hours(24);
 /// The ledger takes no more work: the daemon is stopping.
 struct Stopping;
 
+/// How long nothing is to be done.
+#[derive(Debug, Clone, Copy)]
+enum Rest {
+    /// There is more to do.
+    None,
+    /// Until this moment of the trusted time, which is shown to whoever watches.
+    Until(Timestamp),
+    /// Until something happens.
+    Idle,
+}
+
 pub(super) struct FileSender {
     line: Arc<Line>,
     jitter: Jitter,
@@ -74,13 +85,15 @@ impl FileSender {
         loop {
             let mut ring = pin!(bell.notified());
             ring.as_mut().enable();
+            // What is left is reckoned last: time may have passed since the moment was chosen.
             let pause = match self.step().await {
-                Ok(pause) => pause,
+                Ok(Rest::None) => continue,
+                Ok(Rest::Until(until)) => {
+                    left(until, self.line.ledger.time().now()).min(LOOK_EVERY)
+                }
+                Ok(Rest::Idle) => LOOK_EVERY,
                 Err(Stopping) => return,
             };
-            if pause.is_zero() {
-                continue;
-            }
             let mut back = self.line.breaker.back();
             let cut_off = self.cut_off;
             let is_back = async {
@@ -99,7 +112,7 @@ impl FileSender {
     }
 
     /// One step; how long to rest after it.
-    async fn step(&mut self) -> Result<Duration, Stopping> {
+    async fn step(&mut self) -> Result<Rest, Stopping> {
         let till = self.line.till.id;
         let now = self.line.ledger.time().now();
         let looked = self.line.ledger.write(move |core| {
@@ -120,7 +133,7 @@ impl FileSender {
             self.in_doubt = true;
             if !parked.probing || until > now {
                 self.line.doing(Doing::Parked { until });
-                return Ok(left(until, now));
+                return Ok(Rest::Until(until));
             }
         }
         let until = match &file {
@@ -128,19 +141,15 @@ impl FileSender {
             None => self.not_before,
         };
         if until > now {
-            self.line.doing(Doing::Waiting { until });
-            return Ok(left(until, now).min(LOOK_EVERY));
+            return Ok(self.wait(until));
         }
         if file.is_none() && self.is_reconciled {
             self.in_doubt = false;
             self.line.doing(Doing::Idle);
-            return Ok(LOOK_EVERY);
+            return Ok(Rest::Idle);
         }
         if let Err(pause) = self.line.breaker.pass(self.line.clock().boot()) {
-            self.line.doing(Doing::Waiting {
-                until: later(now, pause),
-            });
-            return Ok(pause);
+            return Ok(self.wait(later(now, pause)));
         }
         self.line.doing(Doing::Busy);
         match file {
@@ -149,12 +158,12 @@ impl FileSender {
                 self.look_up(state, file).await
             }
             Some(file) => self.submit(state, file).await,
-            None => Ok(LOOK_EVERY),
+            None => Ok(Rest::Idle),
         }
     }
 
     /// Compares FDMS's list with the ledger's days, before anything is sent or sold.
-    async fn reconcile(&mut self, state: StreamState) -> Result<Duration, Stopping> {
+    async fn reconcile(&mut self, state: StreamState) -> Result<Rest, Stopping> {
         let now = self.line.ledger.time().now();
         let answer = self.list(now - LIST_SPAN + MARGIN).await;
         let list = match answer.outcome {
@@ -172,10 +181,10 @@ impl FileSender {
             Ok(()) => self.is_reconciled = true,
             Err(error) => return self.fault(&error),
         }
-        Ok(Duration::ZERO)
+        Ok(Rest::None)
     }
 
-    async fn submit(&mut self, state: StreamState, file: File) -> Result<Duration, Stopping> {
+    async fn submit(&mut self, state: StreamState, file: File) -> Result<Rest, Stopping> {
         let line = Arc::clone(&self.line);
         self.in_doubt = true;
         let answer = line.ask(line.fdms.submit_file(&file.body)).await;
@@ -203,7 +212,7 @@ impl FileSender {
     }
 
     /// Asks FDMS's list about the file under way.
-    async fn look_up(&mut self, state: StreamState, file: File) -> Result<Duration, Stopping> {
+    async fn look_up(&mut self, state: StreamState, file: File) -> Result<Rest, Stopping> {
         let answer = self.list(file.row.created_at - MARGIN).await;
         let (list, body) = match answer.outcome {
             Outcome::Accepted(list) => (list, answer.evidence.body.unwrap_or_default()),
@@ -265,7 +274,7 @@ impl FileSender {
         file: File,
         refusal: &Refusal,
         evidence: &Evidence,
-    ) -> Result<Duration, Stopping> {
+    ) -> Result<Rest, Stopping> {
         let body = evidence.body.clone().unwrap_or_default();
         if file.row.receipts.is_none() {
             // All receipts are there and the day is closed: by hand, or by a file whose answer was lost.
@@ -294,7 +303,7 @@ impl FileSender {
         outcome: FileOutcome,
         then: Then,
         body: &str,
-    ) -> Result<Duration, Stopping> {
+    ) -> Result<Rest, Stopping> {
         let (till, id) = (self.line.till.id, file.row.file_id);
         let tick = self.tick();
         let evidence = Evidence {
@@ -322,7 +331,10 @@ impl FileSender {
         match kept.await {
             Ok(()) => {
                 self.not_before = later(self.line.ledger.time().now(), pause);
-                Ok(pause)
+                Ok(match pause {
+                    Duration::ZERO => Rest::None,
+                    _ => self.wait(self.not_before),
+                })
             }
             Err(error) => self.fault(&error),
         }
@@ -357,7 +369,7 @@ impl FileSender {
         state: StreamState,
         outcome: &Outcome<T>,
         evidence: &Evidence,
-    ) -> Result<Duration, Stopping> {
+    ) -> Result<Rest, Stopping> {
         let tick = self.tick();
         let next = match outcome {
             Outcome::Refused(refusal) => plan::park_refused(&state, refusal, evidence, tick),
@@ -380,7 +392,10 @@ impl FileSender {
             .ledger
             .write(move |core| core.update_stream(&next));
         match kept.await {
-            Ok(()) => Ok(left(self.not_before, tick.now).max(Duration::from_millis(1))),
+            Ok(()) => {
+                let until = self.not_before;
+                Ok(self.wait(until))
+            }
             Err(error) => self.fault(&error),
         }
     }
@@ -391,13 +406,16 @@ impl FileSender {
         self.not_before = Timestamp::UNIX_EPOCH;
     }
 
-    fn poll_pause(&mut self) -> Duration {
+    fn poll_pause(&mut self) -> Rest {
         let pause = plan::poll_pause(self.polls);
         self.polls = self.polls.saturating_add(1);
         self.not_before = later(self.line.ledger.time().now(), pause);
-        let until = self.not_before;
+        self.wait(self.not_before)
+    }
+
+    fn wait(&self, until: Timestamp) -> Rest {
         self.line.doing(Doing::Waiting { until });
-        pause
+        Rest::Until(until)
     }
 
     fn tick(&self) -> Tick {
@@ -408,12 +426,12 @@ impl FileSender {
     }
 
     /// What the storage says: the end, or a pause. Something refused is looked at anew.
-    fn fault(&self, error: &LedgerError) -> Result<Duration, Stopping> {
+    fn fault(&self, error: &LedgerError) -> Result<Rest, Stopping> {
         if matches!(error, LedgerError::Storage(StorageError::Stopping)) {
             return Err(Stopping);
         }
         tracing::warn!(till = %self.line.till.device_id, %error, "the files to FDMS wait for the ledger");
-        Ok(FAULT_PAUSE)
+        Ok(self.wait(later(self.line.ledger.time().now(), FAULT_PAUSE)))
     }
 }
 

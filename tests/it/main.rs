@@ -17,6 +17,7 @@ mod documents;
 mod gaps;
 mod join;
 mod offline;
+mod scenarios;
 mod submit;
 
 mod support {
@@ -24,6 +25,7 @@ mod support {
     pub(crate) mod api;
     pub(crate) mod pass;
     pub(crate) mod process;
+    pub(crate) mod script;
     pub(crate) mod store;
     pub(crate) mod suites;
 }

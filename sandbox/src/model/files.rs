@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use clock::Timestamp;
 use jiff::civil::DateTime;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::ClosingError;
 use crate::file::FileHeader;
@@ -21,7 +21,7 @@ pub enum FileStatus {
 }
 
 /// Why a file failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the authority's own names, which say it all")]
 pub enum FileError {
     IncorrectFileFormat,
@@ -53,6 +53,7 @@ impl From<ClosingError> for FileError {
             ClosingError::MissingReceipts => Self::MissingReceipts,
             ClosingError::ReceiptsWithValidationErrors => Self::ReceiptsWithValidationErrors,
             ClosingError::CountersMismatch => Self::CountersMismatch,
+            ClosingError::InternalError => Self::InternalError,
         }
     }
 }

@@ -102,5 +102,6 @@ fn closing_error(error: ClosingError) -> &'static str {
             "ReceiptsWithValidationErrors: some receipts are Red"
         }
         ClosingError::CountersMismatch => "CountersMismatch: the counters are not FDMS's own sums",
+        ClosingError::InternalError => "InternalError: FDMS's own fault",
     }
 }

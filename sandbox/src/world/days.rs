@@ -136,6 +136,9 @@ impl World {
         device_id: u32,
         request: &CloseRequest,
     ) -> Result<Option<ClosingError>, Refusal> {
+        if let Some(error) = self.settings.close_error {
+            return Ok(Some(error));
+        }
         let device = self.device(device_id)?;
         let Some(day) = device.days.last() else {
             return Ok(None);

@@ -222,6 +222,9 @@ impl World {
         at: Timestamp,
     ) -> Result<(), FileError> {
         let parts = self.parts_of(device_id, index);
+        if let Some(error) = self.settings.file_error {
+            return Err(error);
+        }
         let parts = parts.ok_or(FileError::IncorrectFileFormat)?;
         let device = self.devices.get_mut(&device_id);
         let device = device.ok_or(FileError::InternalError)?;

@@ -189,7 +189,10 @@ impl World {
                 taxes: kept.taxes.clone(),
             }),
         };
-        Ok(judge::alone(receipt, &facts))
+        let mut findings = judge::alone(receipt, &facts);
+        let marks = self.settings.marks.iter().map(|rule| Finding::of(*rule));
+        findings.extend(marks);
+        Ok(findings)
     }
 
     /// The invoice of the same taxpayer that a note refers to: by receiptID, else by all three of the

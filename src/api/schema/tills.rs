@@ -69,7 +69,10 @@ pub struct Confirm {
 pub struct Adopt {
     /// The till's device ID.
     pub confirm: u32,
-    /// The highest `receiptGlobalNo`, where a person knows of a higher one than FDMS names.
+    /// The last day that is over, of a device that reports by file, which FDMS does not tell.
+    pub last_fiscal_day_no: Option<u32>,
+    /// The highest `receiptGlobalNo`, where a person knows of a higher one than FDMS names. One that is too high leaves
+    /// a gap at FDMS that never heals.
     pub last_receipt_global_no: Option<u32>,
     /// The day that is open at FDMS.
     pub open_day: Option<AdoptOpenDay>,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use fiscald::submit::Doing;
+
 use super::store::House;
 
 /// What happens beside the streams is given so long after each step.
@@ -20,6 +22,12 @@ pub(crate) async fn pass_until(
         if seen.await.is_ok() {
             return;
         }
+        // Whoever is at work is let finish: a large file takes its time.
+        house
+            .until("whoever is at work finishes", |house| {
+                (0..house.count()).all(|till| house.link(till).doing != Doing::Busy) || is_so(house)
+            })
+            .await;
         house.advance(step);
     }
     let streams: Vec<_> = (0..house.count())
