@@ -13,7 +13,7 @@ use jiff::SignedDuration;
 
 use super::Jitter;
 use super::file_outcome::{Then, closed_before, is_closed_by_file, judge};
-use super::line::{Doing, Line};
+use super::line::{Doing, Line, is_cut};
 use super::plan::{self, Tick};
 use super::reconcile::{self, Theirs};
 use crate::fdms::wire::{FileList, FileRow as Listed};
@@ -374,7 +374,7 @@ impl FileSender {
         let next = match outcome {
             Outcome::Refused(refusal) => plan::park_refused(&state, refusal, evidence, tick),
             other => {
-                let is_cut = evidence.status.is_none();
+                let is_cut = is_cut(other, evidence);
                 self.cut_off = is_cut.then(|| *self.line.breaker.back().borrow());
                 self.failures += 1;
                 let attempts = self.failures - 1;

@@ -133,6 +133,17 @@ pub(super) struct Line {
     config_at: Mutex<Option<Duration>>,
 }
 
+/// Whether it is the way to FDMS, or FDMS as a whole, that kept a question from being answered: then the pause ends when
+/// somebody gets through. A wish of FDMS's own (`Retry-After`) is kept all the same.
+pub(super) fn is_cut<T>(outcome: &Outcome<T>, evidence: &Evidence) -> bool {
+    let reached = evidence.status.is_some_and(|status| status < 500);
+    match outcome {
+        Outcome::Later(delay) => !reached && delay.retry_after.is_none(),
+        Outcome::Unknown(_) => !reached,
+        Outcome::Accepted(_) | Outcome::Refused(_) => false,
+    }
+}
+
 impl Line {
     pub(super) fn new(
         till: TillInfo,

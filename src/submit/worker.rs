@@ -11,7 +11,7 @@ use std::time::Duration;
 use clock::Timestamp;
 use tokio::sync::futures::Notified;
 
-use super::line::{Doing, Line};
+use super::line::{Doing, Line, is_cut};
 use super::plan::{self, Facts, Tick, Todo, Verdict, Why, Yes};
 use super::reconcile::{self, Theirs};
 use super::{Jitter, heal};
@@ -304,6 +304,7 @@ impl Worker {
                     }
                     Outcome::Refused(_) => PROBE_EVERY,
                     Outcome::Later(_) | Outcome::Unknown(_) => {
+                        // Nothing is under way: whenever FDMS answers somebody, it is asked again.
                         self.asked_in_vain = self.asked_in_vain.saturating_add(1);
                         self.cut_off = Some(*line.breaker.back().borrow());
                         backoff(self.asked_in_vain, (self.jitter)(), None)
@@ -486,9 +487,7 @@ impl Worker {
 
     /// Keeps in mind whether the pause to come is the line's: it ends when the line is back.
     fn note_cut<T>(&mut self, outcome: &Outcome<T>, evidence: &Evidence) {
-        let is_cut =
-            evidence.status.is_none() && matches!(outcome, Outcome::Later(_) | Outcome::Unknown(_));
-        self.cut_off = is_cut.then(|| *self.line.breaker.back().borrow());
+        self.cut_off = is_cut(outcome, evidence).then(|| *self.line.breaker.back().borrow());
     }
 
     /// Writes down what came of the head, until it is written: the same transaction tells what is next.

@@ -62,3 +62,45 @@ async fn a_gap_that_stays_parks_the_close() {
     house.advance(Duration::from_secs(60));
     house.sell(0).await;
 }
+
+/// FDMS is out of order for an hour: one till at a time asks for all of them, and when it is back all go on within half a
+/// minute, whatever pause each was in.
+#[tokio::test]
+async fn one_till_asks_for_all() {
+    use fdms_sandbox::{Fault, FaultKind};
+    use fiscald::keys::KeyKind;
+    const TILLS: usize = 5;
+    let house = House::build(crate::support::store::Plan {
+        tills: vec![KeyKind::EcP256; TILLS],
+        ..Default::default()
+    })
+    .await;
+    let requests = |house: &House| {
+        let all = house.sandbox.requests();
+        all.iter().map(|count| count.count).sum::<u64>()
+    };
+    house.sandbox.add_fault(Fault::every(FaultKind::Status {
+        status: 503,
+        retry_after: None,
+        processed: false,
+    }));
+    for place in 0..TILLS {
+        house.sell(place).await;
+    }
+    house.pass(Duration::from_secs(60)).await;
+    let before = requests(&house);
+    house.pass(Duration::from_secs(3600)).await;
+    let asked = requests(&house) - before;
+    // One question each half a minute at most, whoever asks it.
+    assert!((10..=125).contains(&asked), "{asked} questions in an hour");
+    house.sandbox.clear_faults();
+    house.pass(Duration::from_secs(45)).await;
+    for place in 0..TILLS {
+        assert_eq!(
+            house.stream(place).1,
+            None,
+            "till {place} has sent everything"
+        );
+    }
+    assert_eq!(house.disagreements(), [""; 0]);
+}
