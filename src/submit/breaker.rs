@@ -55,6 +55,12 @@ impl Breaker {
         }
     }
 
+    /// How long until somebody may try for all; none while it is closed.
+    pub(super) fn next_try(&self, now: Duration) -> Option<Duration> {
+        let until = self.lock().open_until;
+        until.map(|until| until.saturating_sub(now))
+    }
+
     /// How a question ended: whether FDMS was reached.
     pub(super) fn report(&self, reached: bool, now: Duration) {
         let mut state = self.lock();
@@ -102,6 +108,7 @@ mod tests {
             breaker.report(false, secs(0));
         }
         assert_eq!(breaker.pass(secs(0)), Err(secs(1)));
+        assert_eq!(breaker.next_try(secs(0)), Some(secs(1)));
         assert_eq!(breaker.pass(secs(1)), Ok(()));
         assert_eq!(breaker.pass(secs(1)), Err(TRY), "one is trying");
         breaker.report(false, secs(2));
@@ -114,6 +121,7 @@ mod tests {
         assert!(!back.has_changed().unwrap());
         breaker.report(true, secs(41));
         assert!(back.has_changed().unwrap());
+        assert_eq!(breaker.next_try(secs(41)), None);
         assert_eq!(breaker.pass(secs(41)), Ok(()));
         assert_eq!(breaker.pass(secs(41)), Ok(()));
     }

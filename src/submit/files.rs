@@ -387,6 +387,12 @@ impl FileSender {
             }
         };
         self.not_before = next.next_attempt;
+        if let (Some(_), Some(pause)) = (
+            self.cut_off,
+            self.line.breaker.next_try(self.line.clock().boot()),
+        ) {
+            self.not_before = self.not_before.min(later(tick.now, pause));
+        }
         let kept = self
             .line
             .ledger

@@ -185,7 +185,14 @@ impl Worker {
             Todo::Send => return self.send(seen).await,
             Todo::Ask | Todo::Poll | Todo::Probe => return self.ask_status(seen, None).await,
             Todo::Wait(until) if seen.state.parked.is_some() => (until, Doing::Parked { until }),
-            Todo::Wait(until) => (until, Doing::Waiting { until }),
+            Todo::Wait(until) => {
+                // Whoever waits for the line tries for all when it is time, whatever his own pause.
+                let until = match self.next_try().filter(|_| self.cut_off.is_some()) {
+                    Some(pause) => until.min(later(now, pause)),
+                    None => until,
+                };
+                (until, Doing::Waiting { until })
+            }
             Todo::Hold => {
                 let until = later(now, LOOK_HELD);
                 (until, Doing::Waiting { until })
@@ -205,14 +212,20 @@ impl Worker {
         Ok(known.then_some(seen))
     }
 
+    /// How long until somebody may try the line for all; none while it is not lost.
+    fn next_try(&self) -> Option<Duration> {
+        self.line.breaker.next_try(self.line.clock().boot())
+    }
+
     fn todo(&self, seen: &View, now: Timestamp) -> Todo {
         let facts = Facts {
             now,
             lead: self.line.lead(),
             fresh: self.fresh,
-            is_back: self
-                .cut_off
-                .is_some_and(|times| times != *self.line.breaker.back().borrow()),
+            is_back: self.cut_off.is_some_and(|times| {
+                times != *self.line.breaker.back().borrow()
+                    || self.next_try().is_some_and(|pause| pause.is_zero())
+            }),
         };
         #[cfg(test)]
         let facts = match self.planted {
@@ -307,7 +320,8 @@ impl Worker {
                         // Nothing is under way: whenever FDMS answers somebody, it is asked again.
                         self.asked_in_vain = self.asked_in_vain.saturating_add(1);
                         self.cut_off = Some(*line.breaker.back().borrow());
-                        backoff(self.asked_in_vain, (self.jitter)(), None)
+                        let own = backoff(self.asked_in_vain, (self.jitter)(), None);
+                        self.next_try().map_or(own, |pause| pause.min(own))
                     }
                 }
             }
