@@ -5,13 +5,13 @@ use std::sync::Arc;
 use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
-use fiscal::FiscalDayNo;
 use fiscal::counters::Documents;
 use fiscal::day::last_moment;
-use fiscal::paper::render_text;
+use fiscal::paper::{Align, Block, Size, render_text};
 use fiscal::report::{CurrencyFigures, DayReport, figures, report};
 use fiscal::taxpayer::Taxpayer;
 use fiscal::wire::{Object, rows, write_counters};
+use fiscal::{DateTime, FiscalDayNo};
 
 use super::access::{Caller, TillChoice};
 use super::answer::{Fdms, write_till};
@@ -20,6 +20,8 @@ use super::params::Params;
 use super::problem::{Problem, ProblemCode as P};
 use super::receipts::{json, plain};
 use super::{Shared, schema};
+use crate::ledger::days::warning;
+use crate::ledger::policy::warned_from;
 use crate::ledger::{DayFacts, Environment, LedgerError, Reader, Seq, TillId, TillInfo};
 
 /// A day and what is said about it.
@@ -81,6 +83,17 @@ impl Day {
         if let Some(failed) = &self.close_failed {
             failed.write(o);
         }
+    }
+
+    /// What the cashier is told of an open day that nears its longest.
+    fn warning(&self, now: DateTime) -> Option<String> {
+        let taxpayer = self
+            .taxpayer
+            .as_ref()
+            .filter(|_| self.facts.close.is_none())?;
+        let (opened, hours) = (self.facts.opened, taxpayer.day_max_hours);
+        let from = warned_from(opened, hours, taxpayer.day_end_notification_hours);
+        (from <= now).then(|| warning(last_moment(opened, hours)))
     }
 
     fn answer(&self, status: StatusCode, till: &TillInfo) -> Response {
@@ -300,7 +313,7 @@ impl Shared {
             let detail = "the configuration of the till is missing";
             return Err(Problem::new(P::TillNotReady, detail));
         };
-        let blocks = report(&DayReport {
+        let mut blocks = report(&DayReport {
             taxpayer,
             device: till.device_id,
             fiscal_day: facts.fiscal_day_no,
@@ -309,6 +322,9 @@ impl Shared {
             totals: &facts.totals,
             test: till.environment == Environment::Test,
         });
+        if let Some(warning) = day.warning(self.ledger.time().local()).filter(|_| !is_z) {
+            warn_on_paper(&mut blocks, warning);
+        }
         let text = render_text(&blocks, columns);
         if is_text {
             return Ok(plain(text));
@@ -329,6 +345,21 @@ impl Shared {
         o.close();
         Ok(json(StatusCode::OK, out))
     }
+}
+
+/// The cashier reads on paper what the status says: the last thing before the cut.
+fn warn_on_paper(blocks: &mut Vec<Block>, warning: String) {
+    let end = match blocks.last() {
+        Some(Block::Cut) => blocks.len() - 1,
+        _ => blocks.len(),
+    };
+    let text = Block::Text {
+        text: warning,
+        align: Align::Center,
+        bold: true,
+        size: Size::default(),
+    };
+    blocks.splice(end..end, [Block::Rule, text]);
 }
 
 fn write_figures(o: &mut Object<'_>, figures: &CurrencyFigures) {
