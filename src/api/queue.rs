@@ -16,7 +16,6 @@ use super::params::Params;
 use super::problem::{Problem, ProblemCode as P};
 use super::receipts::json;
 use super::status::Queue;
-use super::tills::read;
 use super::{Shared, schema};
 use crate::ledger::TillInfo;
 
@@ -80,10 +79,7 @@ pub(super) async fn pause(
     caller: Caller,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (parts, body) = request.into_parts();
-    let params = Params::of(&parts.uri, &[])?;
-    let till = shared.technicians(&caller, &params).await?;
-    let Pause { reason } = read(&shared.body(&parts.headers, body).await?)?;
+    let (till, Pause { reason }) = shared.command(&caller, request).await?;
     if reason.trim().is_empty() || reason.chars().count() > REASON_MAX {
         let detail = format!("a reason of 1 to {REASON_MAX} characters is needed");
         return Err(Problem::new(P::BodyInvalid, detail).at("/reason"));

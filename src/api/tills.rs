@@ -14,6 +14,7 @@ use fiscal::receipt::Hash;
 use fiscal::wire::{Object, rows};
 use fiscal::{DeviceId, FiscalDayNo, ReceiptCounter, ReceiptGlobalNo};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::access::{Caller, Scope, TillChoice};
@@ -167,10 +168,7 @@ pub(super) async fn adopt(
     caller: Caller,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (parts, body) = request.into_parts();
-    let params = Params::of(&parts.uri, &[])?;
-    let till = shared.technicians(&caller, &params).await?;
-    let wanted: Adopt = read(&shared.body(&parts.headers, body).await?)?;
+    let (till, wanted): (_, Adopt) = shared.command(&caller, request).await?;
     confirmed(wanted.confirm, &till)?;
     let id = till.id;
     let own = shared.write(move |core| core.last_numbers(id)).await?;
@@ -300,10 +298,7 @@ pub(super) async fn confirm(
     caller: Caller,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (parts, body) = request.into_parts();
-    let params = Params::of(&parts.uri, &[])?;
-    let till = shared.technicians(&caller, &params).await?;
-    let wanted: Confirmed = read(&shared.body(&parts.headers, body).await?)?;
+    let (till, wanted): (_, Confirmed) = shared.command(&caller, request).await?;
     confirmed(wanted.confirm, &till)?;
     let (id, actor) = (till.id, caller.actor);
     shared
@@ -331,10 +326,7 @@ pub(super) async fn retire(
     caller: Caller,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (parts, body) = request.into_parts();
-    let params = Params::of(&parts.uri, &[])?;
-    let till = shared.technicians(&caller, &params).await?;
-    let wanted: Confirmed = read(&shared.body(&parts.headers, body).await?)?;
+    let (till, wanted): (_, Confirmed) = shared.command(&caller, request).await?;
     confirmed(wanted.confirm, &till)?;
     let (id, actor) = (till.id, caller.actor);
     shared
@@ -363,10 +355,7 @@ pub(super) async fn switch(
     caller: Caller,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (parts, body) = request.into_parts();
-    let params = Params::of(&parts.uri, &[])?;
-    let till = shared.technicians(&caller, &params).await?;
-    let wanted: SwitchTo = read(&shared.body(&parts.headers, body).await?)?;
+    let (till, wanted): (_, SwitchTo) = shared.command(&caller, request).await?;
     let choice = TillChoice {
         device: DeviceId::new(wanted.device_id),
         environment: wanted.environment,
@@ -377,11 +366,6 @@ pub(super) async fn switch(
         .write(move |core| core.switch_till(id, Some(to), &actor))
         .await?;
     shared.state_answer(till).await
-}
-
-/// Reads a body of ours.
-pub(super) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
-    serde_json::from_slice(bytes).map_err(|error| Problem::new(P::BodyInvalid, error.to_string()))
 }
 
 fn confirmed(confirm: u32, till: &TillInfo) -> Result<(), Problem> {
@@ -404,6 +388,21 @@ impl Shared {
             return Err(Problem::new(P::NotAllowed, detail));
         }
         self.till(caller, TillChoice::of(params)?).await
+    }
+
+    /// What a technician asks of a till, in the body.
+    pub(super) async fn command<T: DeserializeOwned>(
+        &self,
+        caller: &Caller,
+        request: Request,
+    ) -> Result<(Arc<TillInfo>, T), Problem> {
+        let (parts, body) = request.into_parts();
+        let params = Params::of(&parts.uri, &[])?;
+        let till = self.technicians(caller, &params).await?;
+        let bytes = self.body(&parts.headers, body).await?;
+        let wanted = serde_json::from_slice(&bytes)
+            .map_err(|error| Problem::new(P::BodyInvalid, error.to_string()))?;
+        Ok((till, wanted))
     }
 
     pub(super) async fn state_answer(&self, till: Arc<TillInfo>) -> Result<Response, Problem> {
