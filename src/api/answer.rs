@@ -125,7 +125,7 @@ pub(super) fn write_till(o: &mut Object<'_>, till: &TillInfo) {
 }
 
 /// The whole of a receipt.
-pub(super) fn receipt(issued: &Issued, columns: usize, fdms: &Fdms, link: Option<&Link>) -> String {
+pub(super) fn receipt(issued: &Issued, columns: usize, fdms: &Fdms, link: &Link) -> String {
     let proof = proof(issued);
     let mut out = String::with_capacity(8 * 1024);
     let mut o = Object::open(&mut out);
@@ -142,7 +142,7 @@ pub(super) fn receipt(issued: &Issued, columns: usize, fdms: &Fdms, link: Option
     o.object("fdms", |o| {
         fdms.write(o);
         // What FDMS has no longer depends on the way there.
-        if let Some(link) = link.filter(|_| fdms.is_pending()) {
+        if fdms.is_pending() {
             o.object("link", |o| link.write(o));
         }
     });

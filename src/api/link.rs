@@ -58,8 +58,8 @@ impl Link {
 }
 
 impl Shared {
-    /// How a till's way to FDMS is; none where nothing is sent to FDMS at all.
-    pub(super) fn link(&self, till: TillId) -> Option<Link> {
-        self.submitter.state(till).map(Link::from)
+    /// How a till's way to FDMS is; unknown as long as nothing is sent to FDMS.
+    pub(super) fn link(&self, till: TillId) -> Link {
+        self.submitter.state(till).unwrap_or_default().into()
     }
 }

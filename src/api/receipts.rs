@@ -157,7 +157,7 @@ pub(super) async fn by_number(
     let (issued, fdms) = shared.found(&till, &number).await?;
     Ok(json(
         StatusCode::OK,
-        answer::receipt(&issued, columns, &fdms, shared.link(till.id).as_ref()),
+        answer::receipt(&issued, columns, &fdms, &shared.link(till.id)),
     ))
 }
 
@@ -385,7 +385,7 @@ impl Shared {
         } else {
             self.wait_for_fdms(till, issued.seq, wait).await
         };
-        let body = answer::receipt(&issued, how.columns, &fdms, self.link(till.id).as_ref());
+        let body = answer::receipt(&issued, how.columns, &fdms, &self.link(till.id));
         let mut response = json(status, body);
         let location = format!(
             "/v1/receipts/{}?deviceID={}&environment={}",
@@ -477,7 +477,7 @@ impl Shared {
         let body = match found {
             None => "{\"receipts\":[]}".to_owned(),
             Some((issued, fdms)) => {
-                let receipt = answer::receipt(&issued, columns, &fdms, link.as_ref());
+                let receipt = answer::receipt(&issued, columns, &fdms, &link);
                 format!("{{\"receipts\":[{receipt}]}}")
             }
         };

@@ -348,7 +348,7 @@ impl Shared {
             })
             .await?;
         for state in &mut states {
-            state.link = self.link(state.info.id);
+            state.link = Some(self.link(state.info.id));
         }
         let time = self.ledger.time();
         let (now, clock) = (time.now(), time.status());

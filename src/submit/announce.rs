@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
+use fiscal::DeviceId;
+
 use super::line::{CatchingUp, Connection, Doing, Line};
+use super::plan::Verdict;
 use crate::ledger::LedgerError;
+use crate::ledger::stream::{Item, StreamState};
 
 /// Runs for ever; whoever started it stops it by dropping it.
 pub(super) async fn run(line: Arc<Line>) {
@@ -62,5 +66,29 @@ async fn tell(line: &Line, kind: &'static str, detail: &str) {
         .await;
     if let Err(error) = told {
         tracing::debug!(%error, kind, "an event could not be written");
+    }
+}
+
+/// Says in the log what a person may have to know.
+pub(super) fn log(till: DeviceId, before: &StreamState, item: &Item, verdict: &Verdict) {
+    match verdict {
+        Verdict::Finish(submission) => match submission.color.as_deref() {
+            Some(color @ ("Red" | "Grey")) => {
+                tracing::error!(%till, item = %item.kind, color, answer = submission.answer, "FDMS marked a receipt");
+            }
+            color => tracing::debug!(%till, item = %item.kind, color, "FDMS has taken it"),
+        },
+        Verdict::Keep(state) => match (&state.parked, &state.last_error) {
+            (Some(parked), _) if before.parked.is_none() => {
+                tracing::error!(%till, item = %item.kind, code = parked.code, reason = parked.reason, "sending is parked; selling goes on");
+            }
+            (None, Some(error)) if state.attempts == 1 => {
+                tracing::warn!(%till, item = %item.kind, error, "FDMS did not take it; it is tried again");
+            }
+            (_, error) => {
+                tracing::debug!(%till, item = %item.kind, step = ?state.step, error, "the head waits")
+            }
+        },
+        Verdict::AskStatus(_) => {}
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::futures::Notified;
 use super::line::{Doing, Line, is_cut};
 use super::plan::{self, Facts, Tick, Todo, Verdict, Why, Yes};
 use super::reconcile::{self, Theirs};
-use super::{Jitter, heal};
+use super::{Jitter, announce, heal};
 use crate::fdms::wire::ValidationError;
 use crate::fdms::{Evidence, Outcome, PROBE_EVERY, Refusal, backoff};
 use crate::ledger::stream::{Item, ItemKind, Step, StreamState, Submission};
@@ -511,7 +511,7 @@ impl Worker {
         item: Item,
         verdict: Verdict,
     ) -> Result<Option<View>, Stopping> {
-        self.tell(&before.state, &item, &verdict);
+        announce::log(self.line.till.device_id, &before.state, &item, &verdict);
         let till = self.line.till.id;
         loop {
             let (item, decided) = (item.clone(), verdict.clone());
@@ -564,31 +564,6 @@ impl Worker {
         Tick {
             now: self.line.ledger.time().now(),
             jitter: (self.jitter)(),
-        }
-    }
-
-    /// Says in the log what a person may have to know.
-    fn tell(&self, before: &StreamState, item: &Item, verdict: &Verdict) {
-        let till = self.line.till.device_id;
-        match verdict {
-            Verdict::Finish(submission) => match submission.color.as_deref() {
-                Some(color @ ("Red" | "Grey")) => {
-                    tracing::error!(%till, item = %item.kind, color, answer = submission.answer, "FDMS marked a receipt");
-                }
-                color => tracing::debug!(%till, item = %item.kind, color, "FDMS has taken it"),
-            },
-            Verdict::Keep(state) => match (&state.parked, &state.last_error) {
-                (Some(parked), _) if before.parked.is_none() => {
-                    tracing::error!(%till, item = %item.kind, code = parked.code, reason = parked.reason, "sending is parked; selling goes on");
-                }
-                (None, Some(error)) if state.attempts == 1 => {
-                    tracing::warn!(%till, item = %item.kind, error, "FDMS did not take it; it is tried again");
-                }
-                (_, error) => {
-                    tracing::debug!(%till, item = %item.kind, step = ?state.step, error, "the head waits")
-                }
-            },
-            Verdict::AskStatus(_) => {}
         }
     }
 }
