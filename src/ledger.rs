@@ -24,6 +24,7 @@ pub mod core;
 pub mod days;
 mod file_id;
 pub mod files;
+mod holding;
 pub mod holds;
 mod issue;
 pub mod policy;

@@ -14,6 +14,7 @@ mod call;
 mod counters;
 mod csr;
 mod explain;
+mod failure;
 mod fault;
 mod file;
 mod finding;
@@ -39,14 +40,14 @@ mod tls;
 mod world;
 
 pub use call::Call;
+pub use failure::{ClosingError, FileError};
 pub use fault::{Fault, FaultError, FaultKind, read_faults};
 pub use finding::{Code, Color, Finding};
 pub use journal::Difference;
 pub use micro::{Micro, NumberError};
 pub use model::{
-    BadReceipt, Channel, ClosingError, CodePurpose, DayStatus, FileError, FileStatus,
-    ReceiptSummary, ReconciliationMode, StoredDay, StoredFile, StoredMail, StoredReceipt,
-    UserStatus,
+    BadReceipt, Channel, CodePurpose, DayStatus, FileStatus, ReceiptSummary, ReconciliationMode,
+    StoredDay, StoredFile, StoredMail, StoredReceipt, UserStatus,
 };
 pub use receipt::{MoneyType, ReceiptType};
 pub use replay::{Different, Replay, replay};

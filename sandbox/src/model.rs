@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use clock::Timestamp;
 use jiff::civil::DateTime;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::counters::Counters;
+use crate::failure::ClosingError;
 use crate::finding::{Color, Finding};
 use crate::micro::Micro;
 use crate::receipt::ReceiptType;
@@ -20,7 +21,7 @@ mod files;
 mod users;
 
 pub(crate) use files::FileRecord;
-pub use files::{BadReceipt, FileError, FileStatus, StoredFile};
+pub use files::{BadReceipt, FileStatus, StoredFile};
 pub use users::{Channel, CodePurpose, StoredMail, UserStatus};
 pub(crate) use users::{Password, SentCode, User};
 
@@ -142,17 +143,6 @@ pub enum ReconciliationMode {
     Auto,
     /// By hand.
     Manual,
-}
-
-/// Why a day could not be closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the authority's own names, which say it all")]
-pub enum ClosingError {
-    BadCertificateSignature,
-    MissingReceipts,
-    ReceiptsWithValidationErrors,
-    CountersMismatch,
-    InternalError,
 }
 
 /// A fiscal day.

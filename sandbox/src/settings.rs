@@ -6,7 +6,7 @@
 use jiff::civil::{DateTime, datetime};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ClosingError, FileError};
+use crate::failure::{ClosingError, FileError};
 use crate::spec::Model;
 
 /// How an open question is answered; `Settings::default()` answers all of them.

@@ -4,7 +4,6 @@ use clock::Timestamp;
 use fiscal::wire::Object;
 
 use super::Shared;
-use super::answer::local;
 use crate::ledger::TillId;
 use crate::submit::{CatchingUp, Connection, LinkState};
 
@@ -48,7 +47,10 @@ impl From<LinkState> for Link {
 impl Link {
     pub(super) fn write(&self, o: &mut Object<'_>) {
         o.text("state", self.word);
-        o.optional_text("since", self.since.map(local).as_deref());
+        o.optional_text(
+            "since",
+            self.since.map(|at| clock::local(at).to_string()).as_deref(),
+        );
         o.optional_text("error", self.error.as_deref());
         if let Some(catching_up) = self.catching_up {
             o.number("sent", catching_up.sent);

@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use clock::Timestamp;
 use jiff::civil::DateTime;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::ClosingError;
+use crate::failure::FileError;
 use crate::file::FileHeader;
 use crate::finding::Finding;
 
@@ -18,44 +18,6 @@ pub enum FileStatus {
     CompleteSuccessful,
     FailedWithErrors,
     WaitingForPreviousFile,
-}
-
-/// Why a file failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the authority's own names, which say it all")]
-pub enum FileError {
-    IncorrectFileFormat,
-    FileSentForClosedDay,
-    BadCertificateSignature,
-    MissingReceipts,
-    ReceiptsWithValidationErrors,
-    CountersMismatch,
-    FileExceededAllowedWaitingTime,
-    InternalError,
-}
-
-impl FileError {
-    /// Whether nothing of the file was kept, so that another with its number must come.
-    pub(crate) fn kept_nothing(self) -> bool {
-        matches!(
-            self,
-            Self::IncorrectFileFormat
-                | Self::FileSentForClosedDay
-                | Self::FileExceededAllowedWaitingTime
-        )
-    }
-}
-
-impl From<ClosingError> for FileError {
-    fn from(error: ClosingError) -> Self {
-        match error {
-            ClosingError::BadCertificateSignature => Self::BadCertificateSignature,
-            ClosingError::MissingReceipts => Self::MissingReceipts,
-            ClosingError::ReceiptsWithValidationErrors => Self::ReceiptsWithValidationErrors,
-            ClosingError::CountersMismatch => Self::CountersMismatch,
-            ClosingError::InternalError => Self::InternalError,
-        }
-    }
 }
 
 /// A receipt of a file that was marked when it was taken.

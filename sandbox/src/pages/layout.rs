@@ -2,8 +2,9 @@
 
 use maud::{DOCTYPE, Markup, html};
 
+use crate::failure::ClosingError;
 use crate::finding::{Color, Finding};
-use crate::model::{ClosingError, DayStatus, StoredDay};
+use crate::model::{DayStatus, StoredDay};
 
 use super::rules::broken_rule;
 

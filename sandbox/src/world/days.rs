@@ -11,12 +11,11 @@ use serde::Serialize;
 use super::World;
 use crate::answer::Refusal;
 use crate::counters::{CounterRow, Counters, ReportedCounters};
+use crate::failure::ClosingError;
 use crate::finding::Color;
 use crate::json::{self, Errors, Object};
 use crate::micro::Micro;
-use crate::model::{
-    Closed, Closing, ClosingError, Day, DayStatus, Device, ReconciliationMode, StoredDay,
-};
+use crate::model::{Closed, Closing, Day, DayStatus, Device, ReconciliationMode, StoredDay};
 use crate::receipt::{Receipt, ReceiptType, Signature};
 use crate::settings::CloseWithBadReceipts;
 use crate::signing;

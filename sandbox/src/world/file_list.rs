@@ -5,9 +5,10 @@ use serde::Serialize;
 
 use super::World;
 use crate::answer::Refusal;
+use crate::failure::FileError;
 use crate::finding::{ValidationError, validation_errors};
 use crate::json::{self, Errors};
-use crate::model::{FileError, FileRecord, FileStatus};
+use crate::model::{FileRecord, FileStatus};
 use crate::query::{Page, Query, quoted};
 use crate::settings::GreySpelling;
 

@@ -13,11 +13,11 @@ use jiff::civil::DateTime;
 use super::World;
 use super::days::CloseRequest;
 use crate::answer::Refusal;
+use crate::failure::FileError;
 use crate::file::{self, FileHeader, SubmittedFile, Unpacked};
 use crate::finding::Color;
 use crate::model::{
-    BadReceipt, Day, DayStatus, Device, FileError, FileRecord, FileStatus, ReconciliationMode,
-    StoredFile,
+    BadReceipt, Day, DayStatus, Device, FileRecord, FileStatus, ReconciliationMode, StoredFile,
 };
 use crate::receipt::Receipt;
 use crate::settings::FilesOfOpenDays;
