@@ -38,6 +38,7 @@ pub(crate) fn router(sandbox: RunningSandbox) -> Router {
             get(settings).put(set_settings).patch(change_settings),
         )
         .route("/requests", get(requests))
+        .route("/fault-counts", get(fault_counts))
         .merge(records::router())
         .merge(pages::router())
         .with_state(sandbox)
@@ -209,6 +210,10 @@ async fn change_settings(State(sandbox): Sandbox, body: String) -> Result<Status
     }
     sandbox.set_settings(serde_json::from_value(all).map_err(wrong)?);
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn fault_counts(State(sandbox): Sandbox) -> Response {
+    Json(sandbox.fault_counts()).into_response()
 }
 
 async fn requests(State(sandbox): Sandbox) -> Response {

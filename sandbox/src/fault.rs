@@ -137,6 +137,15 @@ impl Fault {
     }
 }
 
+/// How many requests something has gone wrong with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FaultCount {
+    /// What went wrong.
+    pub fault: FaultKind,
+    /// How often.
+    pub count: u64,
+}
+
 /// A rule as it is written; everything but the fault may be left out.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -41,7 +41,7 @@ mod world;
 
 pub use call::Call;
 pub use failure::{ClosingError, FileError};
-pub use fault::{Fault, FaultError, FaultKind, read_faults};
+pub use fault::{Fault, FaultCount, FaultError, FaultKind, read_faults};
 pub use finding::{Code, Color, Finding};
 pub use journal::Difference;
 pub use micro::{Micro, NumberError};

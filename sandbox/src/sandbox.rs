@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::admin;
 use crate::call::Call;
 use crate::explain::Explained;
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultCount};
 use crate::http::{self, Line};
 use crate::journal::Change;
 use crate::model::{ReceiptSummary, StoredDay, StoredReceipt};
@@ -327,6 +327,13 @@ impl RunningSandbox {
     #[must_use]
     pub fn faults(&self) -> Vec<Fault> {
         self.line.faults().list(self.line.service.now())
+    }
+
+    /// How many requests faults have hit since the start, by what went wrong. Connections that an outage
+    /// did not take are none.
+    #[must_use]
+    pub fn fault_counts(&self) -> Vec<FaultCount> {
+        self.line.faults().hits().to_vec()
     }
 
     /// The switches as they are.

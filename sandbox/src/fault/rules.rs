@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use clock::Timestamp;
 
-use super::{Call, Fault, FaultKind};
+use super::{Call, Fault, FaultCount, FaultKind};
 
 /// The rules in force, in the order they were given.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub(crate) struct Faults {
     /// How many rules there have been.
     added: u64,
     rules: Vec<Rule>,
+    /// How many requests have been hit, by what.
+    hits: Vec<FaultCount>,
 }
 
 /// A rule and how far it has come.
@@ -32,6 +34,7 @@ impl Faults {
             seed,
             added: 0,
             rules: Vec::new(),
+            hits: Vec::new(),
         }
     }
 
@@ -76,7 +79,25 @@ impl Faults {
             }
         }
         self.rules.retain(|rule| rule.fault.times > 0);
+        if let Some(fault) = &hit {
+            self.count(fault);
+        }
         hit
+    }
+
+    fn count(&mut self, fault: &FaultKind) {
+        match self.hits.iter_mut().find(|hit| hit.fault == *fault) {
+            Some(hit) => hit.count += 1,
+            None => self.hits.push(FaultCount {
+                fault: fault.clone(),
+                count: 1,
+            }),
+        }
+    }
+
+    /// How many requests have been hit, by what.
+    pub(crate) fn hits(&self) -> &[FaultCount] {
+        &self.hits
     }
 
     /// Whether an outage of everything holds, so that no connection is taken.

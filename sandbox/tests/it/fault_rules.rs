@@ -35,6 +35,10 @@ async fn resets() {
     }
     assert_eq!(bench.sandbox.days(DEVICE), []);
     assert_eq!(till.post("OpenDay", &opened).await.status, 200);
+    let counts = bench.sandbox.fault_counts();
+    let counts: Vec<_> = counts.iter().map(|c| (&c.fault, c.count)).collect();
+    let expected = [(&FaultKind::LoseRequest, 1), (&FaultKind::Reset, 1)];
+    assert_eq!(counts, expected);
 }
 
 /// A refusal on demand looks like FDMS's own, and nothing is processed.
