@@ -11,6 +11,11 @@ use crate::ledger::Settings;
 use crate::ledger::core::{Core, Planted as InLedger};
 use store::{House, Plan};
 
+#[path = "../../tests/it/support/compare.rs"]
+mod compare;
+#[path = "../../tests/it/support/month.rs"]
+#[expect(dead_code, reason = "the integration tests use more of it")]
+mod month;
 #[path = "../../tests/it/support/store.rs"]
 #[expect(dead_code, reason = "the integration tests use more of it")]
 mod store;
@@ -137,6 +142,22 @@ async fn trust_in_a_lost_answer_is_found() {
     .await;
     let found = suites::every_fault_on_every_message(&house).await;
     must_find(&found, "receipts at FDMS");
+}
+
+/// The same in a month's life.
+#[tokio::test]
+async fn trust_in_a_month_is_found() {
+    let wanted = month::Wanted {
+        seed: 1,
+        receipts: 120,
+        days: 1,
+    };
+    let plan = Plan {
+        submitter: Box::new(|submitter| submitter.plant(Planted::Trusts)),
+        ..month::plan(wanted.seed)
+    };
+    let (_house, month) = month::lived(&wanted, plan, &indicatif::ProgressBar::hidden()).await;
+    must_find(&month.wrong, "receipts at FDMS");
 }
 
 /// A refused receipt that is passed over: a gap.

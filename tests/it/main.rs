@@ -16,6 +16,7 @@ mod disk_full;
 mod documents;
 mod gaps;
 mod join;
+mod month;
 mod offline;
 mod scenarios;
 mod submit;
@@ -23,6 +24,8 @@ mod submit;
 mod support {
     pub(crate) mod agreement;
     pub(crate) mod api;
+    pub(crate) mod compare;
+    pub(crate) mod month;
     pub(crate) mod pass;
     pub(crate) mod process;
     pub(crate) mod script;

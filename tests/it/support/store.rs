@@ -5,6 +5,7 @@
 //! each retry happens at its time. Nothing here sleeps: it waits for what workers and ledger announce.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use clock::{Clock as _, TestClock, Timestamp};
 use fdms_sandbox::{DeviceSpec, RunningSandbox, Sandbox, StoredReceipt};
 use fiscal::draft::Draft;
 use fiscal::testing::{GenOptions, Issued as Original, Random, random_sale};
-use fiscal::{Currency, DeviceId, ReceiptGlobalNo};
+use fiscal::{Currency, DeviceId};
 use fiscald::config::FdmsConfig;
 use fiscald::fdms::{FileTransport, Limits, TrustRoots};
 use fiscald::join::{self, Registration};
@@ -47,6 +48,8 @@ pub(crate) struct Plan {
     pub(crate) settings: Settings,
     /// The sandbox's switches.
     pub(crate) fdms: fdms_sandbox::Settings,
+    /// What sales, and the chances of faults, are drawn from.
+    pub(crate) seed: u64,
     /// Tampers with the ledger.
     pub(crate) core: Hook<Core>,
     /// Tampers with the submitter.
@@ -59,18 +62,27 @@ impl Default for Plan {
             tills: vec![KeyKind::EcP256],
             settings: Settings::default(),
             fdms: fdms_sandbox::Settings::default(),
+            seed: 1,
             core: Box::new(|core| core),
             submitter: Box::new(|submitter| submitter),
         }
     }
 }
 
-/// A till of the house and what it may still refer to.
-#[derive(Debug, Clone)]
+/// A till of the house.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Till {
     pub(crate) id: TillId,
     pub(crate) device: DeviceId,
-    originals: Vec<Original>,
+}
+
+/// How many of a till's latest invoices its notes refer to.
+const MOST_ORIGINALS: usize = 200;
+
+/// What a till has sold.
+#[derive(Debug, Default)]
+struct Sold {
+    originals: VecDeque<Original>,
     sales: u32,
 }
 
@@ -101,6 +113,7 @@ pub(crate) struct House {
     files: FileTransport,
     running: Option<Running>,
     tills: RefCell<Vec<Till>>,
+    sold: RefCell<Vec<Sold>>,
     random: RefCell<Random>,
     _stop: DropGuard,
 }
@@ -120,6 +133,7 @@ impl House {
         let sandbox = Sandbox::builder()
             .clock(fdms_clock.clone())
             .settings(plan.fdms.clone())
+            .seed(plan.seed)
             .start(listener, None, stop.clone())
             .await
             .unwrap();
@@ -127,13 +141,14 @@ impl House {
             sandbox,
             clock,
             fdms_clock,
+            random: RefCell::new(Random::new(plan.seed)),
             plan,
             dir: tempfile::tempdir().unwrap(),
             sealing: SealingKey::random().unwrap(),
             files: FileTransport::default(),
             running: None,
             tills: RefCell::default(),
-            random: RefCell::new(Random::new(1)),
+            sold: RefCell::default(),
             _stop: stop.drop_guard(),
         };
         house.start();
@@ -163,9 +178,8 @@ impl House {
         self.tills.borrow_mut().push(Till {
             id: joined.till,
             device: registration.till.device_id,
-            originals: Vec::new(),
-            sales: 0,
         });
+        self.sold.borrow_mut().push(Sold::default());
         place
     }
 
@@ -258,7 +272,7 @@ impl House {
     }
 
     pub(crate) fn till(&self, place: usize) -> Till {
-        self.tills.borrow()[place].clone()
+        self.tills.borrow()[place]
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -291,18 +305,17 @@ impl House {
     /// A random valid sale: any type, taxes, currency.
     pub(crate) fn draw(&self, place: usize) -> String {
         let reader = self.ledger().reader();
-        let mut tills = self.tills.borrow_mut();
-        let till = &mut tills[place];
-        till.sales += 1;
-        let invoice_no = format!("S{}", till.sales);
-        let taxpayer = reader.taxpayer(till.id).unwrap().unwrap();
+        let sold = &mut self.sold.borrow_mut()[place];
+        sold.sales += 1;
+        let invoice_no = format!("S{}", sold.sales);
+        let taxpayer = reader.taxpayer(self.till(place).id).unwrap().unwrap();
         let currencies = ["USD", "ZWG"].map(|text| Currency::parse(text).unwrap());
         let options = GenOptions {
             device: None,
             invoice_no: &invoice_no,
             date: self.ledger().time().local(),
             currencies: &currencies,
-            originals: &till.originals,
+            originals: sold.originals.make_contiguous(),
         };
         random_sale(&mut self.random.borrow_mut(), &taxpayer, &options).json
     }
@@ -336,9 +349,9 @@ impl House {
 
     /// Sells `count` invoices at the same moment, so that they share commits.
     pub(crate) async fn burst(&self, place: usize, count: usize) -> Vec<Issued> {
-        let kept = std::mem::take(&mut self.tills.borrow_mut()[place].originals);
+        let kept = std::mem::take(&mut self.sold.borrow_mut()[place].originals);
         let drawn: Vec<String> = (0..count).map(|_| self.draw(place)).collect();
-        self.tills.borrow_mut()[place].originals = kept;
+        self.sold.borrow_mut()[place].originals = kept;
         let sold = join_all(drawn.iter().map(|json| self.sell_json(place, json))).await;
         sold.into_iter()
             .map(|issued| issued.expect("selling stopped"))
@@ -346,15 +359,20 @@ impl House {
     }
 
     fn remember(&self, place: usize, issued: &Issued) {
-        let till = &mut self.tills.borrow_mut()[place];
+        let device = self.till(place).device;
+        let originals = &mut self.sold.borrow_mut()[place].originals;
         let receipt = &issued.receipt;
         match &receipt.credit_debit_note {
-            None => till
-                .originals
-                .push(Original::of(receipt, till.device, issued.fiscal_day_no)),
+            None => {
+                let original = Original::of(receipt, device, issued.fiscal_day_no);
+                originals.push_back(original);
+                if originals.len() > MOST_ORIGINALS {
+                    originals.pop_front();
+                }
+            }
             Some(note) => {
                 let number = note.receipt_global_no;
-                let mut originals = till.originals.iter_mut();
+                let mut originals = originals.iter_mut();
                 if let Some(original) = originals.find(|o| Some(o.receipt_global_no) == number) {
                     original.noted(receipt.total);
                 }
@@ -513,74 +531,5 @@ impl House {
             left = left.checked_sub(step).expect("it drains within ten days");
             self.advance(step);
         }
-    }
-
-    /// Everything that the ledger and FDMS do not agree on, or that FDMS has marked; in sentences. Empty
-    /// is what every test wants.
-    pub(crate) fn disagreements(&self) -> Vec<String> {
-        let mut found = Vec::new();
-        for place in 0..self.count() {
-            self.compare(place, &mut found);
-        }
-        found
-    }
-
-    fn compare(&self, place: usize, found: &mut Vec<String>) {
-        let till = self.till(place);
-        let reader = self.ledger().reader();
-        let (last, _) = reader.last_receipt(till.id).unwrap();
-        let stored = self.at_fdms(place);
-        let at_fdms = stored.len();
-        if u32::try_from(at_fdms).unwrap() != last.get() {
-            found.push(format!(
-                "{}: {at_fdms} receipts at FDMS, {last} here",
-                till.device
-            ));
-        }
-        let mut before = None;
-        for (number, theirs) in (1..).zip(&stored) {
-            let mut wrong = |what: String| {
-                found.push(format!("{} receipt {number}: {what}", till.device));
-            };
-            let number = ReceiptGlobalNo::new(number).unwrap();
-            let Some(ours) = reader.by_number(till.id, number).unwrap() else {
-                wrong("is not in the ledger".to_owned());
-                continue;
-            };
-            let is_same = theirs.receipt_global_no.to_string() == number.to_string()
-                && theirs.hash == ours.signature.hash.to_string()
-                && theirs.receipt_date == ours.receipt.date
-                && theirs.fiscal_day_no.to_string() == ours.fiscal_day_no.to_string();
-            if !is_same {
-                wrong(format!("FDMS has {theirs:?}"));
-            }
-            if !theirs.validation_errors.is_empty() || theirs.is_grey {
-                wrong(format!("marked {:?}", theirs.validation_errors));
-            }
-            if theirs.server_date < theirs.receipt_date {
-                wrong(format!(
-                    "of {} came at {}",
-                    theirs.receipt_date, theirs.server_date
-                ));
-            }
-            if before.is_some_and(|before| before >= theirs.receipt_date) {
-                wrong(format!(
-                    "of {} after one of {before:?}",
-                    theirs.receipt_date
-                ));
-            }
-            before = Some(theirs.receipt_date);
-        }
-    }
-
-    /// Whether FDMS has closed all of the till's days, by the device's own closes.
-    pub(crate) fn open_days_at_fdms(&self, place: usize) -> Vec<String> {
-        use fdms_sandbox::ReconciliationMode::Auto;
-        self.sandbox
-            .days(self.till(place).number())
-            .iter()
-            .filter(|day| day.reconciliation_mode != Some(Auto))
-            .map(|day| format!("{day:?}"))
-            .collect()
     }
 }
