@@ -293,6 +293,20 @@ impl Stage {
                 let changed = house.sandbox.change_device(self.device(), change);
                 changed.map_err(|error| error.to_string())?;
             }
+            "wall" => {
+                let ahead = jiff::SignedDuration::try_from(duration(rest)?);
+                house.set_wall(ahead.map_err(|error| error.to_string())?);
+            }
+            "asked" => {
+                let call: fdms_sandbox::Call = json(&format!("\"{rest}\""))?;
+                let device = self.device();
+                let before = house.sandbox.request_count(device, call);
+                let minute = Duration::from_secs(60);
+                pass_until(house, minute, rest, |house| {
+                    house.sandbox.request_count(device, call) > before
+                })
+                .await;
+            }
             "offline" => house.sandbox.set_offline(true),
             "online" => house.sandbox.set_offline(false),
             "by-hand" => told(house.sandbox.close_by_hand(self.device()), "no day is open")?,
