@@ -97,9 +97,10 @@ fn sell_until_killed(store: &mut Store, book: &Arc<Book>, pause: Duration) -> bo
     book.killed.store(false, Ordering::SeqCst);
     let sellers: Vec<_> = (0..CONNECTIONS)
         .map(|_| {
-            let (book, token, address) = (Arc::clone(book), store.token.clone(), store.address);
+            let (book, token) = (Arc::clone(book), store.token.clone());
+            // Before the thread: on a loaded machine it may begin after the kill.
+            let mut http = Http::open(store.address).unwrap();
             std::thread::spawn(move || {
-                let mut http = Http::open(address).unwrap();
                 while !book.killed.load(Ordering::SeqCst) {
                     let key = format!("K{}", book.next.fetch_add(1, Ordering::SeqCst));
                     if !sell(&mut http, &book, &token, &key) {
