@@ -264,3 +264,72 @@ async fn secrets_stay_secret() {
     };
     assert!(!format!("{registration:?}").contains("WRONGKEY"));
 }
+
+/// `fiscald register` with no flags is a conversation on a terminal: it asks, shows the taxpayer, asks again, and tells what
+/// is next. Where nobody can be asked it names the flag.
+#[tokio::test]
+async fn registering_is_a_conversation() {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+    let stop = tokio_util::sync::CancellationToken::new();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let sandbox = fdms_sandbox::Sandbox::builder()
+        .device(DeviceSpec::new(NUMBER))
+        .start(listener, None, stop.clone())
+        .await
+        .unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let ca = dir.path().join("ca.pem");
+    std::fs::write(&ca, sandbox.ca_pem()).unwrap();
+    let toml = dir.path().join("fiscald.toml");
+    let text = format!(
+        "[store]\ndata_dir = {:?}\n[fdms]\ntest_url = {:?}\nextra_ca = {ca:?}\n",
+        dir.path().join("data"),
+        sandbox.url()
+    );
+    std::fs::write(&toml, text).unwrap();
+    let fiscald = env!("CARGO_BIN_EXE_fiscald");
+    let asked = tokio::task::spawn_blocking(move || {
+        let piped = Command::new(fiscald)
+            .arg("--config")
+            .arg(&toml)
+            .arg("register")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        // `script` gives the command a terminal.
+        let mut talk = Command::new("script")
+            .arg("-qefc")
+            .arg(format!("{fiscald} --config {} register", toml.display()))
+            .arg("/dev/null")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut typed = talk.stdin.take().unwrap();
+        typed
+            .write_all(b"test\n777\ntill-777\n00000777\nyes\n")
+            .unwrap();
+        let said = talk.wait_with_output().unwrap();
+        drop(typed);
+        (piped, said)
+    });
+    let (piped, said) = asked.await.unwrap();
+    assert!(!piped.status.success());
+    let error = String::from_utf8_lossy(&piped.stderr).into_owned();
+    assert!(error.contains("give --environment"), "{error}");
+    let text = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.status.success(), "{text}");
+    for part in [
+        "whole life",
+        "Device ID:",
+        "Serial number:",
+        "Activation key:",
+        "Example Traders",
+        "Register the till for this taxpayer?",
+        "The till 777 is registered and can sell.",
+    ] {
+        assert!(text.contains(part), "{part} is not in: {text}");
+    }
+    stop.cancel();
+}

@@ -126,7 +126,7 @@ fn told(month: &Month, took: Duration) -> String {
     let is_status = |kind: &FaultKind| matches!(kind, FaultKind::Status { .. });
     format!(
         "{} receipts in {} fiscal days: FDMS holds the same, nothing Red, nothing Grey, every day closed by the device, \
-         the ledger verified. {} requests lost, {} answers lost, {} answered 5xx, {} in {} outages; {} restarts, {} of \
+         the ledger verified. {} requests lost, {} answers lost, {} answered 5xx, {} met one of {} outages; {} restarts, {} of \
          them in the middle of a send; {} reboots; {} messages sent again. {} s",
         month.receipts,
         month.days,
