@@ -81,7 +81,7 @@ impl BenchStore {
         let daemon = Daemon {
             connector: Some(Arc::new(ConfiguredConnector::new(&config, &ledger))),
             submitter: crate::submit::Submitter::default(),
-            ledger_path: Some(config.ledger_path()),
+            ledger_path: Some(path.clone()),
             ledger,
             api: ApiSettings::default(),
             listeners: Some(Listeners::http_only(listener)),
