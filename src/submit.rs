@@ -161,6 +161,12 @@ impl Submitter {
         self.lock().get(&till).map(|link| link.borrow().clone())
     }
 
+    /// What `read` makes of how a till's way to FDMS is, without a copy: for the way of a sale.
+    #[must_use]
+    pub fn look<T>(&self, till: TillId, read: impl FnOnce(&LinkState) -> T) -> Option<T> {
+        self.lock().get(&till).map(|link| read(&link.borrow()))
+    }
+
     /// The same, to be watched. A till whose worker has not started yet is unknown and starting.
     #[must_use]
     pub fn watch(&self, till: TillId) -> watch::Receiver<LinkState> {

@@ -16,15 +16,15 @@ pub(super) struct Link {
     catching_up: Option<CatchingUp>,
 }
 
-impl From<LinkState> for Link {
-    fn from(state: LinkState) -> Self {
+impl From<&LinkState> for Link {
+    fn from(state: &LinkState) -> Self {
         let mut link = Self {
             word: "unknown",
             since: None,
             error: None,
             catching_up: state.catching_up,
         };
-        match state.connection {
+        match &state.connection {
             Connection::Unknown => {}
             Connection::Online { since } => {
                 link.word = if link.catching_up.is_some() {
@@ -32,12 +32,12 @@ impl From<LinkState> for Link {
                 } else {
                     "online"
                 };
-                link.since = Some(since);
+                link.since = Some(*since);
             }
             Connection::Offline { since, error } => {
                 link.word = "offline";
-                link.since = Some(since);
-                link.error = Some(error);
+                link.since = Some(*since);
+                link.error = Some(error.clone());
             }
         }
         link
@@ -62,6 +62,7 @@ impl Link {
 impl Shared {
     /// How a till's way to FDMS is; unknown as long as nothing is sent to FDMS.
     pub(super) fn link(&self, till: TillId) -> Link {
-        self.submitter.state(till).unwrap_or_default().into()
+        let link = self.submitter.look(till, |state| Link::from(state));
+        link.unwrap_or_else(|| Link::from(&LinkState::default()))
     }
 }
