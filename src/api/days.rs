@@ -20,8 +20,7 @@ use super::params::Params;
 use super::problem::{Problem, ProblemCode as P};
 use super::receipts::{json, plain};
 use super::{Shared, schema};
-use crate::ledger::days::warning;
-use crate::ledger::policy::warned_from;
+use crate::ledger::days::warning_at;
 use crate::ledger::{DayFacts, Environment, LedgerError, Reader, Seq, TillId, TillInfo};
 
 /// A day and what is said about it.
@@ -92,8 +91,7 @@ impl Day {
             .as_ref()
             .filter(|_| self.facts.close.is_none())?;
         let (opened, hours) = (self.facts.opened, taxpayer.day_max_hours);
-        let from = warned_from(opened, hours, taxpayer.day_end_notification_hours);
-        (from <= now).then(|| warning(last_moment(opened, hours)))
+        warning_at(opened, hours, taxpayer.day_end_notification_hours, now)
     }
 
     fn answer(&self, status: StatusCode, till: &TillInfo) -> Response {

@@ -7,7 +7,6 @@ use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use clock::Timestamp;
-use fiscal::day::last_moment;
 use fiscal::taxpayer::Taxpayer;
 use fiscal::wire::{Object, rows};
 use fiscal::{DateTime, ReceiptGlobalNo};
@@ -22,9 +21,8 @@ use super::receipts::json;
 use super::{Shared, schema};
 use crate::keys::Certificate;
 use crate::ledger::adoption::Adopted;
-use crate::ledger::days::warning;
+use crate::ledger::days::warning_at;
 use crate::ledger::holds::Hold;
-use crate::ledger::policy::warned_from;
 use crate::ledger::read::Backlog;
 use crate::ledger::red::{RedReceipt, WAY_OUT};
 use crate::ledger::stream::{Item, ItemKind, Step, StreamState};
@@ -209,10 +207,9 @@ impl TillState {
             o.text("notClosable", WAY_OUT);
         }
         o.optional_text("closesAt", closes_at.map(|at| at.to_string()).as_deref());
-        if warned_from(day.opened, hours, taxpayer.day_end_notification_hours) <= clock::local(now)
-        {
-            o.text("warning", &warning(last_moment(day.opened, hours)));
-        }
+        let notification_hours = taxpayer.day_end_notification_hours;
+        let warning = warning_at(day.opened, hours, notification_hours, clock::local(now));
+        o.optional_text("warning", warning.as_deref());
     }
 }
 

@@ -436,6 +436,12 @@ pub struct ValidationError {
 }
 
 impl ValidationError {
+    /// Rule and colour in a word: `RCPT025 Red`.
+    #[must_use]
+    pub fn mark(&self) -> String {
+        format!("{} {}", self.code, self.color.as_str())
+    }
+
     fn read(object: &mut Object) -> Result<Self, WireError> {
         let color = object.text(&["validationErrorColor"])?.unwrap_or_default();
         Ok(Self {

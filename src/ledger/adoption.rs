@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::core::Core;
 use super::holds::HoldKind;
-use super::stream::{load_stream, next_item, store_stream};
+use super::stream::store_stream;
 use super::{LedgerError, Reader, Refusal, Seq, StorageError, TillId, sql};
 
 /// From where a till goes on.
@@ -179,19 +179,6 @@ impl Core {
     ) -> Result<(FiscalDayNo, ReceiptGlobalNo), LedgerError> {
         let head = &self.till(till)?.head;
         Ok((head.last_day_no, head.last_global_no))
-    }
-
-    /// What an adoption would leave unsent for ever.
-    ///
-    /// # Errors
-    /// A fault of the storage.
-    pub fn unsent_receipts(&self, till: TillId) -> Result<u32, LedgerError> {
-        let stream = load_stream(&self.conn, till)?;
-        if next_item(&self.conn, &stream)?.is_none() {
-            return Ok(0);
-        }
-        let last = self.till(till)?.head.last_global_no.get();
-        Ok(last.saturating_sub(stream.last_global_no.get()))
     }
 }
 

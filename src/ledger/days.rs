@@ -1,11 +1,13 @@
 //! Opening and closing fiscal days, locally and at once; FDMS hears of it in its place in the stream.
 
+use fiscal::day::last_moment;
 use fiscal::receipt::Signature;
 use fiscal::{DateTime, FiscalDayNo, ReceiptCounter, sign, wire};
 use rusqlite::params;
 
 use super::chain::OpenDay;
 use super::core::Core;
+use super::policy::warned_from;
 use super::signers::sign_checked;
 use super::{CloseFacts, DayFacts, LedgerError, Refusal, TillId, sql};
 
@@ -13,6 +15,18 @@ use super::{CloseFacts, DayFacts, LedgerError, Refusal, TillId, sql};
 #[must_use]
 pub fn warning(longest: DateTime) -> String {
     format!("close the fiscal day by {longest}: after that it takes no more receipts")
+}
+
+/// What he is told at a moment; none as long as there is time.
+#[must_use]
+pub fn warning_at(
+    opened: DateTime,
+    max_hours: u32,
+    notification_hours: u32,
+    now: DateTime,
+) -> Option<String> {
+    let is_time = warned_from(opened, max_hours, notification_hours) <= now;
+    is_time.then(|| warning(last_moment(opened, max_hours)))
 }
 
 impl Core {

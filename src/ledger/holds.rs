@@ -9,7 +9,7 @@ use fiscal::DeviceId;
 use rusqlite::{Connection, OptionalExtension as _};
 use serde::{Deserialize, Serialize};
 
-use super::{Environment, LedgerError, Reader, Refusal, StorageError, TillId, sql};
+use super::{LedgerError, Reader, Refusal, StorageError, TillId, sql};
 
 /// What keeps a till from selling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,29 +111,5 @@ impl Reader {
                 statement.query_map([], |row| Ok((TillId(row.get(0)?), TillId(row.get(1)?))))?;
             Ok(rows.collect::<Result<_, _>>()?)
         })
-    }
-
-    /// The till with this device ID; the environment decides where both have one.
-    ///
-    /// # Errors
-    /// There is none, or there are two; a sentence.
-    pub fn find_till(
-        &self,
-        device: DeviceId,
-        environment: Option<Environment>,
-    ) -> Result<super::TillInfo, LedgerError> {
-        let tills = self.tills()?;
-        let mut named = tills.into_iter().filter(|till| {
-            till.device_id == device
-                && environment.is_none_or(|environment| environment == till.environment)
-        });
-        match (named.next(), named.next()) {
-            (Some(till), None) => Ok(till),
-            (None, _) => Err(Refusal::NoSuchTill.into()),
-            (Some(_), Some(_)) => Err(Refusal::Exists(format!(
-                "there are two tills {device}, of test and of production: name the environment too"
-            ))
-            .into()),
-        }
     }
 }

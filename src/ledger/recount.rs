@@ -4,7 +4,7 @@ use fiscal::counters::DayTotals;
 use rusqlite::OptionalExtension as _;
 
 use super::{LedgerError, Reader, Seq, read};
-use crate::fdms::wire::{ReceiptAccepted, Reply as _};
+use crate::fdms::wire::{ReceiptAccepted, Reply as _, ValidationError};
 
 /// What a day's receipts come to.
 #[derive(Debug, Clone, Default)]
@@ -112,7 +112,5 @@ fn marks(answer: &str) -> Vec<String> {
         return Vec::new();
     };
     let errors = accepted.validation_errors.iter();
-    errors
-        .map(|error| format!("{} {}", error.code, error.color.as_str()))
-        .collect()
+    errors.map(ValidationError::mark).collect()
 }

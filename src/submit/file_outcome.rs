@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::plan::{self, Tick};
 use crate::fdms::Evidence;
-use crate::fdms::wire::{FileError, FileList, FileRow as Listed, FileState};
+use crate::fdms::wire::{FileError, FileList, FileRow as Listed, FileState, ValidationError};
 use crate::ledger::core::Core;
 use crate::ledger::files::{File, FileOutcome};
 use crate::ledger::{LedgerError, TillId};
@@ -179,8 +179,7 @@ fn marks(row: &Listed) -> BTreeMap<u32, (String, Vec<String>)> {
         let number = receipt.global_no?;
         let color = plan::worst_color(&receipt.errors)?;
         let errors = receipt.errors.iter();
-        let marks = errors.map(|error| format!("{} {}", error.code, error.color.as_str()));
-        Some((number, (color, marks.collect())))
+        Some((number, (color, errors.map(ValidationError::mark).collect())))
     });
     marked.collect()
 }

@@ -136,12 +136,14 @@ pub(super) struct Line {
 /// Whether it is the way to FDMS, or FDMS as a whole, that kept a question from being answered: then the pause ends when
 /// somebody gets through. A wish of FDMS's own (`Retry-After`) is kept all the same.
 pub(super) fn is_cut<T>(outcome: &Outcome<T>, evidence: &Evidence) -> bool {
+    let wish = matches!(outcome, Outcome::Later(delay) if delay.retry_after.is_some());
+    is_lost(outcome, evidence) && !wish
+}
+
+/// No answer, or none but "out of order".
+fn is_lost<T>(outcome: &Outcome<T>, evidence: &Evidence) -> bool {
     let reached = evidence.status.is_some_and(|status| status < 500);
-    match outcome {
-        Outcome::Later(delay) => !reached && delay.retry_after.is_none(),
-        Outcome::Unknown(_) => !reached,
-        Outcome::Accepted(_) | Outcome::Refused(_) => false,
-    }
+    matches!(outcome, Outcome::Later(_) | Outcome::Unknown(_)) && !reached
 }
 
 impl Line {
@@ -223,8 +225,8 @@ impl Line {
             Outcome::Refused(refusal) if refusal.status.is_none() => Some(refusal.to_string()),
             _ => None,
         };
-        let is_cut = matches!(answer.outcome, Outcome::Later(_) | Outcome::Unknown(_)) && !reached;
-        self.breaker.report(!is_cut, self.clock().boot());
+        let is_lost = is_lost(&answer.outcome, &answer.evidence);
+        self.breaker.report(!is_lost, self.clock().boot());
         self.link.send_modify(|link| {
             if answer.evidence.status.is_some() {
                 link.last_answer = Some(now);

@@ -369,8 +369,7 @@ impl Worker {
                 let answer = line.ask(fdms.submit_receipt(body)).await;
                 if let Outcome::Accepted(taken) = &answer.outcome {
                     let errors = taken.validation_errors.iter();
-                    let mark = |e: &ValidationError| format!("{} {}", e.code, e.color.as_str());
-                    marks = errors.map(mark).collect();
+                    marks = errors.map(ValidationError::mark).collect();
                     proof = line.judge_receipt(&item, taken).await;
                 }
                 let yes = |taken: crate::fdms::wire::ReceiptAccepted| {
