@@ -70,9 +70,12 @@ fn arrows(files: &[File]) -> Vec<String> {
         );
         let mut refuse = |what: &str| found.push(format!("{}: {what}", file.path));
         let never: &[&str] = match name {
-            Some("fiscal") => &["fiscald", "fdms-sandbox", "clock"],
-            Some("clock") => &["fiscald", "fdms-sandbox", "fiscal"],
-            Some("fdms-sandbox") => &["fiscald", "fiscal"],
+            Some("fiscal") => &["fiscald", "fdms-sandbox", "clock", "drivers", "a4"],
+            Some("clock") => &["fiscald", "fdms-sandbox", "fiscal", "drivers", "a4"],
+            Some("fdms-sandbox") => &["fiscald", "fiscal", "drivers", "a4"],
+            Some("drivers") => &["fiscald", "fiscal", "fdms-sandbox", "a4"],
+            Some("vprinter") => &["fiscald", "fiscal", "fdms-sandbox", "a4", "drivers"],
+            Some("a4") => &["fiscald", "fdms-sandbox", "drivers", "clock"],
             _ => &[],
         };
         for dependency in all.iter().filter(|d| never.contains(&d.as_str())) {

@@ -1,0 +1,1 @@
+//! Two-line customer displays.

@@ -1,0 +1,1 @@
+//! ESC/POS: pages as bytes, status as facts.

@@ -1,0 +1,1 @@
+//! Datecs ISL: the fiscal printer that much POS software of the region drives.

@@ -1,0 +1,1 @@
+//! What a fiscal printer does, whatever its frames look like.

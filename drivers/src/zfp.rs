@@ -1,0 +1,1 @@
+//! Tremol ZFP: the other fiscal printer's language.
