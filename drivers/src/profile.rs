@@ -1,6 +1,16 @@
 //! What a printer can do, as data: columns, dots, code page, QR code, cutter, drawer, how it acknowledges.
+//!
+//! Profiles are shipped in `profile/profiles.toml`. A shop names one and overrides single members of it, or
+//! names `custom` and says all itself ([`ProfileChoice`]).
+
+mod choice;
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use serde::Deserialize;
+
+pub use choice::ProfileChoice;
 
 /// How a QR code is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -42,10 +52,22 @@ pub enum Ack {
     OneWay,
 }
 
+/// Columns that a line may have.
+const COLUMNS: std::ops::RangeInclusive<u8> = 16..=80;
+/// Dots that a line may have: from 48 mm paper at 180 dpi to 112 mm paper at 203 dpi.
+const DOTS: std::ops::RangeInclusive<u16> = 200..=1000;
+/// Dots to an inch that receipt printers have.
+const DPI: std::ops::RangeInclusive<u16> = 60..=300;
+/// How wide a character of normal size may be, in dots.
+const DOTS_TO_A_COLUMN: std::ops::RangeInclusive<u16> = 6..=24;
+
 /// A printer's profile.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
+    /// Which printers it is for, for people.
+    #[serde(default)]
+    pub about: String,
     /// Characters of normal size in a line.
     pub columns: u8,
     /// Dots in a line.
@@ -68,6 +90,96 @@ pub struct Profile {
     /// Sizes by ESC ! in place of GS !: impact printers.
     #[serde(default)]
     pub impact: bool,
+}
+
+/// Why a profile cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProfileError {
+    /// There is none of that name.
+    #[error("there is no printer profile '{0}'; there are {1}, and custom")]
+    Unknown(String, String),
+    /// A member lies outside of what printers have.
+    #[error("{member} = {value} is no printer's; it must be {wanted}")]
+    Value {
+        /// The member.
+        member: &'static str,
+        /// What it is set to.
+        value: String,
+        /// What it may be.
+        wanted: String,
+    },
+    /// A custom profile lacks a member.
+    #[error("a custom printer profile needs {0}")]
+    Missing(&'static str),
+    /// Two members do not go together.
+    #[error("{0}")]
+    Conflict(&'static str),
+}
+
+static SHIPPED: LazyLock<BTreeMap<String, Profile>> = LazyLock::new(|| {
+    // The file is a part of the program; a test proves that it parses, and what it holds.
+    toml::from_str(include_str!("profile/profiles.toml")).unwrap_or_default()
+});
+
+impl Profile {
+    /// The shipped profile of that name.
+    ///
+    /// # Errors
+    /// There is none; the error lists those that there are.
+    pub fn named(name: &str) -> Result<Self, ProfileError> {
+        SHIPPED.get(name).cloned().ok_or_else(|| {
+            let names: Vec<_> = Self::names().collect();
+            ProfileError::Unknown(name.to_owned(), names.join(", "))
+        })
+    }
+
+    /// The names of the shipped profiles, in the order of the alphabet.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        SHIPPED.keys().map(String::as_str)
+    }
+
+    /// Checks that a printer can be like this.
+    ///
+    /// # Errors
+    /// The first member that no printer has, or two that do not go together.
+    pub fn check(&self) -> Result<(), ProfileError> {
+        within("columns", self.columns, &COLUMNS)?;
+        within("dots", self.dots, &DOTS)?;
+        within("dpi", self.dpi, &DPI)?;
+        let each = self.dots / u16::from(self.columns);
+        within("dots to a column", each, &DOTS_TO_A_COLUMN)?;
+        if self.impact && (self.pictures || matches!(self.qr, Qr::Native | Qr::Raster)) {
+            return Err(ProfileError::Conflict(
+                "an impact printer prints no pictures, and a QR code only with qr = \"column\"",
+            ));
+        }
+        if self.qr == Qr::Column && !self.impact {
+            return Err(ProfileError::Conflict(
+                "qr = \"column\" is for impact printers; qr = \"raster\" is the same for thermal ones",
+            ));
+        }
+        if self.qr == Qr::Raster && !self.pictures {
+            return Err(ProfileError::Conflict(
+                "qr = \"raster\" is a picture: it needs pictures = true",
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn within<T: PartialOrd + std::fmt::Display>(
+    member: &'static str,
+    value: T,
+    range: &std::ops::RangeInclusive<T>,
+) -> Result<(), ProfileError> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    Err(ProfileError::Value {
+        member,
+        value: value.to_string(),
+        wanted: format!("from {} to {}", range.start(), range.end()),
+    })
 }
 
 /// A printer's code page.
@@ -93,3 +205,6 @@ pub enum CodePageName {
     /// Windows-1252.
     Wpc1252,
 }
+
+#[cfg(test)]
+mod tests;
