@@ -3,6 +3,10 @@
 //! A page is already laid out: its lines fit the columns of the printer that it was made for. Which bytes
 //! make it is the business of [`crate::escpos`].
 
+mod png;
+
+pub use png::{PictureError, Shades};
+
 /// Where something stands in its line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Align {
@@ -49,6 +53,47 @@ pub struct Bitmap {
     pub height: usize,
     /// `width.div_ceil(8) * height` bytes.
     pub bits: Vec<u8>,
+}
+
+impl Bitmap {
+    /// A white picture.
+    #[must_use]
+    pub fn white(width: usize, height: usize) -> Self {
+        Self {
+            width,
+            height,
+            bits: vec![0; width.div_ceil(8) * height],
+        }
+    }
+
+    /// Whether it has as many bytes as its dots take.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.width.div_ceil(8).checked_mul(self.height) == Some(self.bits.len())
+    }
+
+    /// Whether a dot is black, counted from the left and from the top. Outside of the picture all is white.
+    #[must_use]
+    pub fn black(&self, x: usize, y: usize) -> bool {
+        self.place(x, y)
+            .and_then(|(at, mask)| self.bits.get(at).map(|byte| byte & mask != 0))
+            .unwrap_or(false)
+    }
+
+    /// Makes a dot black, counted from the left and from the top; outside of the picture it does nothing.
+    pub fn blacken(&mut self, x: usize, y: usize) {
+        if let Some((at, mask)) = self.place(x, y)
+            && let Some(byte) = self.bits.get_mut(at)
+        {
+            *byte |= mask;
+        }
+    }
+
+    /// The byte of a dot and the bit in it.
+    fn place(&self, x: usize, y: usize) -> Option<(usize, u8)> {
+        let inside = x < self.width && y < self.height;
+        inside.then(|| (y * self.width.div_ceil(8) + x / 8, 0x80 >> (x % 8)))
+    }
 }
 
 /// Which pin of the drawer's connector is pulsed, and how long.
