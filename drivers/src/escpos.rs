@@ -17,5 +17,12 @@ mod text;
 
 pub use encode::{EncodeError, encode};
 
+/// A text in printable ASCII alone, as printers without a code page get it: accents taken off, `?` for what
+/// nobody could read.
+#[must_use]
+pub fn ascii(text: &str) -> Vec<u8> {
+    text::bytes(text, None)
+}
+
 #[cfg(test)]
 mod tests;
