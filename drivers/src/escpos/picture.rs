@@ -56,6 +56,9 @@ fn write(out: &mut Vec<u8>, band: &[Row]) {
 /// it stands for are.
 fn fit(picture: &Bitmap, width: usize) -> Bitmap {
     let step = picture.width.div_ceil(width.max(1)).max(1);
+    if step == 1 {
+        return without_edge(picture);
+    }
     let (columns, rows) = (picture.width.div_ceil(step), picture.height.div_ceil(step));
     let mut out = Bitmap::white(columns, rows);
     for y in 0..rows {
@@ -70,6 +73,18 @@ fn fit(picture: &Bitmap, width: usize) -> Bitmap {
             if black * 2 >= all {
                 out.blacken(x, y);
             }
+        }
+    }
+    out
+}
+
+/// The picture with what lies right of its last dot made white.
+fn without_edge(picture: &Bitmap) -> Bitmap {
+    let mut out = picture.clone();
+    let unused = out.width.next_multiple_of(8) - out.width;
+    for row in out.bits.chunks_mut(out.width.div_ceil(8).max(1)) {
+        if let Some(last) = row.last_mut() {
+            *last = *last >> unused << unused;
         }
     }
     out
@@ -96,16 +111,19 @@ fn quiet(picture: &Bitmap, width: usize) -> Vec<Row> {
     rows
 }
 
-/// The rows, `by` dots further to the right.
+/// The rows, `by` dots further to the right, at most seven.
 fn moved(picture: &Bitmap, by: usize) -> Vec<Row> {
-    let mut out = Bitmap::white(picture.width + by, picture.height);
-    for y in 0..picture.height {
-        for x in 0..picture.width {
-            if picture.black(x, y) {
-                out.blacken(x + by, y);
-            }
+    let length = (picture.width + by).div_ceil(8);
+    let row = |bits: &[u8]| {
+        let mut left = 0;
+        let mut out = Row::with_capacity(length);
+        for bits in bits.iter().copied().chain([0]).take(length) {
+            let [_, byte] = (u16::from_be_bytes([left, bits]) >> by).to_be_bytes();
+            out.push(byte);
+            left = bits;
         }
-    }
-    let bytes = out.width.div_ceil(8).max(1);
-    out.bits.chunks(bytes).map(<[u8]>::to_vec).collect()
+        out
+    };
+    let bytes = picture.width.div_ceil(8).max(1);
+    picture.bits.chunks(bytes).map(row).collect()
 }

@@ -322,7 +322,7 @@ fn a_picture_wider_than_the_paper_is_made_smaller() {
             .expect("it is in the middle"),
     );
     assert_eq!(rows.len(), 3, "a third as high");
-    // 800 dots in 384 take a third: 267 dots, 133 black and the one where two of three are... one is.
+    // 800 dots take a third to fit 384. 400 black ones are 133 threes and a single one among white.
     let black: u32 = rows[0].iter().map(|byte| byte.count_ones()).sum();
     assert_eq!((rows[0].len(), black), (34, 133));
 }

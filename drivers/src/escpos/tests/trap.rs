@@ -31,7 +31,6 @@ fn every_shift() -> Bitmap {
 
 /// Pages that a printer would obey if nobody looked.
 fn planted() -> Vec<(&'static str, &'static str, Vec<Item>)> {
-    let raw = || Item::Raw(vec![0x04, 0x01]);
     vec![
         (
             "in a row",
@@ -61,7 +60,7 @@ fn planted() -> Vec<(&'static str, &'static str, Vec<Item>)> {
         (
             "in its length",
             "epson-tm-t20",
-            vec![Item::Qr("x".repeat(0x410 - 3)), raw()],
+            vec![Item::Qr("x".repeat(0x410 - 3))],
         ),
     ]
 }
