@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+pub mod facts;
 mod layout;
 mod receipt48;
 
@@ -161,39 +162,10 @@ impl Block {
 
 /// The seller as receipts and reports are headed: names, numbers, address and contacts.
 pub(crate) fn seller(taxpayer: &crate::taxpayer::Taxpayer) -> Vec<Block> {
-    let mut blocks = vec![
-        Block::title(&taxpayer.name),
-        Block::center(format!("TIN: {}", taxpayer.tin)),
-    ];
-    if let Some(number) = &taxpayer.vat_number {
-        blocks.push(Block::center(format!("VAT No: {number}")));
-    }
-    if taxpayer.branch_name != taxpayer.name && !taxpayer.branch_name.is_empty() {
-        blocks.push(Block::center(&taxpayer.branch_name));
-    }
-    blocks.extend(
-        address_lines(&taxpayer.branch_address)
-            .into_iter()
-            .map(Block::center),
-    );
-    let contacts = &taxpayer.branch_contacts;
-    blocks.extend(contacts.email.iter().map(Block::center));
-    blocks.extend(contacts.phone_no.iter().map(Block::center));
-    blocks
-}
-
-/// House and street on one line, the rest on another.
-fn address_lines(address: &crate::taxpayer::Address) -> Vec<String> {
-    let join = |parts: &[&str], between: &str| {
-        let parts: Vec<&str> = parts.iter().copied().filter(|p| !p.is_empty()).collect();
-        parts.join(between)
+    let lines = facts::seller_lines(taxpayer).into_iter().enumerate();
+    let block = |(place, line)| match place {
+        0 => Block::title(line),
+        _ => Block::center(line),
     };
-    let district = address.district.as_deref().unwrap_or_default();
-    [
-        join(&[&address.house_no, &address.street], " "),
-        join(&[district, &address.city, &address.province], ", "),
-    ]
-    .into_iter()
-    .filter(|line| !line.is_empty())
-    .collect()
+    lines.map(block).collect()
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::counters::{By, CounterType, DayTotals, Documents};
-use crate::paper::{Block, seller};
+use crate::paper::{Block, facts, seller};
 use crate::taxpayer::Taxpayer;
 use crate::{Cents, Currency, DateTime, DeviceId, FiscalDayNo, Percent, ReceiptType, TaxId};
 
@@ -179,9 +179,9 @@ pub fn report(day: &DayReport<'_>) -> Vec<Block> {
     blocks.push(Block::Rule);
     let mut fact = |name: &str, value: String| blocks.push(Block::row(name, value));
     fact("Fiscal day No:", day.fiscal_day.to_string());
-    fact("Fiscal day opened:", long_date(day.opened));
+    fact("Fiscal day opened:", facts::long_date(day.opened));
     if let Some(closed) = day.closed {
-        fact("Fiscal day closed:", long_date(closed));
+        fact("Fiscal day closed:", facts::long_date(closed));
     }
     fact("Device Serial No:", day.taxpayer.device_serial_no.clone());
     fact("Device Id:", day.device.to_string());
@@ -254,16 +254,4 @@ fn currency_blocks(figures: &CurrencyFigures, blocks: &mut Vec<Block>) {
             row("Total documents", figures.documents),
         ],
     });
-}
-
-/// `dd/MM/yyyy HH:mm`
-fn long_date(date: DateTime) -> String {
-    format!(
-        "{:02}/{:02}/{:04} {:02}:{:02}",
-        date.day(),
-        date.month(),
-        date.year(),
-        date.hour(),
-        date.minute()
-    )
 }
