@@ -1,6 +1,28 @@
 //! The links to devices: serial, USB printer class, TCP, Unix socket, file. All I/O of the crate is here.
+//!
+//! A link is named in the configuration by a [`LinkConfig`], opened by an [`Opener`] when we print, and
+//! handed out by an [`Acceptor`] when an old POS speaks to us. A link that is lost is dropped at once and
+//! opened anew by its stable name: a device that comes back often has another node. [`discover`] reads from
+//! sysfs what is there.
 
 use std::time::Duration;
+
+mod accept;
+mod config;
+mod discover;
+mod monotonic;
+mod open;
+mod port;
+mod probe;
+mod serial;
+mod stop;
+
+pub use accept::{Acceptor, TcpAcceptor, UnixAcceptor};
+pub use config::{Flow, LinkConfig, LinkSyntax, Parity, SerialConfig, UsbName};
+pub use discover::{Found, SerialFound, UsbPrinter, discover};
+pub use monotonic::SystemMonotonic;
+pub use probe::{PROBE_SPEEDS, SpeedAnswer, probe_link, probe_serial};
+pub use stop::Stop;
 
 /// A link failed. Every one of them is open for another try, but for what a person must mend.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
