@@ -9,6 +9,12 @@ use std::time::Duration;
 
 use crate::page::Page;
 
+mod machine;
+mod runner;
+
+pub use machine::{Event, Machine, Settings, Todo};
+pub use runner::run;
+
 /// A job's number in the spool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId(pub i64);

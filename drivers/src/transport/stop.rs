@@ -3,8 +3,11 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
+
+use super::port::pause_or_stop;
 
 /// Tells a printer's or a POS's thread to end. All clones are one signal; it is never taken back.
 #[derive(Debug, Clone)]
@@ -45,6 +48,13 @@ impl Stop {
     #[must_use]
     pub fn is_set(&self) -> bool {
         self.inner.set.load(Ordering::SeqCst)
+    }
+
+    /// Waits for it, at most so long.
+    pub fn wait(&self, at_most: Duration) {
+        if !self.is_set() {
+            pause_or_stop(self.wake(), at_most);
+        }
     }
 
     /// What becomes readable with the signal.
