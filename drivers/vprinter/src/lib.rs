@@ -13,6 +13,8 @@ mod line;
 mod paper;
 mod printer;
 mod realtime;
+#[cfg(feature = "server")]
+mod server;
 mod setup;
 mod sheet;
 mod status;
@@ -23,6 +25,8 @@ pub use bitmap::{Bitmap, PngError};
 pub use fault::{Fault, Rule, When, rules_from_seed};
 pub use printer::{Counts, Printer};
 pub use realtime::RealTime;
+#[cfg(feature = "server")]
+pub use server::{LinkSetup, VirtualPrinter};
 pub use setup::{Dialect, Head, PrinterSetup};
 pub use sheet::{Cell, Picture, PictureKind, Row, Sheet, SheetEnd, Style};
 pub use status::Condition;

@@ -4,10 +4,13 @@ mod common;
 
 use std::time::Duration;
 
-use common::{CUT, LATER, feed, lines, printed, suffer};
+use common::{CUT, feed, lines, printed, suffer};
 use vprinter::{
     Dialect, Fault, Printer, PrinterSetup, RealTime, Rule, SheetEnd, When, rules_from_seed,
 };
+
+/// Long enough for anything to be printed.
+const LATER: Duration = Duration::from_secs(3600);
 
 const CONFIRM: &[u8] = b"\x1d(H\x06\x0000abcd";
 const CONFIRMED: &[u8] = b"\x37\x22abcd\x00";

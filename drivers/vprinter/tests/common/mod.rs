@@ -4,9 +4,6 @@ use std::time::Duration;
 
 use vprinter::{Fault, Printer, PrinterSetup};
 
-/// Long enough for anything to be printed.
-pub(crate) const LATER: Duration = Duration::from_secs(3600);
-
 pub(crate) const CUT: &[u8] = b"\x1dVB\x00";
 
 /// A printer that has printed these bytes.
