@@ -36,6 +36,7 @@ mod page;
 mod panic;
 mod params;
 mod pictures;
+mod printing;
 pub mod problem;
 mod queue;
 mod receipts;
@@ -52,6 +53,7 @@ pub use allow::{AllowList, AllowListError};
 
 use crate::ledger::core::Core;
 use crate::ledger::{Ledger, LedgerError, Reader};
+use crate::print::Printers;
 use crate::submit::Submitter;
 use access::Arrival;
 use problem::{Problem, ProblemCode};
@@ -65,6 +67,8 @@ pub struct ApiSettings {
     pub lan_names: Vec<String>,
     /// How long a sale waits for FDMS where the request does not say.
     pub wait: Duration,
+    /// A picture on PDF invoices: PNG.
+    pub logo: Option<Arc<Vec<u8>>>,
     /// Limits.
     pub limits: Limits,
 }
@@ -167,6 +171,7 @@ pub struct Api {
 struct Shared {
     ledger: Ledger,
     submitter: Submitter,
+    printers: Printers,
     settings: ApiSettings,
     stop: CancellationToken,
     memory: access::Memory,
@@ -181,6 +186,7 @@ impl Api {
     pub fn new(
         ledger: Ledger,
         submitter: Submitter,
+        printers: Printers,
         settings: ApiSettings,
         stop: CancellationToken,
     ) -> Self {
@@ -188,6 +194,7 @@ impl Api {
         let shared = Arc::new(Shared {
             ledger,
             submitter,
+            printers,
             settings,
             stop,
             memory: access::Memory::default(),

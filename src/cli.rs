@@ -11,6 +11,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod client;
 mod inspect;
+mod port;
+mod printer;
 mod run;
 mod setup;
 mod store;
@@ -59,6 +61,12 @@ enum Command {
     /// Compute what FDMS computes of a receipt, a day or a QR code (JSON in, JSON out).
     #[command(subcommand)]
     Inspect(InspectCommand),
+    /// Printers: list, test, print again, say what became of a paper.
+    #[command(subcommand)]
+    Printer(printer::PrinterCommand),
+    /// Serial and USB ports: list them, and find out what answers.
+    #[command(subcommand)]
+    Port(port::PortCommand),
     /// Measure this machine and the gateway on it.
     #[cfg(feature = "demo")]
     Bench(crate::bench::BenchArgs),
@@ -269,9 +277,29 @@ enum DayCommand {
         #[command(flatten)]
         till: TillArg,
     },
-    /// Print the X report of the open day.
+    /// Print a day's report on a printer of the store: X while it is open, Z once it is closed.
+    Print {
+        /// The day's number; left out: the latest.
+        no: Option<u32>,
+        /// The printer; left out: the till's own.
+        #[arg(long)]
+        printer: Option<String>,
+        #[command(flatten)]
+        till: TillArg,
+    },
+    /// Write a day's report as PDF.
+    Pdf {
+        /// The day's number; left out: the latest.
+        no: Option<u32>,
+        /// The file.
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+        #[command(flatten)]
+        till: TillArg,
+    },
+    /// Show the X report of the open day.
     X(TillArg),
-    /// Print the Z report of a closed day.
+    /// Show the Z report of a closed day.
     Z {
         /// The day's number; may be left out right after a close, while no day is open.
         no: Option<u32>,
@@ -289,6 +317,29 @@ enum ReceiptCommand {
         /// As JSON instead.
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        till: TillArg,
+    },
+    /// Print a receipt on a printer of the store: the original if there is none yet, else a copy.
+    Print {
+        /// Its receiptGlobalNo.
+        no: u32,
+        /// The printer; left out: the till's own.
+        #[arg(long)]
+        printer: Option<String>,
+        #[command(flatten)]
+        till: TillArg,
+    },
+    /// Write a receipt as PDF (InvoiceA4).
+    Pdf {
+        /// Its receiptGlobalNo.
+        no: u32,
+        /// The file.
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+        /// Head it COPY.
+        #[arg(long)]
+        copy: bool,
         #[command(flatten)]
         till: TillArg,
     },
@@ -442,6 +493,8 @@ fn dispatch(cli: &Cli) -> Done {
         Command::Day(command) => store::day(&config()?, command),
         Command::Receipt(command) => store::receipt(&config()?, command),
         Command::Queue(command) => store::queue(&config()?, command),
+        Command::Printer(command) => printer::printer(&config()?, command),
+        Command::Port(command) => port::port(command),
         Command::Verify(args) => verify::verify_ledger(&config()?, args),
         Command::Inspect(command) => inspect::inspect(command),
         #[cfg(feature = "demo")]

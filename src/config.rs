@@ -15,6 +15,12 @@ use crate::fdms::FileTransport;
 use crate::keys::{KeyError, SealingKey};
 use crate::ledger::{DayClosing, DayOpening, DayPolicy, Environment, Settings};
 
+mod devices;
+
+pub use devices::{
+    AfterUnknown, PrintPlan, PrintPolicy, PrinterConfig, PrinterSetup, ProfileSetting, TillPrinting,
+};
+
 /// Name of the sealing key as a systemd credential.
 pub const SEALING_CREDENTIAL: &str = "fiscald.key";
 
@@ -61,6 +67,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// Tills that do something otherwise than the store.
     pub tills: Vec<TillConfig>,
+    /// Printers.
+    pub printers: Vec<PrinterConfig>,
     /// Names that POS software may use for taxes: `standard = 517`.
     pub taxes: BTreeMap<String, u32>,
     /// The API for the tills.
@@ -93,6 +101,8 @@ pub struct StoreConfig {
     pub answers: Answers,
     /// How long an `online` answer waits for FDMS, milliseconds.
     pub online_wait_ms: u32,
+    /// Whether receipts are printed by themselves.
+    pub print: PrintPolicy,
 }
 
 /// When a sale is answered. That a device reports by file is the authority's word, not a setting.
@@ -122,12 +132,13 @@ impl Default for StoreConfig {
             rollover_offline: settings.rollover_offline,
             answers: Answers::default(),
             online_wait_ms: 5000,
+            print: PrintPolicy::default(),
         }
     }
 }
 
 /// `[[tills]]`
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TillConfig {
     /// The till.
@@ -138,6 +149,10 @@ pub struct TillConfig {
     pub day_opening: Option<DayOpening>,
     /// As in `[store]`.
     pub day_closing: Option<DayClosing>,
+    /// As in `[store]`.
+    pub print: Option<PrintPolicy>,
+    /// The printer of its receipts; left out: the first that prints receipts of this till.
+    pub printer: Option<String>,
 }
 
 /// `[api]`
@@ -295,6 +310,7 @@ impl Config {
 
     fn check(&self) -> Result<(), String> {
         self.settings()?;
+        self.print_plan()?;
         let loopback = [Some(self.api.listen), self.api.lines_listen];
         for address in loopback.into_iter().flatten() {
             if !address.ip().is_loopback() {

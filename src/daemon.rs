@@ -15,6 +15,7 @@ use crate::api::{AllowList, Api, ApiSettings, Reach, UnixId, UnixUser};
 use crate::config::{Config, FdmsConfig, LanConfig};
 use crate::fdms::Identity;
 use crate::ledger::{Ledger, TillInfo};
+use crate::print::Printers;
 use crate::submit::{Access, ConnectError, Connecting, Connector, LedgerConnector, Submitter};
 
 /// How long open requests may take to end once the daemon is stopping; systemd waits longer.
@@ -85,6 +86,8 @@ pub struct Daemon {
     pub connector: Option<Arc<dyn Connector>>,
     /// Sends to FDMS.
     pub submitter: Submitter,
+    /// The store's printers.
+    pub printers: Printers,
     /// Stops everything.
     pub stop: CancellationToken,
 }
@@ -100,6 +103,7 @@ impl Daemon {
         self.start_api(&mut parts);
         self.start_submitter(&mut parts);
         self.start_epoch(&mut parts);
+        self.start_printers(&mut parts);
         let (ledger, stop) = (self.ledger.clone(), self.stop.clone());
         parts.spawn(async move {
             crate::days::keep(ledger, stop).await;
@@ -138,7 +142,8 @@ impl Daemon {
         };
         let settings = std::mem::take(&mut self.api);
         let (ledger, submitter) = (self.ledger.clone(), self.submitter.clone());
-        let api = Api::new(ledger, submitter, settings, self.stop.clone());
+        let printers = self.printers.clone();
+        let api = Api::new(ledger, submitter, printers, settings, self.stop.clone());
         let (http, unix) = (api.clone(), api.clone());
         parts.spawn(async move {
             http.serve_tcp(listeners.http).await;
@@ -187,6 +192,17 @@ impl Daemon {
 }
 
 impl Daemon {
+    fn start_printers(&self, parts: &mut JoinSet<Part>) {
+        let (printers, ledger) = (self.printers.clone(), self.ledger.clone());
+        let stop = self.stop.clone();
+        parts.spawn(async move {
+            printers.run(ledger, stop.clone()).await;
+            // Not vital: without printers the store sells on.
+            stop.cancelled().await;
+            "printing"
+        });
+    }
+
     /// What a copy of the ledger is told by.
     fn start_epoch(&self, parts: &mut JoinSet<Part>) {
         let Some(path) = self.ledger_path.clone() else {

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 pub mod adoption;
 mod audit;
 mod batch;
+pub mod captured;
 pub mod certificates;
 mod chain;
 pub mod configs;
@@ -28,6 +29,7 @@ mod holding;
 pub mod holds;
 mod issue;
 pub mod policy;
+pub mod printing;
 pub mod read;
 pub mod recount;
 pub mod red;
@@ -277,6 +279,9 @@ pub enum Refusal {
     /// There is such a thing already.
     #[error("{0}")]
     Exists(String),
+    /// There is no such thing.
+    #[error("{0}")]
+    Missing(String),
 }
 
 /// What can go wrong with the storage itself.

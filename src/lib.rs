@@ -23,6 +23,8 @@ pub mod join;
 pub mod keys;
 pub mod ledger;
 mod memory;
+pub mod paper;
+pub mod print;
 pub mod submit;
 pub mod telemetry;
 #[cfg(feature = "demo")]

@@ -102,6 +102,9 @@ pub struct PrintOnly {
     /// Lines under the receipt.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub footer_lines: Vec<String>,
+    /// Whether the gateway prints the receipt by itself; without it the till's own policy decides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub print: Option<bool>,
 }
 
 /// The original of a note, by FDMS's numbers or by the shop's.

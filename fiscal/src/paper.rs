@@ -11,7 +11,7 @@ mod layout;
 mod receipt48;
 
 pub use layout::{render_block, render_text};
-pub use receipt48::{Marks, OriginalOnPaper, Proof, ReceiptOnPaper, receipt48};
+pub use receipt48::{Marks, OriginalOnPaper, Proof, ReceiptOnPaper, fiscal_block, receipt48};
 
 /// Where a text stands in its line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

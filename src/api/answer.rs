@@ -5,7 +5,7 @@
 //! ledger is answered byte for byte the same.
 
 use clock::Timestamp;
-use fiscal::paper::{Block, Marks, OriginalOnPaper, Proof, ReceiptOnPaper, receipt48, render_text};
+use fiscal::paper::{Block, Marks, render_text};
 use fiscal::qr;
 use fiscal::wire::{Object, receipt_fields, rows};
 
@@ -13,7 +13,8 @@ use super::link::Link;
 use crate::fdms::wire::{ReceiptAccepted, Reply as _};
 use crate::ledger::read::{ReceiptRow, SubmissionRow};
 use crate::ledger::stream::{Parked, StreamState};
-use crate::ledger::{Environment, Issued, LedgerError, Reader, Seq, TillId, TillInfo};
+use crate::ledger::{Issued, LedgerError, Reader, Seq, TillId, TillInfo};
+use crate::paper::{marks, proof, receipt_blocks};
 
 /// Where a receipt, an opening or a close stands with FDMS.
 #[derive(Debug, Clone)]
@@ -138,7 +139,11 @@ pub(super) fn receipt(issued: &Issued, columns: usize, fdms: &Fdms, link: &Link)
     o.text("verificationCode", &qr::grouped(&proof.verification_code));
     o.text("qrData", &proof.qr_content);
     let marks = marks(issued, false);
-    write_print(&mut o, &blocks(issued, Some(&proof), marks), columns);
+    write_print(
+        &mut o,
+        &receipt_blocks(issued, Some(&proof), marks),
+        columns,
+    );
     o.object("fdms", |o| {
         fdms.write(o);
         // What FDMS has no longer depends on the way there.
@@ -163,7 +168,7 @@ pub(super) fn preview(issued: &Issued, columns: usize) -> String {
         preview: true,
         ..marks(issued, false)
     };
-    write_print(&mut o, &blocks(issued, None, marks), columns);
+    write_print(&mut o, &receipt_blocks(issued, None, marks), columns);
     o.close();
     out
 }
@@ -187,46 +192,8 @@ fn write_print(o: &mut Object<'_>, blocks: &[Block], columns: usize) {
 
 /// The receipt as lines of text.
 pub(super) fn text(issued: &Issued, columns: usize, is_copy: bool) -> String {
-    let proof = proof(issued);
-    let marks = marks(issued, is_copy);
-    render_text(&blocks(issued, Some(&proof), marks), columns)
-}
-
-/// Verification code and QR content.
-pub(super) fn proof(issued: &Issued) -> Proof {
-    Proof::new(
-        &issued.taxpayer.qr_url,
-        issued.till.device_id,
-        &issued.receipt,
-        &issued.signature,
-    )
-}
-
-fn marks(issued: &Issued, is_copy: bool) -> Marks {
-    Marks {
-        copy: is_copy,
-        test: issued.till.environment == Environment::Test,
-        preview: false,
-    }
-}
-
-fn blocks(issued: &Issued, proof: Option<&Proof>, marks: Marks) -> Vec<Block> {
-    let original = issued.original.as_ref().map(|original| OriginalOnPaper {
-        global_no: Some(original.global_no),
-        date: Some(original.date),
-        invoice_no: Some(original.invoice_no.clone()),
-        device_serial_no: Some(original.serial_no.clone()),
-    });
-    receipt48(&ReceiptOnPaper {
-        receipt: &issued.receipt,
-        taxpayer: &issued.taxpayer,
-        device: issued.till.device_id,
-        fiscal_day: Some(issued.fiscal_day_no),
-        proof,
-        print: &issued.print,
-        original: original.as_ref(),
-        marks,
-    })
+    let blocks = receipt_blocks(issued, Some(&proof(issued)), marks(issued, is_copy));
+    render_text(&blocks, columns)
 }
 
 /// A receipt in a list; the names are those of the whole receipt.

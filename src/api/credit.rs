@@ -24,7 +24,7 @@ use super::{Shared, schema};
 use crate::ledger::{Issued, Seq};
 
 /// Members of the request that a sale has too.
-const LIKE_A_SALE: [&str; 8] = [
+const LIKE_A_SALE: [&str; 9] = [
     "invoiceNo",
     "receiptNotes",
     "receiptPayments",
@@ -33,6 +33,7 @@ const LIKE_A_SALE: [&str; 8] = [
     "tendered",
     "change",
     "footerLines",
+    "print",
 ];
 
 /// A line to credit.

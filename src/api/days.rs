@@ -7,8 +7,8 @@ use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use fiscal::counters::Documents;
 use fiscal::day::last_moment;
-use fiscal::paper::{Align, Block, Size, render_text};
-use fiscal::report::{CurrencyFigures, DayReport, figures, report};
+use fiscal::paper::render_text;
+use fiscal::report::{CurrencyFigures, figures};
 use fiscal::taxpayer::Taxpayer;
 use fiscal::wire::{Object, rows, write_counters};
 use fiscal::{DateTime, FiscalDayNo};
@@ -21,7 +21,10 @@ use super::problem::{Problem, ProblemCode as P};
 use super::receipts::{json, plain};
 use super::{Shared, schema};
 use crate::ledger::days::warning_at;
-use crate::ledger::{DayFacts, Environment, LedgerError, Reader, Seq, TillId, TillInfo};
+use crate::ledger::{DayFacts, LedgerError, Reader, Seq, TillId, TillInfo};
+use crate::paper::{report_blocks, warn};
+
+const NO_CONFIG: &str = "the configuration of the till is missing";
 
 /// A day and what is said about it.
 struct Day {
@@ -248,6 +251,20 @@ impl Shared {
         Ok(day.answer(status, till))
     }
 
+    /// What a day's report is made of, and what the cashier is warned of.
+    pub(super) async fn day_on_paper(
+        &self,
+        till: TillId,
+        no: &str,
+    ) -> Result<(DayFacts, Arc<Taxpayer>, Option<String>), Problem> {
+        let day = self.day(till, no).await?;
+        let warning = day.warning(self.ledger.time().local());
+        match day.taxpayer {
+            Some(taxpayer) => Ok((day.facts, taxpayer, warning)),
+            None => Err(Problem::new(P::TillNotReady, NO_CONFIG)),
+        }
+    }
+
     /// The event of a day's opening.
     pub(super) async fn day_id(&self, till: TillId, no: &str) -> Result<Seq, Problem> {
         Ok(self.day(till, no).await?.facts.day_id)
@@ -308,20 +325,11 @@ impl Shared {
             _ => {}
         }
         let Some(taxpayer) = &day.taxpayer else {
-            let detail = "the configuration of the till is missing";
-            return Err(Problem::new(P::TillNotReady, detail));
+            return Err(Problem::new(P::TillNotReady, NO_CONFIG));
         };
-        let mut blocks = report(&DayReport {
-            taxpayer,
-            device: till.device_id,
-            fiscal_day: facts.fiscal_day_no,
-            opened: facts.opened,
-            closed: facts.close.as_ref().map(|close| close.closed),
-            totals: &facts.totals,
-            test: till.environment == Environment::Test,
-        });
+        let mut blocks = report_blocks(&till, taxpayer, facts);
         if let Some(warning) = day.warning(self.ledger.time().local()).filter(|_| !is_z) {
-            warn_on_paper(&mut blocks, warning);
+            warn(&mut blocks, warning);
         }
         let text = render_text(&blocks, columns);
         if is_text {
@@ -343,21 +351,6 @@ impl Shared {
         o.close();
         Ok(json(StatusCode::OK, out))
     }
-}
-
-/// The cashier reads on paper what the status says: the last thing before the cut.
-fn warn_on_paper(blocks: &mut Vec<Block>, warning: String) {
-    let end = match blocks.last() {
-        Some(Block::Cut) => blocks.len() - 1,
-        _ => blocks.len(),
-    };
-    let text = Block::Text {
-        text: warning,
-        align: Align::Center,
-        bold: true,
-        size: Size::default(),
-    };
-    blocks.splice(end..end, [Block::Rule, text]);
 }
 
 fn write_figures(o: &mut Object<'_>, figures: &CurrencyFigures) {

@@ -12,7 +12,8 @@ use utoipa_axum::routes;
 
 use super::problem::{Problem, ProblemCode as P};
 use super::{
-    Shared, credit, days, events, files, optional, page, pictures, queue, receipts, status, tills,
+    Shared, credit, days, events, files, optional, page, pictures, printing, queue, receipts,
+    status, tills,
 };
 
 const ABOUT: &str = "\
@@ -26,6 +27,7 @@ are only added: clients ignore members that they do not know.";
     tags(
         (name = "receipts", description = "Selling, and asking for receipts."),
         (name = "days", description = "Fiscal days, X and Z reports."),
+        (name = "printing", description = "Printers, print jobs, documents as PDF."),
         (name = "state", description = "How the store is, and what happens."),
         (name = "tills", description = "What a technician does to a till."),
         (name = "optional", description = "Optional parts of FDMS, passed on: users and stock."),
@@ -70,6 +72,17 @@ pub(super) fn routes() -> (Router<Arc<Shared>>, OpenApi) {
         .routes(routes!(days::z))
         .routes(routes!(files::export))
         .routes(routes!(files::result))
+        .routes(routes!(printing::printers))
+        .routes(routes!(printing::test))
+        .routes(routes!(printing::drawer))
+        .routes(routes!(printing::list))
+        .routes(routes!(printing::job))
+        .routes(routes!(printing::settle))
+        .routes(routes!(printing::cancel))
+        .routes(routes!(printing::receipt))
+        .routes(routes!(printing::day))
+        .routes(routes!(printing::receipt_pdf))
+        .routes(routes!(printing::day_pdf))
         .routes(routes!(status::status))
         .routes(routes!(status::queue))
         .routes(routes!(queue::head))

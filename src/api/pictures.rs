@@ -10,7 +10,6 @@ use qrcode::render::svg;
 use qrcode::{Color, EcLevel, QrCode};
 
 use super::access::{Caller, TillChoice};
-use super::answer;
 use super::params::Params;
 use super::problem::{Problem, ProblemCode as P};
 use super::receipts::{receipt_number, unknown};
@@ -87,7 +86,7 @@ impl Shared {
         let id = till.id;
         let found = self.ask(move |reader| reader.by_number(id, number)).await?;
         let issued = found.ok_or_else(|| unknown(number))?;
-        let content = answer::proof(&issued).qr_content;
+        let content = crate::paper::proof(&issued).qr_content;
         QrCode::with_error_correction_level(content, EcLevel::M)
             .map_err(|error| Problem::new(P::Defect, format!("no QR code: {error}")))
     }

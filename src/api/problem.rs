@@ -91,6 +91,7 @@ problems! {
     FdmsUnreachable "fdms_unreachable" SERVICE_UNAVAILABLE "FDMS cannot be reached, or is out of order." => "Try again when the store is connected; selling goes on meanwhile.";
     FdmsRefused "fdms_refused" BAD_GATEWAY "FDMS has refused." => "Do what the detail says.";
     QueueMoved "queue_moved" CONFLICT "The queue to FDMS is not where it was." => "Ask GET /v1/queue and decide again.";
+    Missing "missing" NOT_FOUND "There is no such thing." => "Do what the detail says.";
     Exists "exists" CONFLICT "There is such a thing already." => "Take another name, or use what is there.";
     TillNotReady "till_not_ready" SERVICE_UNAVAILABLE "The till cannot sell yet." => "Do what the detail says; nothing was issued.";
     TillUnchecked "till_unchecked" SERVICE_UNAVAILABLE "The ledger may be an older copy: FDMS has to be asked before the till sells." => "Connect the store: it sells as soon as FDMS has answered. Without a line see `fiscald till confirm`; nothing was issued.";
@@ -306,6 +307,7 @@ impl From<Refusal> for Problem {
             Refusal::DayOpen { .. } => Self::new(P::DayOpen, detail),
             Refusal::Stream(_) => Self::new(P::QueueMoved, detail),
             Refusal::Exists(_) => Self::new(P::Exists, detail),
+            Refusal::Missing(_) => Self::new(P::Missing, detail),
         }
     }
 }

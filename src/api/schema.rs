@@ -12,6 +12,7 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 mod answers;
 mod days;
+mod printing;
 mod requests;
 mod state;
 mod tills;
@@ -21,6 +22,8 @@ pub use answers::{
     Receipts, Row, TaxRow, ValidationError,
 };
 pub use days::{Counter, CurrencyFigures, Day, DayFdms, Documents, Report, TaxFigures};
+pub(super) use printing::{CopyParams, JobPath, PrinterParams, PrinterPath, PrintsParams};
+pub use printing::{PrintJob, PrintJobs, Printer, Printers, SettlePrint};
 pub use requests::{
     Address, Buyer, Contacts, Credit, CreditLine, Sale, SaleLine, SaleOriginal, SalePayment,
 };

@@ -13,17 +13,25 @@ use crate::config::Config;
 pub(super) struct Answer {
     /// HTTP status.
     pub(super) status: u16,
-    /// The body, text or JSON.
-    pub(super) body: String,
+    /// The body.
+    pub(super) body: Vec<u8>,
 }
 
 impl Answer {
     /// The body of a success; a problem document becomes an error in words.
     pub(super) fn success(self) -> anyhow::Result<String> {
+        Ok(String::from_utf8_lossy(&self.document()?).into_owned())
+    }
+
+    /// The same of a body that is no text.
+    pub(super) fn document(self) -> anyhow::Result<Vec<u8>> {
         if (200..300).contains(&self.status) {
             return Ok(self.body);
         }
-        Err(anyhow!(problem(self.status, &self.body)))
+        Err(anyhow!(problem(
+            self.status,
+            &String::from_utf8_lossy(&self.body)
+        )))
     }
 }
 
@@ -64,7 +72,7 @@ async fn send(
     let bytes = response.into_body().collect().await?.to_bytes();
     Ok(Answer {
         status,
-        body: String::from_utf8_lossy(&bytes).into_owned(),
+        body: bytes.into(),
     })
 }
 

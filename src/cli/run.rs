@@ -17,6 +17,7 @@ use crate::daemon::{
 };
 use crate::ledger::Ledger;
 use crate::ledger::core::Core;
+use crate::print::Printers;
 use crate::submit::Submitter;
 
 pub(super) fn run(config: &Config, args: &RunArgs) -> Done {
@@ -53,6 +54,7 @@ async fn serve(config: &Config, ledger: Ledger) -> Done {
         api: api_settings(config),
         connector: Some(Arc::new(ConfiguredConnector::new(config, &ledger))),
         submitter: Submitter::default(),
+        printers: Printers::new(config.print_plan().map_err(anyhow::Error::msg)?),
         ledger_path: Some(config.ledger_path()),
         ledger,
         stop: stop.clone(),

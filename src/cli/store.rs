@@ -51,6 +51,15 @@ pub(super) fn day(config: &Config, command: &DayCommand) -> Done {
             let path = path("/v1/days/files/result", *till, &[]);
             return show(config, Method::POST, &path, read(file)?);
         }
+        DayCommand::Print { no, printer, till } => {
+            let no = no.map_or("current".to_owned(), |no| no.to_string());
+            let place = format!("/v1/days/{no}/print");
+            return super::printer::print(config, &place, printer.as_deref(), *till);
+        }
+        DayCommand::Pdf { no, to, till } => {
+            let no = no.map_or("current".to_owned(), |no| no.to_string());
+            return pdf(config, &path(&format!("/v1/days/{no}/pdf"), *till, &[]), to);
+        }
         DayCommand::X(till) => (Method::GET, path("/v1/days/current/x", *till, &text())),
         DayCommand::Z { no, till } => {
             let no = no.map_or("current".to_owned(), |no| no.to_string());
@@ -71,6 +80,14 @@ fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
         return Ok(body);
     }
     std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))
+}
+
+/// Writes a document into a file.
+fn pdf(config: &Config, path: &str, to: &Path) -> Done {
+    let document = ask(config, Method::GET, path, Vec::new())?.document()?;
+    std::fs::write(to, document).with_context(|| format!("{} cannot be written", to.display()))?;
+    println!("{}", to.display());
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Writes a day's files into a folder, and says what to do with them.
@@ -104,6 +121,21 @@ pub(super) fn receipt(config: &Config, command: &ReceiptCommand) -> Done {
             let form = if *json { "" } else { "/text" };
             let path = path(&format!("/v1/receipts/{no}{form}"), *till, &[]);
             show(config, Method::GET, &path, Vec::new())
+        }
+        ReceiptCommand::Print { no, printer, till } => {
+            let place = format!("/v1/receipts/{no}/print");
+            super::printer::print(config, &place, printer.as_deref(), *till)
+        }
+        ReceiptCommand::Pdf { no, to, copy, till } => {
+            let copy: Vec<_> = copy
+                .then(|| ("copy", "true".to_owned()))
+                .into_iter()
+                .collect();
+            pdf(
+                config,
+                &path(&format!("/v1/receipts/{no}/pdf"), *till, &copy),
+                to,
+            )
         }
         ReceiptCommand::List { limit, till } => {
             let path = path("/v1/receipts", *till, &[("limit", limit.to_string())]);

@@ -152,7 +152,7 @@ fn list(config: &Config) -> Done {
     Ok(ExitCode::SUCCESS)
 }
 
-fn text(value: &Value, pointer: &str) -> String {
+pub(super) fn text(value: &Value, pointer: &str) -> String {
     match value.pointer(pointer) {
         None | Some(Value::Null) => "-".to_owned(),
         Some(Value::String(text)) => text.clone(),

@@ -245,6 +245,28 @@ impl Reader {
         self.with(|conn| day(conn, till, no))
     }
 
+    /// The fiscal day whose close has this event.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn day_closed_by(&self, till: TillId, close: Seq) -> Result<Option<DayFacts>, LedgerError> {
+        self.with(|conn| {
+            let no: Option<i64> = conn
+                .prepare_cached(
+                    "SELECT d.fiscal_day_no FROM day_close c JOIN day d USING (day_id)
+                     WHERE c.seq = ?1 AND d.till_id = ?2",
+                )?
+                .query_row([close.0, till.0], |row| row.get(0))
+                .optional()?;
+            let Some(no) = no else { return Ok(None) };
+            day(
+                conn,
+                till,
+                Some(sql::number(no, FiscalDayNo::new, "day.fiscal_day_no")?),
+            )
+        })
+    }
+
     /// The end of a till's chain: last receipt's number and date.
     ///
     /// # Errors

@@ -204,14 +204,35 @@ impl Ledger {
         &self,
         work: impl FnOnce(&mut Core) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
+        let answer = self.hand_in(work)?;
+        answer.await.unwrap_or(Err(StorageError::Stopping.into()))
+    }
+
+    /// The same for a thread of its own, which may block: a printer's, an old POS's.
+    ///
+    /// # Errors
+    /// As [`Ledger::write`].
+    pub fn write_blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Core) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let answer = self.hand_in(work)?;
+        let answer = answer.blocking_recv();
+        answer.unwrap_or(Err(StorageError::Stopping.into()))
+    }
+
+    fn hand_in<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Core) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<oneshot::Receiver<Result<T, LedgerError>>, StorageError> {
         let (reply, answer) = oneshot::channel();
         {
             let mut queue = self.shared.lock();
             if queue.stopping {
-                return Err(StorageError::Stopping.into());
+                return Err(StorageError::Stopping);
             }
             if queue.tasks.len() >= MAX_TASKS {
-                return Err(StorageError::Busy.into());
+                return Err(StorageError::Busy);
             }
             queue.tasks.push_back(Box::new(Closure {
                 work: Some(work),
@@ -220,7 +241,7 @@ impl Ledger {
             }));
         }
         self.shared.wake.notify_one();
-        answer.await.unwrap_or(Err(StorageError::Stopping.into()))
+        Ok(answer)
     }
 
     /// Asks a blocking question of the reader on a thread that may block.

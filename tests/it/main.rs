@@ -18,6 +18,7 @@ mod gaps;
 mod join;
 mod month;
 mod offline;
+mod printing;
 mod scenarios;
 mod submit;
 
@@ -26,6 +27,7 @@ mod support {
     pub(crate) mod api;
     pub(crate) mod compare;
     pub(crate) mod month;
+    pub(crate) mod paper;
     pub(crate) mod pass;
     pub(crate) mod process;
     pub(crate) mod script;

@@ -297,6 +297,7 @@ const RECEIPT: &[&str] = &[
     "tendered",
     "change",
     "footerLines",
+    "print",
 ];
 
 pub(super) fn draft(value: &Value<'_>) -> (Draft, Vec<Finding>) {
@@ -337,6 +338,7 @@ fn receipt(f: &mut Fields<'_, '_>) -> Draft {
             tendered: f.number("tendered", Cents::parse),
             change: f.number("change", Cents::parse),
             footer_lines: footer_lines(f),
+            print: f.bool("print"),
         },
     }
 }

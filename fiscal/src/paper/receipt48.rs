@@ -103,6 +103,36 @@ pub fn receipt48(paper: &ReceiptOnPaper<'_>) -> Vec<Block> {
     blocks
 }
 
+/// What makes another paper a fiscal receipt: the authority's facts that a POS's own print lacks. It stands
+/// under what the POS prints (goods and totals), so it has no lines of its own.
+#[must_use]
+pub fn fiscal_block(paper: &ReceiptOnPaper<'_>) -> Vec<Block> {
+    let receipt = paper.receipt;
+    let mut blocks = vec![
+        Block::Rule,
+        Block::title(facts::title(receipt, paper.taxpayer)),
+    ];
+    blocks.push(Block::center(&paper.taxpayer.name));
+    blocks.push(Block::center(format!("TIN: {}", paper.taxpayer.tin)));
+    let vat = paper.taxpayer.vat_number.as_ref();
+    blocks.extend(vat.map(|number| Block::center(format!("VAT No: {number}"))));
+    blocks.push(Block::Rule);
+    blocks.extend(receipt.buyer.as_ref().map(buyer).unwrap_or_default());
+    blocks.extend(numbers(paper));
+    blocks.extend(original(paper));
+    blocks.push(Block::Rule);
+    blocks.push(Block::bold_row(
+        format!("Total {}", receipt.currency),
+        receipt.total.to_string(),
+    ));
+    if paper.taxpayer.is_vat_payer() {
+        blocks.extend(taxes(receipt, paper.taxpayer));
+    }
+    blocks.push(Block::Rule);
+    blocks.extend(end(paper));
+    blocks
+}
+
 fn marks(marks: Marks) -> Vec<Block> {
     let mut blocks = Vec::new();
     for (is_set, word) in [

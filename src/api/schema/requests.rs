@@ -51,6 +51,8 @@ pub struct Sale {
     pub change: Option<Exact>,
     /// Printed only: lines under the receipt, at most 20.
     pub footer_lines: Option<Vec<String>>,
+    /// Whether the gateway prints the receipt by itself; left out, the till's policy decides.
+    pub print: Option<bool>,
 }
 
 /// A line of a sale. Its tax is `taxID`, or `taxPercent` where only one tax has it, or an alias in `tax`.
@@ -178,6 +180,8 @@ pub struct Credit {
     pub change: Option<Exact>,
     /// Printed only: lines under the receipt, at most 20.
     pub footer_lines: Option<Vec<String>>,
+    /// Whether the gateway prints the receipt by itself; left out, the till's policy decides.
+    pub print: Option<bool>,
 }
 
 /// A line of the original to credit.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use fiscald::api::{Api, ApiSettings, schema};
 use fiscald::keys::SealingKey;
 use fiscald::ledger::core::Core;
 use fiscald::ledger::{Ledger, Settings, TillId};
+use fiscald::print::Printers;
 use fiscald::submit::Submitter;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
@@ -194,6 +195,17 @@ impl Shop {
 
     /// Tokens: `one` and `two` for the tills, `all` for every till.
     pub(crate) async fn with(settings: ApiSettings, ledger: Settings) -> Self {
+        Self::build(settings, ledger, Printers::default()).await
+    }
+
+    /// A shop with printers, from the `[[printers]]` and `[store]` of a configuration.
+    pub(crate) async fn printing(config: &str) -> Self {
+        let config = fiscald::config::Config::parse(Path::new("fiscald.toml"), config).unwrap();
+        let printers = Printers::new(config.print_plan().unwrap());
+        Self::build(ApiSettings::default(), Settings::default(), printers).await
+    }
+
+    async fn build(settings: ApiSettings, ledger: Settings, printers: Printers) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ledger.db");
         let clock = TestClock::new("2026-05-28T05:00:00Z".parse().unwrap());
@@ -211,7 +223,13 @@ impl Shop {
             .unwrap();
         let ledger = Ledger::start(core, &path).unwrap();
         let stop = CancellationToken::new();
-        let api = Api::new(ledger.clone(), Submitter::default(), settings, stop.clone());
+        let api = Api::new(
+            ledger.clone(),
+            Submitter::default(),
+            printers.clone(),
+            settings,
+            stop.clone(),
+        );
         let socket = dir.path().join("api.sock");
         let lines_socket = dir.path().join("lines.sock");
         let http = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -220,6 +238,7 @@ impl Shop {
         let unix_lines = UnixListener::bind(&lines_socket).unwrap();
         let (address, lines_address) = (http.local_addr().unwrap(), lines.local_addr().unwrap());
         let mut serving = JoinSet::new();
+        serving.spawn(printers.run(ledger.clone(), stop.clone()));
         let part = api.clone();
         serving.spawn(async move { part.serve_tcp(http).await });
         let part = api.clone();

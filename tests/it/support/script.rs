@@ -183,7 +183,14 @@ impl Stage {
     async fn serve(&mut self) {
         let stop = CancellationToken::new();
         let (ledger, submitter) = (self.house.ledger().clone(), self.house.submitter().clone());
-        let api = Api::new(ledger, submitter, ApiSettings::default(), stop.clone());
+        let printers = fiscald::print::Printers::default();
+        let api = Api::new(
+            ledger,
+            submitter,
+            printers,
+            ApiSettings::default(),
+            stop.clone(),
+        );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         self.address = listener.local_addr().unwrap();
         let task = tokio::spawn(async move { api.serve_tcp(listener).await });

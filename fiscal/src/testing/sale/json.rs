@@ -209,6 +209,7 @@ fn extras(random: &mut Random, object: &mut Object) {
         object.raw("tendered", spell(random, 100_000, 2));
         object.raw("change", "0");
         object.raw("footerLines", "[\"Thank you\",\"\",\"Come again\"]");
+        object.raw("print", "true");
     }
     if random.chance(10) {
         object.raw("receiptDeviceSignature", "null");

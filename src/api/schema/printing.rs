@@ -1,0 +1,132 @@
+//! Printers and print jobs as they are answered.
+
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+/// The store's printers.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Printers {
+    /// In the configuration's order.
+    pub printers: Vec<Printer>,
+}
+
+/// A printer.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Printer {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Where it is.
+    pub link: String,
+    /// Characters in a line.
+    pub columns: u32,
+    /// `ready`, `paper_low`, `paper_out`, `cover_open`, `cutter`, `hot`, `offline`, `fault`, `unreachable`, `starting`.
+    pub state: String,
+    /// Whether its link is open.
+    pub connected: Option<bool>,
+    /// Whether the paper is near its end.
+    pub paper_low: Option<bool>,
+    /// What keeps it from printing.
+    pub fault: Option<String>,
+    /// Why its link is not open.
+    pub link_error: Option<String>,
+    /// The drawer's sensor; which of the two is open depends on the drawer.
+    pub drawer_high: Option<bool>,
+    /// Jobs that wait or are being printed.
+    pub waiting: u32,
+    /// Papers of which nobody knows whether they came out.
+    pub in_doubt: u32,
+    /// What to do.
+    pub action: Option<String>,
+}
+
+/// A print job.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PrintJob {
+    /// Its number.
+    pub job: i64,
+    /// The printer.
+    pub printer: String,
+    /// `receipt`, `z_report`, `blocks` (X report, slip, test page), `captured`, `drawer`.
+    pub kind: String,
+    /// The receipt.
+    pub receipt_global_no: Option<u32>,
+    /// `original` or `copy`, once it has been taken to be sent.
+    pub heading: Option<String>,
+    /// `queued`, `held`, `sending`, `await_ack`, `done`, `unknown` (it may or may not have come out), `failed`, `lost`.
+    pub state: String,
+    /// How sure `done` is (`printed`, `processed`, `sent_healthy`, `sent`, `seen`), or why it is held, unknown or failed.
+    pub detail: Option<String>,
+    /// When it was queued, local.
+    pub queued_at: String,
+    /// When its state changed, local.
+    pub changed_at: String,
+}
+
+/// Print jobs.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PrintJobs {
+    /// The jobs.
+    pub prints: Vec<PrintJob>,
+}
+
+/// What became of a paper.
+#[derive(Debug, ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct SettlePrint {
+    /// True: it came out. False: it did not, and a copy is printed.
+    pub came_out: bool,
+}
+
+/// A printer in the path.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "it describes parameters that are read one by one")]
+pub(in crate::api) struct PrinterPath {
+    /// The printer's name in the configuration.
+    printer: String,
+}
+
+/// A print job in the path.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "it describes parameters that are read one by one")]
+pub(in crate::api) struct JobPath {
+    /// The job's number.
+    job: i64,
+}
+
+/// Which printer.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it describes parameters that are read one by one")]
+pub(in crate::api) struct PrinterParams {
+    /// The printer's name; left out: the till's own.
+    printer: Option<String>,
+}
+
+/// Which print jobs.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it describes parameters that are read one by one")]
+pub(in crate::api) struct PrintsParams {
+    /// Only of this printer.
+    printer: Option<String>,
+    /// Only those that wait or whose fate is not known.
+    open: Option<bool>,
+    /// How many at most, up to 500; 50 if left out.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<u32>,
+}
+
+/// Whether a paper is a copy.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it describes parameters that are read one by one")]
+pub(in crate::api) struct CopyParams {
+    /// Whether it is headed COPY.
+    copy: Option<bool>,
+}

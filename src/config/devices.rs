@@ -1,0 +1,244 @@
+//! `[[printers]]`: the store's printers and what each prints.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use drivers::profile::{Profile, ProfileChoice};
+use drivers::transport::LinkConfig;
+use fiscal::{DeviceId, MoneyType};
+use serde::Deserialize;
+
+use super::Config;
+use crate::ledger::Environment;
+
+/// Whether receipts are printed by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PrintPolicy {
+    /// Each, unless the sale says `"print": false`.
+    #[default]
+    Always,
+    /// Those whose sale says `"print": true`, and any later by command.
+    OnRequest,
+    /// None but by command.
+    Never,
+}
+
+/// What follows when nobody knows whether a paper came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AfterUnknown {
+    /// A copy, as soon as the printer can.
+    #[default]
+    Copy,
+    /// A person is asked: `fiscald printer settle`.
+    Ask,
+}
+
+/// `[[printers]]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PrinterConfig {
+    /// Its name, in commands and answers.
+    pub name: String,
+    /// Where it is: `usb:any`, `usb:serial=X1`, `tcp:192.168.1.50:9100`, `serial:/dev/serial/by-id/…?baud=9600`,
+    /// `unix:/path`, `file:/path`.
+    pub link: String,
+    /// What it can do: a profile's name, or a table with `name` and what differs.
+    pub profile: ProfileSetting,
+    /// Tills whose papers it prints; empty: every till's.
+    #[serde(default)]
+    pub tills: Vec<u32>,
+    /// Whether it prints receipts; else only what is sent to it by name.
+    #[serde(default = "yes")]
+    pub receipts: bool,
+    /// Whether it prints the Z report of each day that is closed.
+    #[serde(default = "yes")]
+    pub z_reports: bool,
+    /// What follows a paper whose fate is not known.
+    #[serde(default)]
+    pub after_unknown: AfterUnknown,
+    /// How long a printer that has a fault in the middle of a paper is waited for, minutes.
+    #[serde(default = "ten")]
+    pub patience_min: u16,
+    /// A picture above each receipt: PNG.
+    #[serde(default)]
+    pub logo: Option<PathBuf>,
+    /// Payments (`moneyTypeCode`) that open the drawer with the original of a receipt.
+    #[serde(default)]
+    pub drawer_on: Vec<String>,
+    /// Whether the drawer may be opened by command.
+    #[serde(default)]
+    pub drawer: bool,
+}
+
+/// A profile's name, or a choice with overrides.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub enum ProfileSetting {
+    /// As it is shipped.
+    Name(String),
+    /// With what differs.
+    Choice(Box<ProfileChoice>),
+}
+
+const fn yes() -> bool {
+    true
+}
+
+const fn ten() -> u16 {
+    10
+}
+
+/// A printer as the daemon uses it.
+#[derive(Debug, Clone)]
+pub struct PrinterSetup {
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub link: LinkConfig,
+    /// What it can do.
+    pub profile: Profile,
+    /// Tills whose papers it prints; empty: every till's.
+    pub tills: Vec<DeviceId>,
+    /// Whether it prints receipts.
+    pub receipts: bool,
+    /// Whether it prints Z reports.
+    pub z_reports: bool,
+    /// What follows a paper whose fate is not known.
+    pub after_unknown: AfterUnknown,
+    /// How long a fault in the middle of a paper is waited for.
+    pub patience: Duration,
+    /// A picture above each receipt.
+    pub logo: Option<PathBuf>,
+    /// Payments that open the drawer.
+    pub drawer_on: Vec<MoneyType>,
+    /// Whether the drawer may be opened by command.
+    pub drawer: bool,
+}
+
+impl PrinterConfig {
+    fn setup(&self) -> Result<PrinterSetup, String> {
+        let place = |what: &str| format!("printers: {}: {what}", self.name);
+        let is_name = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+        if self.name.is_empty() || self.name.len() > 40 || !self.name.chars().all(is_name) {
+            return Err(format!(
+                "printers: \"{}\": a name is 1 to 40 letters, digits, hyphens",
+                self.name
+            ));
+        }
+        let profile = match &self.profile {
+            ProfileSetting::Name(name) => Profile::named(name),
+            ProfileSetting::Choice(choice) => choice.profile(),
+        };
+        let money = self.drawer_on.iter().map(|text| {
+            MoneyType::parse(text)
+                .ok_or_else(|| place(&format!("drawer_on: \"{text}\" is no money type")))
+        });
+        let tills = self.tills.iter().map(|id| {
+            DeviceId::new(*id).ok_or_else(|| place(&format!("tills: {id} is no device ID")))
+        });
+        Ok(PrinterSetup {
+            link: LinkConfig::parse(&self.link).map_err(|e| place(&e.to_string()))?,
+            profile: profile.map_err(|e| place(&e.to_string()))?,
+            tills: tills.collect::<Result<_, _>>()?,
+            drawer_on: money.collect::<Result<_, _>>()?,
+            name: self.name.clone(),
+            receipts: self.receipts,
+            z_reports: self.z_reports,
+            after_unknown: self.after_unknown,
+            patience: Duration::from_secs(u64::from(self.patience_min) * 60),
+            logo: self.logo.clone(),
+            drawer: self.drawer,
+        })
+    }
+}
+
+/// Which printers there are, and what goes where.
+#[derive(Debug, Clone, Default)]
+pub struct PrintPlan {
+    /// The printers, in the configuration's order.
+    pub printers: Vec<PrinterSetup>,
+    /// Of tills that have no policy of their own.
+    pub policy: PrintPolicy,
+    /// Tills that print otherwise, and where.
+    pub tills: Vec<TillPrinting>,
+}
+
+/// How a till prints.
+#[derive(Debug, Clone)]
+pub struct TillPrinting {
+    /// The till.
+    pub till: (Environment, DeviceId),
+    /// Whether its receipts are printed by themselves.
+    pub policy: Option<PrintPolicy>,
+    /// By which printer.
+    pub printer: Option<String>,
+}
+
+impl PrintPlan {
+    /// The policy of a till.
+    #[must_use]
+    pub fn policy(&self, till: (Environment, DeviceId)) -> PrintPolicy {
+        self.of(till)
+            .and_then(|till| till.policy)
+            .unwrap_or(self.policy)
+    }
+
+    fn of(&self, till: (Environment, DeviceId)) -> Option<&TillPrinting> {
+        self.tills.iter().find(|own| own.till == till)
+    }
+
+    /// A printer by its name.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&PrinterSetup> {
+        self.printers.iter().find(|printer| printer.name == name)
+    }
+
+    /// The printer of a till's receipts.
+    #[must_use]
+    pub fn printer(&self, till: (Environment, DeviceId)) -> Option<&PrinterSetup> {
+        let own = self.of(till).and_then(|own| own.printer.as_deref());
+        if let Some(name) = own {
+            return self.named(name);
+        }
+        let serves = |p: &&PrinterSetup| p.tills.is_empty() || p.tills.contains(&till.1);
+        self.printers.iter().filter(|p| p.receipts).find(serves)
+    }
+}
+
+impl Config {
+    /// The printers and what goes where.
+    ///
+    /// # Errors
+    /// A link, a profile or a name that is none.
+    pub fn print_plan(&self) -> Result<PrintPlan, String> {
+        let mut plan = PrintPlan {
+            policy: self.store.print,
+            ..PrintPlan::default()
+        };
+        for printer in &self.printers {
+            if plan.named(&printer.name).is_some() {
+                return Err(format!("printers: {} is there twice", printer.name));
+            }
+            plan.printers.push(printer.setup()?);
+        }
+        for till in &self.tills {
+            let device = DeviceId::new(till.device_id)
+                .ok_or_else(|| format!("tills: {} is no device ID", till.device_id))?;
+            if let Some(name) = till
+                .printer
+                .as_deref()
+                .filter(|name| plan.named(name).is_none())
+            {
+                return Err(format!("tills: {device}: there is no printer \"{name}\""));
+            }
+            plan.tills.push(TillPrinting {
+                till: (till.environment, device),
+                policy: till.print,
+                printer: till.printer.clone(),
+            });
+        }
+        Ok(plan)
+    }
+}

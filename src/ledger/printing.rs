@@ -1,0 +1,547 @@
+//! The printers' queue: which paper is to be made, by which printer, and what became of it.
+//!
+//! A job's state is kept before the byte is sent, or after the reply has come, that it stands for. Jobs of one
+//! *subject* (a receipt, a report, a slip) share an original: it is claimed when a job is taken to be sent, once
+//! for ever, and whatever follows is headed COPY. A job that may have sent a byte is never sent again.
+
+use std::fmt;
+
+use drivers::job::{HeldReason, JobId, JobState, Level, UnknownReason};
+use fiscal::ReceiptGlobalNo;
+use rusqlite::{OptionalExtension as _, Row, params};
+
+use super::core::Core;
+use super::{LedgerError, Refusal, Seq, StorageError, TillId, sql};
+
+mod asked;
+
+use asked::rows;
+pub use asked::{PrintRow, PrintableEvent, PrintableEvents};
+
+/// Copies that are printed by themselves of a paper whose fate is not known; then a person is asked.
+const COPIES_BY_THEMSELVES: i64 = 3;
+/// What `meta` keeps the printers' place among the events under.
+const CURSOR: &str = "print_cursor";
+/// Jobs that still have something before them.
+const OPEN: &str = "state IN ('queued', 'held', 'sending', 'await_ack')";
+
+/// What a job puts on paper.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PrintWhat {
+    /// The receipt with this event.
+    Receipt(Seq),
+    /// The Z report of the day whose close has this event.
+    ZReport(Seq),
+    /// Blocks, as JSON: an X report, a slip, a test page.
+    Blocks(String),
+    /// No paper: the drawer is opened.
+    Drawer,
+    /// What an old POS printed: the bytes before the place for the fiscal block, the receipt that was issued for
+    /// them (none: passed on untouched), and the bytes after that place.
+    Captured {
+        /// Bytes before.
+        before: Vec<u8>,
+        /// The receipt.
+        receipt: Option<Seq>,
+        /// Bytes after.
+        after: Vec<u8>,
+    },
+}
+
+impl PrintWhat {
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::Receipt(_) => "receipt",
+            Self::ZReport(_) => "z_report",
+            Self::Blocks(_) => "blocks",
+            Self::Drawer => "drawer",
+            Self::Captured { .. } => "captured",
+        }
+    }
+
+    const fn seq(&self) -> Option<Seq> {
+        match self {
+            Self::Receipt(seq) | Self::ZReport(seq) => Some(*seq),
+            Self::Captured { receipt, .. } => *receipt,
+            Self::Blocks(_) | Self::Drawer => None,
+        }
+    }
+
+    fn bodies(&self) -> (Option<&[u8]>, Option<&[u8]>) {
+        match self {
+            Self::Blocks(json) => (Some(json.as_bytes()), None),
+            Self::Captured { before, after, .. } => (Some(before), Some(after)),
+            Self::Receipt(_) | Self::ZReport(_) | Self::Drawer => (None, None),
+        }
+    }
+}
+
+/// What the paper is headed with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heading {
+    /// Nothing: the one original.
+    Original,
+    /// COPY.
+    Copy,
+}
+
+impl Heading {
+    /// The word in the ledger and in answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Original => "original",
+            Self::Copy => "copy",
+        }
+    }
+}
+
+/// A job to be queued.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewPrint {
+    /// The printer, by its name in the configuration.
+    pub printer: String,
+    /// Whose paper it is.
+    pub till: Option<TillId>,
+    /// What is to be printed.
+    pub what: PrintWhat,
+    /// What is printed of the same thing shares this name; none: a thing of its own.
+    pub subject: Option<String>,
+    /// A job that was queued under the same key is this one, and nothing new is queued.
+    pub key: Option<String>,
+}
+
+impl NewPrint {
+    /// A receipt's paper.
+    #[must_use]
+    pub fn receipt(printer: &str, till: TillId, seq: Seq) -> Self {
+        Self {
+            printer: printer.to_owned(),
+            till: Some(till),
+            what: PrintWhat::Receipt(seq),
+            subject: Some(subject_of(seq)),
+            key: None,
+        }
+    }
+}
+
+/// The name that everything printed of a receipt or a day's close shares.
+#[must_use]
+pub fn subject_of(seq: Seq) -> String {
+    format!("event {seq}")
+}
+
+/// A job, taken to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenPrint {
+    /// Its number.
+    pub id: JobId,
+    /// What it is headed with; claimed for good once a byte may have been sent.
+    pub heading: Heading,
+    /// Whose paper it is.
+    pub till: Option<TillId>,
+    /// What is to be printed.
+    pub what: PrintWhat,
+}
+
+/// A state as a word and what belongs to it.
+struct Word {
+    state: &'static str,
+    detail: Option<String>,
+}
+
+impl Word {
+    fn of(state: &JobState) -> Self {
+        let (state, detail) = match state {
+            JobState::Queued => ("queued", None),
+            JobState::Held(why) => ("held", Some(held(*why).to_owned())),
+            JobState::Sending => ("sending", None),
+            JobState::AwaitAck => ("await_ack", None),
+            JobState::Done(level) => ("done", Some(level_word(*level).to_owned())),
+            JobState::Unknown(why) => ("unknown", Some(unknown(*why).to_owned())),
+            JobState::Failed(why) => ("failed", Some(why.clone())),
+        };
+        Self { state, detail }
+    }
+}
+
+/// The word of a grade.
+#[must_use]
+pub const fn level_word(level: Level) -> &'static str {
+    match level {
+        Level::Sent => "sent",
+        Level::SentHealthy => "sent_healthy",
+        Level::Processed => "processed",
+        Level::Printed => "printed",
+    }
+}
+
+/// The word of what keeps a printer from printing.
+#[must_use]
+pub const fn held(why: HeldReason) -> &'static str {
+    match why {
+        HeldReason::PaperOut => "paper_out",
+        HeldReason::CoverOpen => "cover_open",
+        HeldReason::Cutter => "cutter",
+        HeldReason::Hot => "hot",
+        HeldReason::Offline => "offline",
+        HeldReason::Fault => "fault",
+        HeldReason::Unreachable => "unreachable",
+    }
+}
+
+const fn unknown(why: UnknownReason) -> &'static str {
+    match why {
+        UnknownReason::LinkLost => "link_lost",
+        UnknownReason::PowerCycled => "power_cycled",
+        UnknownReason::Timeout => "timeout",
+        UnknownReason::Restarted => "restarted",
+    }
+}
+
+impl fmt::Display for Heading {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.as_str())
+    }
+}
+
+impl Core {
+    /// Puts jobs into the queue.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn queue_prints(&mut self, jobs: &[NewPrint]) -> Result<Vec<JobId>, LedgerError> {
+        jobs.iter().map(|job| Ok(self.insert_print(job)?)).collect()
+    }
+
+    /// Opens the drawer at a printer.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn queue_drawer(&mut self, printer: &str, actor: &str) -> Result<JobId, LedgerError> {
+        self.audit(actor, "drawer.open", None, printer)?;
+        Ok(self.insert_print(&NewPrint {
+            printer: printer.to_owned(),
+            till: None,
+            what: PrintWhat::Drawer,
+            subject: None,
+            key: None,
+        })?)
+    }
+
+    /// The same, and the printers' place among the events moves on: in one transaction, so that no receipt is
+    /// printed twice or left out, whenever the power goes.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn print_events(&mut self, jobs: &[NewPrint], upto: Seq) -> Result<(), LedgerError> {
+        self.queue_prints(jobs)?;
+        self.set_print_cursor(Some(upto))
+    }
+
+    /// Where the printers stand among the events; none in a store without printers.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn set_print_cursor(&mut self, upto: Option<Seq>) -> Result<(), LedgerError> {
+        let Some(upto) = upto else {
+            self.conn
+                .execute("DELETE FROM meta WHERE name = ?1", [CURSOR])?;
+            return Ok(());
+        };
+        self.conn
+            .prepare_cached(
+                "INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2",
+            )?
+            .execute(params![CURSOR, upto.0.to_be_bytes()])?;
+        Ok(())
+    }
+
+    fn insert_print(&mut self, job: &NewPrint) -> Result<JobId, StorageError> {
+        if let Some(key) = &job.key
+            && let Some(id) = self
+                .conn
+                .prepare_cached("SELECT job_id FROM print_job WHERE key = ?1")?
+                .query_row([key], |row| row.get(0))
+                .optional()?
+        {
+            return Ok(JobId(id));
+        }
+        let (body, tail) = job.what.bodies();
+        self.conn
+            .prepare_cached(
+                "INSERT INTO print_job (printer, kind, till_id, seq, subject, body, tail, state, created_at, changed_at, key)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'queued', ?8, ?8, ?9)",
+            )?
+            .execute(params![
+                job.printer,
+                job.what.word(),
+                job.till.map(|till| till.0),
+                job.what.seq().map(|seq| seq.0),
+                job.subject,
+                body,
+                tail,
+                self.now_ms(),
+                job.key,
+            ])?;
+        let id = self.conn.last_insert_rowid();
+        if job.subject.is_none() {
+            self.conn
+                .prepare_cached(
+                    "UPDATE print_job SET subject = 'job ' || job_id WHERE job_id = ?1",
+                )?
+                .execute([id])?;
+        }
+        Ok(JobId(id))
+    }
+
+    /// The next job of a printer, headed for good: the first that is open. The original goes to whichever job of
+    /// its subject is taken first.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn take_print(&mut self, printer: &str) -> Result<Option<TakenPrint>, LedgerError> {
+        let found = self
+            .conn
+            .prepare_cached(&format!(
+                "SELECT job_id, kind, till_id, seq, subject, body, tail, heading FROM print_job
+                 WHERE printer = ?1 AND {OPEN} ORDER BY job_id LIMIT 1"
+            ))?
+            .query_row([printer], taken_row)
+            .optional()?;
+        let Some((id, till, subject, what, heading)) = found else {
+            return Ok(None);
+        };
+        let heading = match heading.as_deref() {
+            Some("original") => Heading::Original,
+            Some(_) => Heading::Copy,
+            None => self.claim(id, &subject)?,
+        };
+        Ok(Some(TakenPrint {
+            id: JobId(id),
+            heading,
+            till: till.map(TillId),
+            what: what?,
+        }))
+    }
+
+    fn claim(&mut self, id: i64, subject: &str) -> Result<Heading, StorageError> {
+        let is_taken: bool = self
+            .conn
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM print_job WHERE subject = ?1 AND heading = 'original')",
+            )?
+            .query_row([subject], |row| row.get(0))?;
+        let heading = if is_taken {
+            Heading::Copy
+        } else {
+            Heading::Original
+        };
+        self.conn
+            .prepare_cached("UPDATE print_job SET heading = ?2 WHERE job_id = ?1")?
+            .execute(params![id, heading.as_str()])?;
+        Ok(heading)
+    }
+
+    /// Keeps a job's state. What is worth telling becomes an event; a paper whose fate is not known is followed
+    /// by a copy, if `copy_unknown` says so.
+    ///
+    /// # Errors
+    /// No such job, or a fault of the storage.
+    pub fn keep_print(
+        &mut self,
+        job: JobId,
+        state: &JobState,
+        copy_unknown: bool,
+    ) -> Result<(), LedgerError> {
+        let word = Word::of(state);
+        let before: Option<(String, Option<String>)> = self
+            .conn
+            .prepare_cached("SELECT state, detail FROM print_job WHERE job_id = ?1")?
+            .query_row([job.0], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Some(before) = before else {
+            return Err(no_job(job));
+        };
+        if (before.0.as_str(), before.1.as_deref()) == (word.state, word.detail.as_deref()) {
+            return Ok(());
+        }
+        // One that failed has sent nothing: the original is free again.
+        self.conn
+            .prepare_cached(
+                "UPDATE print_job SET state = ?2, detail = ?3, changed_at = ?4,
+                   heading = CASE ?2 WHEN 'failed' THEN NULL ELSE heading END
+                 WHERE job_id = ?1",
+            )?
+            .execute(params![job.0, word.state, word.detail, self.now_ms()])?;
+        match state {
+            JobState::Done(_) => self.print_event(job, "print.done")?,
+            JobState::Held(_) => self.print_event(job, "print.held")?,
+            JobState::Failed(_) => self.print_event(job, "print.failed")?,
+            JobState::Unknown(_) => {
+                self.print_event(job, "print.unknown")?;
+                // A drawer is not opened a second time by itself.
+                if copy_unknown && self.print_row(job)?.kind != "drawer" {
+                    self.copy_of(job, COPIES_BY_THEMSELVES)?;
+                }
+            }
+            JobState::Queued | JobState::Sending | JobState::AwaitAck => {}
+        }
+        Ok(())
+    }
+
+    fn print_event(&mut self, job: JobId, kind: &str) -> Result<(), StorageError> {
+        let row = rows(&self.conn, "j.job_id = ?1", &[&job.0])?;
+        let Some(row) = row.first() else {
+            return Ok(());
+        };
+        let detail = serde_json::json!({
+            "job": job.0,
+            "printer": row.printer,
+            "receiptGlobalNo": row.receipt.map(ReceiptGlobalNo::get),
+            "heading": row.heading,
+            "detail": row.detail,
+        });
+        let seq = self.take_seq();
+        self.append_event(seq, row.till, kind, Some(&detail.to_string()))
+    }
+
+    /// Another job for the same paper, unless there are so many already.
+    fn copy_of(&mut self, job: JobId, at_most: i64) -> Result<Option<JobId>, StorageError> {
+        let copies: i64 = self
+            .conn
+            .prepare_cached(
+                "SELECT count(*) FROM print_job WHERE heading = 'copy' AND state = 'unknown'
+                 AND subject = (SELECT subject FROM print_job WHERE job_id = ?1)",
+            )?
+            .query_row([job.0], |row| row.get(0))?;
+        if copies >= at_most {
+            return Ok(None);
+        }
+        self.conn
+            .prepare_cached(
+                "INSERT INTO print_job (printer, kind, till_id, seq, subject, body, tail, state, created_at, changed_at)
+                 SELECT printer, kind, till_id, seq, subject, body, tail, 'queued', ?2, ?2
+                 FROM print_job WHERE job_id = ?1",
+            )?
+            .execute(params![job.0, self.now_ms()])?;
+        Ok(Some(JobId(self.conn.last_insert_rowid())))
+    }
+
+    /// Jobs that were being sent when the daemon was stopped: nobody knows whether they are on paper.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn recover_prints(
+        &mut self,
+        copy_unknown: impl Fn(&str) -> bool,
+    ) -> Result<usize, LedgerError> {
+        let cut_off = rows(&self.conn, "j.state IN ('sending', 'await_ack')", &[])?;
+        for row in &cut_off {
+            let state = JobState::Unknown(UnknownReason::Restarted);
+            self.keep_print(row.id, &state, copy_unknown(&row.printer))?;
+        }
+        Ok(cut_off.len())
+    }
+
+    /// A person says what became of a paper: it came out, or a copy is to be printed.
+    ///
+    /// # Errors
+    /// No such job, or its fate is known.
+    pub fn settle_print(
+        &mut self,
+        job: JobId,
+        came_out: bool,
+        actor: &str,
+    ) -> Result<Option<JobId>, LedgerError> {
+        let row = self.print_row(job)?;
+        if row.state != "unknown" {
+            return Err(Refusal::Exists(format!(
+                "the print job {} is not in doubt: it is {}",
+                job.0, row.state
+            ))
+            .into());
+        }
+        let word = if came_out { "seen" } else { "lost" };
+        self.audit(
+            actor,
+            "print.settle",
+            row.till,
+            &format!("{} {word}", job.0),
+        )?;
+        if came_out {
+            self.set_print(job, "done", "seen")?;
+            self.print_event(job, "print.done")?;
+            return Ok(None);
+        }
+        self.set_print(job, "lost", "seen")?;
+        Ok(self.copy_of(job, i64::MAX)?)
+    }
+
+    /// Takes a job out of the queue that has sent nothing.
+    ///
+    /// # Errors
+    /// No such job, or it is not waiting.
+    pub fn cancel_print(&mut self, job: JobId, actor: &str) -> Result<(), LedgerError> {
+        let row = self.print_row(job)?;
+        if row.state != "queued" && row.state != "held" {
+            return Err(Refusal::Exists(format!(
+                "the print job {} does not wait any more: it is {}",
+                job.0, row.state
+            ))
+            .into());
+        }
+        self.audit(actor, "print.cancel", row.till, &job.0.to_string())?;
+        let why = JobState::Failed("taken out of the queue by a person".to_owned());
+        self.keep_print(job, &why, false)
+    }
+
+    fn set_print(&mut self, job: JobId, state: &str, detail: &str) -> Result<(), StorageError> {
+        self.conn
+            .prepare_cached(
+                "UPDATE print_job SET state = ?2, detail = ?3, changed_at = ?4 WHERE job_id = ?1",
+            )?
+            .execute(params![job.0, state, detail, self.now_ms()])?;
+        Ok(())
+    }
+
+    fn print_row(&self, job: JobId) -> Result<PrintRow, LedgerError> {
+        rows(&self.conn, "j.job_id = ?1", &[&job.0])?
+            .pop()
+            .ok_or_else(|| no_job(job))
+    }
+}
+
+fn no_job(job: JobId) -> LedgerError {
+    Refusal::Missing(format!("there is no print job {}", job.0)).into()
+}
+
+type Taken = (
+    i64,
+    Option<i64>,
+    String,
+    Result<PrintWhat, StorageError>,
+    Option<String>,
+);
+
+fn taken_row(row: &Row<'_>) -> rusqlite::Result<Taken> {
+    let kind: String = row.get(1)?;
+    let seq = row.get::<_, Option<i64>>(3)?.map(Seq);
+    let body: Option<Vec<u8>> = row.get(5)?;
+    let tail: Option<Vec<u8>> = row.get(6)?;
+    let what = match (kind.as_str(), seq, body) {
+        ("drawer", ..) => Ok(PrintWhat::Drawer),
+        ("receipt", Some(seq), _) => Ok(PrintWhat::Receipt(seq)),
+        ("z_report", Some(seq), _) => Ok(PrintWhat::ZReport(seq)),
+        ("captured", receipt, Some(before)) => Ok(PrintWhat::Captured {
+            before,
+            receipt,
+            after: tail.unwrap_or_default(),
+        }),
+        ("blocks", _, Some(json)) => String::from_utf8(json)
+            .map(PrintWhat::Blocks)
+            .map_err(|_| sql::damaged("print_job.body is no text")),
+        _ => Err(sql::damaged(format!("print_job.kind holds \"{kind}\""))),
+    };
+    Ok((row.get(0)?, row.get(2)?, row.get(4)?, what, row.get(7)?))
+}

@@ -1,0 +1,126 @@
+//! A printer's jobs out of the ledger, on a thread of the printer's own.
+
+use std::path::Path;
+use std::time::Duration;
+
+use drivers::job::{Condition, Job, JobId, JobState, Settings, Spool, SpoolError};
+use drivers::page::{Bitmap, Shades};
+use drivers::transport::{Stop, SystemMonotonic};
+
+use super::Printers;
+use super::pages::{PageError, page};
+use crate::config::PrinterSetup;
+use crate::ledger::Ledger;
+
+/// After a defect in a printer's thread it is started again.
+const RESTART: Duration = Duration::from_secs(1);
+
+/// The ledger as a printer sees it.
+pub(super) struct LedgerSpool {
+    printers: Printers,
+    ledger: Ledger,
+    setup: PrinterSetup,
+    logo: Option<Bitmap>,
+}
+
+impl LedgerSpool {
+    pub(super) fn new(printers: Printers, ledger: Ledger, setup: PrinterSetup) -> Self {
+        let read = |path: &Path| {
+            let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+            Bitmap::from_png(&bytes, Shades::Spread).map_err(|error| error.to_string())
+        };
+        let logo = setup.logo.as_deref().and_then(|path| {
+            read(path)
+                .inspect_err(|error| {
+                    tracing::warn!(printer = setup.name, path = %path.display(), error, "the logo cannot be used");
+                })
+                .ok()
+        });
+        Self {
+            printers,
+            ledger,
+            setup,
+            logo,
+        }
+    }
+}
+
+fn refused(error: impl std::fmt::Display) -> SpoolError {
+    SpoolError(error.to_string())
+}
+
+impl Spool for LedgerSpool {
+    fn next(&mut self) -> Result<Option<Job>, SpoolError> {
+        loop {
+            let name = self.setup.name.clone();
+            // Looked at first: an idle printer writes nothing.
+            let waits = self.ledger.reader().has_print(&name).map_err(refused)?;
+            if !waits {
+                return Ok(None);
+            }
+            let taken = self
+                .ledger
+                .write_blocking(move |core| core.take_print(&name));
+            let Some(taken) = taken.map_err(refused)? else {
+                return Ok(None);
+            };
+            match page(
+                &taken,
+                self.ledger.reader(),
+                &self.setup,
+                self.logo.as_ref(),
+            ) {
+                Ok(page) => return Ok(Some(Job { id: taken.id, page })),
+                Err(PageError::Ledger(error)) => return Err(refused(error)),
+                Err(error) => self.keep(taken.id, &JobState::Failed(error.to_string()))?,
+            }
+        }
+    }
+
+    fn keep(&mut self, job: JobId, state: &JobState) -> Result<(), SpoolError> {
+        let (state, copies) = (state.clone(), self.printers.copies(&self.setup.name));
+        self.ledger
+            .write_blocking(move |core| core.keep_print(job, &state, copies))
+            .map_err(refused)
+    }
+
+    fn wait(&mut self, at_most: Duration) {
+        if let Some(bell) = self.printers.shared.bells.get(&self.setup.name) {
+            bell.wait(at_most);
+        }
+    }
+
+    fn condition(&mut self, condition: &Condition) {
+        self.printers.set_condition(&self.setup.name, condition);
+    }
+}
+
+/// Runs a printer until the stop signal. A defect of ours in here must not take the printer away for good.
+pub(super) fn print(mut spool: LedgerSpool, stop: &Stop) {
+    let name = spool.setup.name.clone();
+    let mut opener = spool.setup.link.opener();
+    let settings = Settings {
+        patience: spool.setup.patience,
+        ..Settings::default()
+    };
+    let profile = spool.setup.profile.clone();
+    while !stop.is_set() {
+        let run = std::panic::AssertUnwindSafe(|| {
+            drivers::job::run(
+                opener.as_mut(),
+                &profile,
+                &mut spool,
+                &SystemMonotonic::new(),
+                stop,
+                settings,
+            );
+        });
+        if std::panic::catch_unwind(run).is_err() {
+            tracing::error!(
+                printer = name,
+                "a defect in the printer's thread; it is started again"
+            );
+            spool.wait(RESTART);
+        }
+    }
+}
