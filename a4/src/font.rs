@@ -1,9 +1,9 @@
 //! The typefaces: which one has a character, how wide a text is, how it folds.
 //!
 //! Noto Sans in two weights; what it lacks is taken from DejaVu Sans, and what neither has, or what could
-//! turn a text round or hide in it, is shown as U+FFFD. Such a piece still carries its own characters
-//! beside the glyphs, so that a reader can search and copy it. Widths come from the same shaper that sets
-//! the text, so that columns of numbers stand exactly.
+//! turn a text round or hide in it, is shown as U+FFFD, and read out of the file as that. (PDF could carry
+//! the character itself beside it; readers differ in what they make of that, some drop both.) Widths come
+//! from the same shaper that sets the text, so that columns of numbers stand exactly.
 
 use krilla::text::Font;
 use rustybuzz::{Direction, Face, UnicodeBuffer};
@@ -64,8 +64,6 @@ pub(crate) struct Run {
     pub(crate) face: FaceId,
     /// What is shown.
     pub(crate) text: String,
-    /// What it stands for, where that is not what is shown.
-    pub(crate) actual: Option<String>,
     /// How wide it is.
     pub(crate) width: Twips,
 }
@@ -147,18 +145,11 @@ impl Fonts {
         let mut runs: Vec<Run> = Vec::new();
         for letter in text.chars() {
             let (face, shown) = self.choose(letter, style);
-            let replaced = shown != letter;
             match runs.last_mut() {
-                Some(run) if run.face == face && run.actual.is_some() == replaced => {
-                    run.text.push(shown);
-                    if let Some(actual) = &mut run.actual {
-                        actual.push(harmless(letter));
-                    }
-                }
+                Some(run) if run.face == face => run.text.push(shown),
                 _ => runs.push(Run {
                     face,
                     text: shown.into(),
-                    actual: replaced.then(|| harmless(letter).into()),
                     width: 0,
                 }),
             }
@@ -247,16 +238,4 @@ fn may_be_shown(letter: char) -> bool {
     let refused = fiscal::text::check(letter.encode_utf8(&mut [0; 4]), 1);
     let fine = matches!(refused, Ok(()) | Err(TextError::Empty));
     !is_unseen && (fine || is_symbol)
-}
-
-/// The character as it may be kept beside a replacement: not one that XML or a PDF reader stumbles over.
-fn harmless(letter: char) -> char {
-    let is_private = matches!(letter, '\u{E000}'..='\u{F8FF}' | '\u{F_0000}'..='\u{10_FFFF}');
-    let is_noncharacter = u32::from(letter) & 0xFFFE == 0xFFFE
-        || matches!(letter, '\u{FDD0}'..='\u{FDEF}' | '\u{FEFF}');
-    if letter.is_control() || is_private || is_noncharacter {
-        REPLACEMENT
-    } else {
-        letter
-    }
 }

@@ -1,4 +1,8 @@
-//! InvoiceA4: a receipt on A4 (docs/FDMS.md section 9).
+//! InvoiceA4: a receipt on A4 (docs/FDMS.md section 9), tax-inclusive or -exclusive, and notes.
+//!
+//! Ours, where the book says nothing: the tax's code has a column of its own; VAT payers get the table of
+//! taxes that Receipt48 has, and every paper its payments and number of items; a seller without VAT has
+//! "Tax" above the column, for taxes that are none; amounts are written as on Receipt48, not grouped.
 
 use fiscal::paper::{Marks, ReceiptOnPaper, facts as words};
 use fiscal::{Cents, Percent, qr};

@@ -259,8 +259,8 @@ impl Pen<'_> {
         let (mut x, y) = start;
         for run in &line.runs {
             if let Some(into) = into.as_deref_mut() {
-                let span = SpanTag::empty().with_actual_text(run.actual.as_deref());
-                into.push(self.surface.start_tagged(ContentTag::Span(span)));
+                let span = ContentTag::Span(SpanTag::empty());
+                into.push(self.surface.start_tagged(span));
             }
             self.surface.draw_text(
                 Point::from_xy(place(x).into(), place(y).into()),
@@ -358,4 +358,41 @@ fn modules(area: Area, content: &str) -> Result<Vec<Area>, A4Error> {
         }
     }
     Ok(areas)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A document that breaks a rule of PDF/UA or PDF/A is an error: the validators are on.
+    #[test]
+    fn rules_are_checked() {
+        let fonts = Fonts::new().expect("typefaces");
+        let about = |title: &str| About {
+            title: title.to_owned(),
+            author: "Example Traders".to_owned(),
+            id: "1".to_owned(),
+            date: fiscal::DateTime::constant(2026, 9, 6, 12, 0, 0, 0),
+        };
+        let sheet = || Sheet::new(&fonts);
+        assert!(write(sheet(), about("INVOICE"), None).is_ok());
+        let untitled = write(sheet(), about(""), None);
+        assert_eq!(untitled, Err(A4Error::Pdf("NoDocumentTitle; ".to_owned())));
+        let mut private = sheet();
+        let line = Line {
+            runs: vec![crate::font::Run {
+                face: crate::font::FaceId::Fallback,
+                text: "\u{F400}".to_owned(),
+                width: 100,
+            }],
+            width: 100,
+        };
+        let node = private.paragraph();
+        let place = (crate::sheet::LEFT, crate::sheet::TOP, 1000);
+        let style = crate::font::Style::plain(180);
+        let side = crate::sheet::Side::Left;
+        private.lines(Some(node), vec![line], style, [0, 0, 0], place, side);
+        let refused = write(private, about("INVOICE"), None);
+        assert!(matches!(refused, Err(A4Error::Pdf(_))), "{refused:?}");
+    }
 }

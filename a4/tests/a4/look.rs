@@ -10,12 +10,12 @@ use super::samples::{
 };
 use super::tools::File;
 
-/// The text without the blank space that only says where on the page it stands.
+/// The lines of the pages; how much blank space is in them depends on the program that reads them.
 fn shown(file: &File) -> String {
-    let layout = file.layout();
-    let lines = layout.lines().map(str::trim_end);
-    let lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
-    lines.join("\n")
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let lines: Vec<String> = file.layout().lines().map(words).collect();
+    let lines = lines.into_iter().filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 #[test]
