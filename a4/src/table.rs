@@ -7,6 +7,8 @@ use crate::sheet::{
 
 /// Space between a column's edge and its text.
 const PAD: Twips = 90;
+/// Where there is room, a column of numbers is at least so wide.
+const AIRY: Twips = 760;
 /// Space above and below a row's text.
 const LEAD: Twips = 50;
 /// Sizes of letters, the largest that fits is taken.
@@ -275,7 +277,9 @@ fn natural_widths(sheet: &Sheet<'_>, table: &Table<'_>, size: Twips, roomy: bool
                 words.collect()
             };
             let wide = |piece: &&str| sheet.fonts.line(piece, Style::bold(size)).width;
-            pieces.iter().map(wide).max().unwrap_or(0)
+            let airy = roomy && column.least.is_none() && column.side == Side::Right;
+            let wide = pieces.iter().map(wide).max().unwrap_or(0);
+            wide.max(if airy { AIRY } else { 0 })
         })
         .collect();
     for row in table.rows {
