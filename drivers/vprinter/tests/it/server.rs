@@ -1,7 +1,5 @@
 //! The printer on a pty, a TCP port and a Unix socket, and what can befall the link.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
-
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};

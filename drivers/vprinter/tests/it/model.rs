@@ -1,10 +1,8 @@
 //! The printer as a host meets it: text, sheets, answers, faults.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{CUT, feed, lines, printed, suffer};
+use crate::common::{CUT, feed, lines, printed, suffer};
 use vprinter::{
     Dialect, Fault, Printer, PrinterSetup, RealTime, Rule, SheetEnd, When, rules_from_seed,
 };

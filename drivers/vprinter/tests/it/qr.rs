@@ -1,12 +1,8 @@
 //! QR codes on the paper are real ones: another program reads them from the sheet's picture.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
-
-mod common;
-
 use std::process::Command;
 
-use common::{CUT, lines, printed, suffer};
+use crate::common::{CUT, lines, printed, suffer};
 use qrcode::{Color, EcLevel, QrCode};
 use vprinter::{Fault, PictureKind, Printer, PrinterSetup, Sheet};
 
@@ -183,7 +179,7 @@ fn columns_decode_on_needles() {
 fn a_code_that_the_power_left_unfinished_does_not_decode() {
     let mut printer = Printer::new(PrinterSetup::clone_80());
     let job = bands(33, 3, 6, 24);
-    common::feed(&mut printer, &job[..job.len() / 2]);
+    crate::common::feed(&mut printer, &job[..job.len() / 2]);
     suffer(&mut printer, Fault::PowerCycle);
     let sheet = only_sheet(&printer);
     assert!(!sheet.complete && sheet.pictures().count() > 2);
