@@ -1,9 +1,12 @@
 //! Serial ports: speed, parity, flow control, and for ourselves alone.
 //!
 //! `serialport` sets the port up and reads its modem lines; bytes go through a descriptor of our own that
-//! never blocks, because a printer that holds up its line would hold up a blocking write for ever. Linux knows
-//! no flow control by DTR and DSR, so a chunk of at most 64 bytes is given to the kernel only while DSR is on
-//! and the chunk before has left. A port without modem lines (a pseudo terminal) has them all on.
+//! never blocks, because a printer that holds up its line would hold up a blocking write for ever. The kernel
+//! is given few bytes at a time: what it has taken from us should be on its way, not wait for seconds, or
+//! nobody knows whether a printer is silent or has not been asked yet. Linux knows no flow control by DTR and
+//! DSR, so with it a chunk of 64 bytes is given to the kernel only while DSR is on and the chunk before has
+//! left. With any other, a printer whose DSR goes off was switched off, and what it had in its buffer is lost:
+//! the link is. A port without modem lines (a pseudo terminal) has them all on.
 
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -17,9 +20,10 @@ use super::open::explain;
 use super::port::{Port, Zero, pause};
 use super::{Link, LinkError};
 
-/// The most that is under way to a printer that may drop DSR at any time.
-const CHUNK: usize = 64;
-/// How often DSR is looked at while it is off.
+/// The most that is under way to a printer, and to one that may drop DSR at any time.
+const UNDER_WAY: u32 = 256;
+const CHUNK: u32 = 64;
+/// How often a port that takes nothing is looked at.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// An open serial port.
@@ -28,6 +32,8 @@ pub(super) struct SerialLink {
     /// The same port: its modem lines, and the lock that keeps others out for as long as it lives.
     lines: TTYPort,
     dtrdsr: bool,
+    /// DSR has been on: the printer, or its cable, has that line.
+    has_dsr: bool,
 }
 
 impl SerialLink {
@@ -69,27 +75,52 @@ impl SerialLink {
             port: Port::new(name.to_owned(), fd, Zero::Lost),
             lines,
             dtrdsr: config.flow == Some(Flow::DtrDsr),
+            has_dsr: false,
         })
     }
 
-    /// Whether the other side takes a chunk now.
-    fn ready(&mut self) -> bool {
+    /// How many bytes the other side takes now.
+    fn room(&mut self) -> usize {
         let waiting = self.lines.bytes_to_write().unwrap_or(0);
-        waiting == 0 && self.lines.read_data_set_ready().unwrap_or(true)
+        let room = if !self.dtrdsr {
+            UNDER_WAY.saturating_sub(waiting)
+        } else if waiting == 0 && self.lines.read_data_set_ready().unwrap_or(true) {
+            CHUNK
+        } else {
+            0
+        };
+        usize::try_from(room).unwrap_or(0)
+    }
+
+    /// A printer that takes DSR away without that being its flow control has been switched off.
+    fn switched_off(&mut self) -> Result<(), LinkError> {
+        if self.dtrdsr {
+            return Ok(());
+        }
+        match self.lines.read_data_set_ready() {
+            Ok(true) => self.has_dsr = true,
+            Ok(false) if self.has_dsr => return Err(self.port.lost("switched off (DSR)")),
+            Ok(false) | Err(_) => {}
+        }
+        Ok(())
     }
 }
 
 impl Link for SerialLink {
     fn read(&mut self, buffer: &mut [u8], at_most: Duration) -> Result<usize, LinkError> {
+        self.switched_off()?;
         self.port.read(buffer, at_most)
     }
 
     fn write(&mut self, bytes: &[u8], at_most: Duration) -> Result<usize, LinkError> {
-        if !self.dtrdsr {
-            return self.port.write(bytes, at_most);
-        }
+        self.switched_off()?;
         let mut left = at_most;
-        while !self.ready() {
+        loop {
+            let room = self.room();
+            if room > 0 {
+                let chunk = bytes.get(..room).unwrap_or(bytes);
+                return self.port.write(chunk, left);
+            }
             if left.is_zero() {
                 return Ok(0);
             }
@@ -97,8 +128,6 @@ impl Link for SerialLink {
             pause(now);
             left = left.saturating_sub(now);
         }
-        let chunk = bytes.get(..CHUNK).unwrap_or(bytes);
-        self.port.write(chunk, left)
     }
 }
 

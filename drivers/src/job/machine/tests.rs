@@ -302,7 +302,7 @@ fn a_status_must_come_twice() {
     bench.pass(200);
     assert_eq!(bench.paper(), b"\n\x1Dr\x01\x1B@receipt\n\x1Dr\x01");
     bench.handle(Event::Received(&[0, 0]));
-    bench.pass(200);
+    bench.pass(400);
     assert_eq!(bench.states(), [JobState::Sending, JobState::AwaitAck]);
     assert!(
         bench.paper().ends_with(b"\x1Dr\x01\x1Dr\x01"),

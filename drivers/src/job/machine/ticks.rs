@@ -9,8 +9,9 @@ use crate::escpos::request::Request;
 use crate::job::{HeldReason, JobState, UnknownReason};
 use crate::profile::Ack;
 
-/// Answers to GS r that belong together come without a pause of this length.
-pub(super) const QUIET: Duration = Duration::from_millis(50);
+/// So long after the first answer to GS r it is asked again. Answers within this time count as one, and a
+/// printer answers a few lines before they are on paper: if its power goes before that, the second stays out.
+pub(super) const QUIET: Duration = Duration::from_millis(300);
 /// So long after the last answer to the question before a job, no older one comes any more.
 pub(super) const FLUSHED: Duration = Duration::from_millis(300);
 /// Checks without an answer after which the link is opened anew.
