@@ -5,4 +5,7 @@
 //! and the cut ([`splice`]); whatever is no sale passes byte for byte. What is not understood without doubt is
 //! never guessed: it is reported with reasons, and no fiscal number is used.
 
+pub mod job;
+pub mod session;
+pub mod status;
 pub mod token;
