@@ -5,6 +5,8 @@
 //! and the cut ([`splice`]); whatever is no sale passes byte for byte. What is not understood without doubt is
 //! never guessed: it is reported with reasons, and no fiscal number is used.
 
+pub mod codepage;
+pub mod grid;
 pub mod job;
 pub mod session;
 pub mod status;
