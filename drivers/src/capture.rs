@@ -8,6 +8,11 @@
 pub mod codepage;
 pub mod grid;
 pub mod job;
+pub mod key;
+pub mod number;
+pub mod read;
+pub mod sale;
 pub mod session;
 pub mod status;
+pub mod template;
 pub mod token;
