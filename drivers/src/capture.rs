@@ -6,6 +6,7 @@
 //! never guessed: it is reported with reasons, and no fiscal number is used.
 
 pub mod codepage;
+pub mod door;
 pub mod grid;
 pub mod job;
 pub mod key;
@@ -13,6 +14,11 @@ pub mod number;
 pub mod read;
 pub mod sale;
 pub mod session;
+pub mod splice;
 pub mod status;
 pub mod template;
 pub mod token;
+
+pub use door::{Door, DoorError, Ended, News, ServeError, serve};
+pub use job::{CapturedJob, EndedBy};
+pub use read::{Read, Reading, Reason, read};
