@@ -318,6 +318,10 @@ fn execute(
             return Ok(Answer::Paid(paid));
         }
         Request::Text(line) => fiscal(next)?.text(line.clone())?,
+        Request::Line(line) => match service(next) {
+            Ok(receipt) => receipt.text(line.clone())?,
+            Err(_) => fiscal(next)?.text(line.clone())?,
+        },
         Request::Customer(customer) => fiscal(next)?.customer = Some(customer.clone()),
         Request::Cancel => {
             register.cancel(fiscal(next)?, &key)?;

@@ -50,8 +50,10 @@ pub enum Request {
         /// A line printed with it.
         text: Option<String>,
     },
-    /// A free line.
+    /// A free line of the fiscal receipt.
     Text(String),
+    /// A free line of whatever receipt is open.
+    Line(String),
     /// Tells who the customer is.
     Customer(Customer),
     /// Closes the receipt; `pay` pays what is due in cash first.
@@ -113,6 +115,7 @@ impl Request {
             | Self::Sale(_)
             | Self::Pay { .. }
             | Self::Text(_)
+            | Self::Line(_)
             | Self::Customer(_)
             | Self::Close { .. }
             | Self::Cancel
