@@ -100,7 +100,9 @@ impl Desk {
     }
 
     /// A command that changed nothing. Its reply is remembered until the next one, but not kept: after a
-    /// start it is harmless to execute it anew. What was kept of an earlier one must go.
+    /// start it is harmless to execute it anew. What was kept of an earlier one must go. A refusal is
+    /// remembered too, whatever its reason: a frame that a bad line doubled must not be refused and then
+    /// carried out.
     fn unchanged(
         &mut self,
         mut outcome: Outcome,
@@ -120,8 +122,7 @@ impl Desk {
             tracing::info!(words = %refusal.words, class = ?refusal.class, "a command was refused");
         }
         let reply = language.reply(frame, &outcome, &view(&self.kept, register));
-        let undecided = |r: &Refusal| r.class == RefusalClass::Store;
-        self.last = (!outcome.as_ref().is_err_and(undecided)).then(|| Exchange {
+        self.last = Some(Exchange {
             frame: frame.to_vec(),
             reply: reply.clone(),
         });
@@ -184,9 +185,6 @@ impl Desk {
         frame: &[u8],
         register: &mut dyn Register,
     ) -> Result<Kept, Refusal> {
-        if next.closing.is_some() {
-            return Ok(next);
-        }
         let receipt = fiscal(&mut next)?;
         if let Some(code) = pay.filter(|_| !receipt.is_paid()) {
             pay_with(&self.rules, receipt, codes, code, None)?;
@@ -194,6 +192,7 @@ impl Desk {
         if !receipt.is_paid() {
             return Err(Refusal::not_allowed("the receipt is not paid"));
         }
+        // Announced before, and asked for again: the newer frame is the one to be answered after a kill.
         next.closing = Some(frame.to_vec());
         next.last = None;
         register.keep(&next).map_err(stored)?;
