@@ -172,9 +172,9 @@ impl Printer {
     pub fn receive(&mut self, now: Duration, bytes: &[u8]) -> usize {
         self.advance(now);
         for (taken, byte) in bytes.iter().enumerate() {
-            if !self.has_room() {
+            if !self.has_room_for(*byte) {
                 self.advance(now);
-                if !self.has_room() {
+                if !self.has_room_for(*byte) {
                     return taken;
                 }
             }
@@ -230,9 +230,11 @@ impl Printer {
         self.powered && self.condition.is_ready()
     }
 
-    fn has_room(&self) -> bool {
+    /// A real-time command that stands where a command may begin always has room.
+    fn has_room_for(&self, byte: u8) -> bool {
         !self.powered
             || self.entrance.is_in_real_time()
+            || (byte == crate::token::DLE && self.entrance.is_between_commands())
             || self.buffer.len() < self.setup.buffer_bytes.max(1)
     }
 

@@ -51,6 +51,11 @@ impl Reader {
         self.pending.first() == Some(&DLE)
     }
 
+    /// Whether the next byte may begin a command.
+    pub(crate) fn is_between_commands(&self) -> bool {
+        self.pending.is_empty()
+    }
+
     pub(crate) fn clear(&mut self) {
         self.pending.clear();
     }

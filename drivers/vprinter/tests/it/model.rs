@@ -264,6 +264,9 @@ fn a_full_buffer_stalls_the_link_but_not_the_real_time_commands() {
     printer.suffer(Duration::ZERO, Fault::CoverOpen);
     assert_eq!(printer.receive(Duration::ZERO, &[b'x'; 300]), 100);
     assert_eq!(printer.receive(LATER, b"x"), 0);
+    assert_eq!(printer.receive(LATER, b"\x10\x04\x02x"), 3);
+    assert_eq!(printer.take_replies(), [0x16]);
+    assert_eq!(printer.buffered(), 100);
     printer.suffer(LATER, Fault::CoverClose);
     assert!(printer.receive(LATER, &[b'x'; 200]) > 0);
     assert_eq!(printer.receive(LATER, b""), 0);
