@@ -16,10 +16,13 @@ use crate::keys::{KeyError, SealingKey};
 use crate::ledger::{DayClosing, DayOpening, DayPolicy, Environment, Settings};
 
 mod devices;
+mod pos;
 
 pub use devices::{
     AfterUnknown, PrintPlan, PrintPolicy, PrinterConfig, PrinterSetup, ProfileSetting, TillPrinting,
 };
+
+pub use pos::{Listen, Plays, PosConfig, PosKind, PosSetup, template};
 
 /// Name of the sealing key as a systemd credential.
 pub const SEALING_CREDENTIAL: &str = "fiscald.key";
@@ -69,6 +72,8 @@ pub struct Config {
     pub tills: Vec<TillConfig>,
     /// Printers.
     pub printers: Vec<PrinterConfig>,
+    /// Ports for old POS software.
+    pub pos: Vec<PosConfig>,
     /// Names that POS software may use for taxes: `standard = 517`.
     pub taxes: BTreeMap<String, u32>,
     /// The API for the tills.
@@ -310,7 +315,7 @@ impl Config {
 
     fn check(&self) -> Result<(), String> {
         self.settings()?;
-        self.print_plan()?;
+        self.pos()?;
         let loopback = [Some(self.api.listen), self.api.lines_listen];
         for address in loopback.into_iter().flatten() {
             if !address.ip().is_loopback() {

@@ -235,8 +235,20 @@ impl Core {
     /// # Errors
     /// A fault of the storage.
     pub fn print_events(&mut self, jobs: &[NewPrint], upto: Seq) -> Result<(), LedgerError> {
-        self.queue_prints(jobs)?;
+        for job in jobs {
+            // Whoever sold it may have seen to its paper already: an old POS prints its own, with our block.
+            if !self.has_paper(job)? {
+                self.insert_print(job)?;
+            }
+        }
         self.set_print_cursor(Some(upto))
+    }
+
+    fn has_paper(&self, job: &NewPrint) -> Result<bool, StorageError> {
+        Ok(self
+            .conn
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM print_job WHERE subject = ?1)")?
+            .query_row([&job.subject], |row| row.get(0))?)
     }
 
     /// Where the printers stand among the events; none in a store without printers.

@@ -181,19 +181,36 @@ impl Ledger {
     /// # Errors
     /// The sale is refused, the queue is full, or the storage failed.
     pub async fn issue(&self, sale: Sale) -> Result<SaleDone, LedgerError> {
+        let answer = self.hand_in_sale(sale)?;
+        answer.await.unwrap_or(Err(StorageError::Stopping.into()))
+    }
+
+    /// The same for a thread of its own, which may block.
+    ///
+    /// # Errors
+    /// As [`Ledger::issue`].
+    pub fn issue_blocking(&self, sale: Sale) -> Result<SaleDone, LedgerError> {
+        let answer = self.hand_in_sale(sale)?.blocking_recv();
+        answer.unwrap_or(Err(StorageError::Stopping.into()))
+    }
+
+    fn hand_in_sale(
+        &self,
+        sale: Sale,
+    ) -> Result<oneshot::Receiver<Result<SaleDone, LedgerError>>, StorageError> {
         let (reply, answer) = oneshot::channel();
         {
             let mut queue = self.shared.lock();
             if queue.stopping {
-                return Err(StorageError::Stopping.into());
+                return Err(StorageError::Stopping);
             }
             if queue.sales.len() >= MAX_SALES {
-                return Err(StorageError::Busy.into());
+                return Err(StorageError::Busy);
             }
             queue.sales.push_back(SaleJob { sale, reply });
         }
         self.shared.wake.notify_one();
-        answer.await.unwrap_or(Err(StorageError::Stopping.into()))
+        Ok(answer)
     }
 
     /// Does other work in the lane before sales.

@@ -16,18 +16,21 @@ pub const MODES_OFF: [u8; 22] = [
 /// out, for it would swallow the block.
 #[must_use]
 pub fn splice(job: &[u8], block: &[u8]) -> Vec<u8> {
+    let (before, after) = parts(job);
+    [&before, MODES_OFF.as_slice(), block, &after].concat()
+}
+
+/// The two parts of a job between which a block goes: up to the end of its last line, and what trails. Whoever
+/// puts the block there switches the modes off first.
+#[must_use]
+pub fn parts(job: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let seam = Seam::of(job);
-    let body = job.get(..seam.at).unwrap_or_default();
-    let tail = job.get(seam.at..seam.end).unwrap_or_default();
-    let mut out = Vec::with_capacity(job.len() + block.len() + MODES_OFF.len() + 1);
-    out.extend_from_slice(body);
+    let mut before = job.get(..seam.at).unwrap_or_default().to_vec();
     if seam.open {
-        out.push(b'\n');
+        before.push(b'\n');
     }
-    out.extend_from_slice(&MODES_OFF);
-    out.extend_from_slice(block);
-    out.extend_from_slice(tail);
-    out
+    let after = job.get(seam.at..seam.end).unwrap_or_default().to_vec();
+    (before, after)
 }
 
 /// Where a block goes.

@@ -57,6 +57,12 @@ impl Stop {
         }
     }
 
+    /// The same for a loop that looks at a flag.
+    #[must_use]
+    pub fn flag(&self) -> &AtomicBool {
+        &self.inner.set
+    }
+
     /// What becomes readable with the signal.
     pub(super) fn wake(&self) -> Option<BorrowedFd<'_>> {
         self.inner.wake.as_ref().map(AsFd::as_fd)

@@ -1,0 +1,235 @@
+//! `[[pos]]`: ports for old POS software, which prints, or drives a fiscal printer.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use drivers::capture::template::Template;
+use drivers::register::{RegisterSettings, Rules};
+use drivers::transport::LinkConfig;
+use fiscal::{DeviceId, MoneyType};
+use serde::Deserialize;
+
+use super::{Config, PrintPlan};
+use crate::api::AllowList;
+use crate::ledger::Environment;
+
+/// What the software at the other end believes to talk to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PosKind {
+    /// A receipt printer.
+    Printer,
+    /// A Datecs fiscal printer (ISL, "P" and "X" frames).
+    Isl,
+    /// A Tremol fiscal printer (ZFP).
+    Zfp,
+}
+
+/// `[[pos]]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PosConfig {
+    /// The port's name, in lists and audit.
+    pub name: String,
+    /// What the software believes to talk to.
+    pub kind: PosKind,
+    /// Where it connects: `tcp:127.0.0.1:9100`, `serial:/dev/serial/by-id/…?baud=9600`, `unix:/path`, or, for what is
+    /// printed into files, `folder:/path`.
+    pub listen: String,
+    /// Addresses that may connect over TCP, if not this machine alone.
+    #[serde(default)]
+    pub allow: Vec<String>,
+    /// The till that it sells on.
+    pub device_id: u32,
+    /// The till's environment.
+    pub environment: Environment,
+    /// The printer that its paper comes out of.
+    pub printer: String,
+    /// Templates: names of shipped ones, or files. The first that fits a paper reads it.
+    #[serde(default)]
+    pub templates: Vec<String>,
+    /// How `invoiceNo` is made of what stands on the paper: `{receipt_no}`, `{date}`, `{time}`, `{till}`.
+    #[serde(default = "receipt_no")]
+    pub invoice_no: String,
+    /// HS code of the lines: old papers have none.
+    #[serde(default)]
+    pub hs_code: Option<String>,
+    /// Payment of papers that show none (`moneyTypeCode`).
+    #[serde(default = "cash")]
+    pub payment: String,
+    /// Silence after which a paper is complete, milliseconds.
+    #[serde(default = "idle")]
+    pub idle_ms: u32,
+    /// Whether this software may open the drawer.
+    #[serde(default)]
+    pub drawer: bool,
+    /// What letters and codes mean, for `isl` and `zfp`.
+    #[serde(default)]
+    pub register: Option<RegisterSettings>,
+}
+
+fn receipt_no() -> String {
+    "{receipt_no}".to_owned()
+}
+
+fn cash() -> String {
+    "Cash".to_owned()
+}
+
+const fn idle() -> u32 {
+    1500
+}
+
+/// Where papers or frames come in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    /// A link that the software opens.
+    Link(LinkConfig),
+    /// A folder that it drops files into.
+    Folder(PathBuf),
+}
+
+/// What a port plays.
+#[derive(Debug, Clone)]
+pub enum Plays {
+    /// A receipt printer, whose papers are read by these templates.
+    Printer(Arc<Vec<Template>>),
+    /// A Datecs fiscal printer.
+    Isl(Arc<Rules>),
+    /// A Tremol fiscal printer.
+    Zfp(Arc<Rules>),
+}
+
+/// A port as the daemon uses it.
+#[derive(Debug, Clone)]
+pub struct PosSetup {
+    /// Its name.
+    pub name: String,
+    /// Where it listens.
+    pub listen: Listen,
+    /// Who may connect over TCP.
+    pub allow: Arc<AllowList>,
+    /// What it plays.
+    pub plays: Plays,
+    /// The till.
+    pub till: (Environment, DeviceId),
+    /// The printer.
+    pub printer: String,
+    /// How `invoiceNo` is made.
+    pub invoice_no: String,
+    /// HS code of the lines.
+    pub hs_code: Option<String>,
+    /// Payment of papers that show none.
+    pub payment: MoneyType,
+    /// Silence after which a paper is complete.
+    pub idle: Duration,
+    /// Whether the drawer may be opened.
+    pub drawer: bool,
+}
+
+impl Config {
+    /// The ports for old POS software.
+    ///
+    /// # Errors
+    /// A link, a template, a tax letter or a name that is none.
+    pub fn pos(&self) -> Result<Vec<PosSetup>, String> {
+        let plan = self.print_plan()?;
+        let mut ports: Vec<PosSetup> = Vec::new();
+        for pos in &self.pos {
+            if ports.iter().any(|port| port.name == pos.name) {
+                return Err(format!("pos: {} is there twice", pos.name));
+            }
+            ports.push(pos.setup(&plan).map_err(|what| format!("pos: {}: {what}", pos.name))?);
+        }
+        Ok(ports)
+    }
+}
+
+impl PosConfig {
+    fn setup(&self, plan: &PrintPlan) -> Result<PosSetup, String> {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+        if self.name.is_empty() || self.name.len() > 40 || !self.name.chars().all(is_name) {
+            return Err("a name is 1 to 40 letters, digits, hyphens".to_owned());
+        }
+        if plan.named(&self.printer).is_none() {
+            return Err(format!("there is no printer \"{}\"; add it as [[printers]]", self.printer));
+        }
+        if !self.invoice_no.contains("{receipt_no}") {
+            return Err("invoice_no must have {receipt_no} in it: invoice numbers are unique".to_owned());
+        }
+        let payment = MoneyType::parse(&self.payment);
+        let payment = payment.ok_or_else(|| format!("payment: \"{}\" is no money type", self.payment))?;
+        let device = DeviceId::new(self.device_id);
+        let device = device.ok_or_else(|| format!("{} is no device ID", self.device_id))?;
+        Ok(PosSetup {
+            name: self.name.clone(),
+            listen: self.listen()?,
+            allow: Arc::new(AllowList::parse(&self.allow).map_err(|e| format!("allow: {e}"))?),
+            plays: self.plays()?,
+            till: (self.environment, device),
+            printer: self.printer.clone(),
+            invoice_no: self.invoice_no.clone(),
+            hs_code: self.hs_code.clone(),
+            payment,
+            idle: Duration::from_millis(self.idle_ms.into()),
+            drawer: self.drawer,
+        })
+    }
+
+    fn listen(&self) -> Result<Listen, String> {
+        if let Some(path) = self.listen.strip_prefix("folder:") {
+            return match self.kind {
+                PosKind::Printer => Ok(Listen::Folder(path.into())),
+                _ => Err("a fiscal printer is spoken to over a link, not by files".to_owned()),
+            };
+        }
+        let link = LinkConfig::parse(&self.listen).map_err(|error| error.to_string())?;
+        match &link {
+            LinkConfig::Tcp { host, .. } => {
+                let is_here = host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+                if !is_here && self.allow.is_empty() {
+                    return Err(format!(
+                        "{host} is reached by other machines: say in `allow` which of them may sell, such as [\"192.168.1.20\"]"
+                    ));
+                }
+            }
+            LinkConfig::Serial(_) | LinkConfig::Unix(_) => {}
+            LinkConfig::Usb(_) | LinkConfig::File(_) => {
+                return Err("POS software connects to tcp:, serial:, unix: or folder:".to_owned());
+            }
+        }
+        Ok(Listen::Link(link))
+    }
+
+    fn plays(&self) -> Result<Plays, String> {
+        if self.kind == PosKind::Printer {
+            if self.register.is_some() {
+                return Err("`register` belongs to the kinds isl and zfp".to_owned());
+            }
+            let templates = self.templates.iter().map(|name| template(name));
+            return Ok(Plays::Printer(Arc::new(templates.collect::<Result<_, _>>()?)));
+        }
+        let Some(settings) = self.register.clone() else {
+            return Err("[pos.register] is missing: currency and tax letters".to_owned());
+        };
+        let rules = Arc::new(Rules::new(settings).map_err(|error| error.to_string())?);
+        Ok(match self.kind {
+            PosKind::Isl => Plays::Isl(rules),
+            _ => Plays::Zfp(rules),
+        })
+    }
+}
+
+/// A template by the name of a shipped one, or by its file.
+///
+/// # Errors
+/// There is none, or it cannot be used.
+pub fn template(name: &str) -> Result<Template, String> {
+    if !name.contains(['/', '.']) {
+        return Template::named(name).map_err(|error| error.to_string());
+    }
+    let text = std::fs::read_to_string(name).map_err(|error| format!("template {name}: {error}"))?;
+    Template::parse(&text).map_err(|error| format!("template {name}: {error}"))
+}
