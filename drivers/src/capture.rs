@@ -10,6 +10,7 @@ pub mod door;
 pub mod grid;
 pub mod job;
 pub mod key;
+pub mod learn;
 pub mod number;
 pub mod read;
 pub mod sale;
