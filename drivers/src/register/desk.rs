@@ -44,6 +44,7 @@ pub struct Desk {
     rules: Arc<Rules>,
     kept: Kept,
     last: Option<Exchange>,
+    starting: bool,
 }
 
 type Outcome = Result<Answer, Refusal>;
@@ -63,10 +64,16 @@ impl Desk {
             None => born(register)?,
         };
         let last = kept.last.clone();
-        let mut desk = Self { rules, kept, last };
+        let mut desk = Self {
+            rules,
+            kept,
+            last,
+            starting: true,
+        };
         if let Some(frame) = desk.kept.closing.clone() {
             desk.answer(&frame, language, register);
         }
+        desk.starting = false;
         Ok(desk)
     }
 
@@ -142,13 +149,19 @@ impl Desk {
         }
         let mut next = self.kept.clone();
         next.serial += 1;
-        let answer = match request {
-            Request::Close { pay } => {
+        let unheard = next
+            .closed
+            .clone()
+            .filter(|_| next.unheard && next.receipt.is_none());
+        next.unheard = self.starting;
+        let answer = match (request, unheard) {
+            (Request::Close { .. }, Some(closed)) => Answer::Closed(closed),
+            (Request::Close { pay }, None) => {
                 let codes = language.codes(frame);
                 next = self.announce(next, pay.as_deref(), codes, frame, register)?;
                 self.close(&mut next, register)?
             }
-            other => execute(
+            (other, _) => execute(
                 &self.rules,
                 &mut next,
                 other,
@@ -226,6 +239,7 @@ impl Desk {
         match self.close(&mut next, register) {
             Ok(_) => {
                 next.last = None;
+                next.unheard = true;
                 register.keep(&next).map_err(stored)?;
                 self.kept = next;
                 Ok(())
@@ -355,6 +369,7 @@ fn born(register: &mut dyn Register) -> Result<Kept, Refusal> {
         closing: None,
         last: None,
         closed: None,
+        unheard: false,
     };
     register.keep(&kept)?;
     Ok(kept)

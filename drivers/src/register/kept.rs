@@ -28,4 +28,7 @@ pub struct Kept {
     pub last: Option<Exchange>,
     /// The receipt closed last.
     pub closed: Option<Closed>,
+    /// That close came to its end after a start, or before another command: whoever asked for it may not have
+    /// heard so, and is told when it asks once more.
+    pub unheard: bool,
 }
