@@ -245,3 +245,11 @@ fn a_printer_that_executed_a_repeated_frame_would_be_found_out() {
     till.shop.forgetful = true;
     till.day(200).unwrap_err();
 }
+
+#[test]
+fn short_days_on_a_very_bad_line() {
+    for seed in 0..60 {
+        let mut till = Till::<Isl, X>::new(X, seed, 200);
+        till.day(50).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+    }
+}
