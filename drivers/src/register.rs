@@ -18,6 +18,7 @@
 pub mod amount;
 pub(crate) mod args;
 mod desk;
+mod flat;
 mod kept;
 mod receipt;
 mod request;
@@ -26,10 +27,11 @@ mod settings;
 mod text;
 
 pub use desk::{Desk, Language, View};
+pub use flat::{FlatKind, FlatLine};
 pub use kept::{Exchange, Kept};
 pub use receipt::{
-    Adjust, Customer, Entry, FlatKind, FlatLine, Kind, MAX_SALES, OpenReceipt, Paid, Payment,
-    Reason, Sale, Share, Storno, SubtotalDiscount,
+    Adjust, Customer, Entry, Kind, MAX_SALES, OpenReceipt, Paid, Payment, Reason, Sale, Share,
+    Storno, SubtotalDiscount,
 };
 pub use request::{Answer, Opening, Request};
 pub use runner::{Step, Wire, serve};

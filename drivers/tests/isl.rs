@@ -19,7 +19,7 @@ struct Till {
 
 /// The client's own frame.
 fn frame_p(seq: u8, command: u8, data: &[u8]) -> Vec<u8> {
-    let length = 0x24 + u8::try_from(data.len()).unwrap();
+    let length = 0x24 + u8::try_from(data.len()).expect("short data");
     let body = [&[length, seq, command], data, &[5]].concat();
     let sum: u32 = body.iter().map(|b| u32::from(*b)).sum();
     let bcc = format!("{sum:04x}").into_bytes();
@@ -31,7 +31,7 @@ fn frame_p(seq: u8, command: u8, data: &[u8]) -> Vec<u8> {
 
 fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
-    let pair = |p: &[u8]| u8::from_str_radix(std::str::from_utf8(p).unwrap(), 16).unwrap();
+    let pair = |p: &[u8]| u8::from_str_radix(&String::from_utf8_lossy(p), 16).expect("hex");
     digits.chunks(2).map(pair).collect()
 }
 
@@ -42,7 +42,7 @@ impl Till {
 
     fn with(profile: &str) -> Self {
         let mut shop = Shop::new(1);
-        let session = Session::start(rules(profile), &mut shop).unwrap();
+        let session = Session::start(rules(profile), &mut shop).expect("a start");
         Self {
             shop,
             session,
@@ -62,7 +62,7 @@ impl Till {
         let end = reply.len() - 6;
         assert_eq!(usize::from(reply[1]) - 0x20, end);
         assert_eq!((reply[end - 7], reply[end]), (4, 5));
-        let data = String::from_utf8(reply[4..end - 7].to_vec()).unwrap();
+        let data = String::from_utf8_lossy(&reply[4..end - 7]).into_owned();
         (data, reply[end - 6..end].to_vec())
     }
 
@@ -84,7 +84,7 @@ impl Till {
     }
 
     fn total(&self) -> String {
-        let last = self.shop.order.last().unwrap();
+        let last = self.shop.order.last().expect("a receipt");
         format!("{:.2}", self.shop.signed[last].total)
     }
 }
@@ -296,4 +296,36 @@ fn paper_shows_in_the_status_and_does_not_stop_the_sale() {
     till.send(0x35, "");
     assert_eq!(till.send(0x38, "").0, "0001,0001");
     assert_eq!(till.total(), "2.00");
+}
+
+#[test]
+fn a_close_whose_outcome_nobody_knows_is_settled_before_anything_else() {
+    let mut till = Till::new();
+    till.ok(0x30, "1,0000,1");
+    till.ok(0x31, "Bread\tA2.00");
+    till.ok(0x35, "");
+    // Signed, or not: the answer is lost every time, and so nothing else is done either.
+    till.shop.deaf = true;
+    for command in [0x38, 0x38, 0x3C] {
+        let (_, status) = till.send(command, "");
+        assert_eq!((status[0], status[4]), (0xA0, 0xA7), "{command:02X}");
+    }
+    assert_eq!(till.shop.signed.len(), 1);
+    till.shop.deaf = false;
+    // Too late to cancel; whoever asks for the close once more hears how it ended.
+    assert_eq!(till.refused(0x3C, "")[1], 0x82);
+    assert_eq!(till.ok(0x4C, ""), "0,0000,0000000000,0000000000");
+    assert_eq!(till.ok(0x38, ""), "0001,0001");
+    assert_eq!((till.shop.signed.len(), till.shop.cancelled.len()), (1, 0));
+}
+
+#[test]
+fn nothing_is_answered_as_done_that_could_not_be_kept() {
+    let mut till = Till::new();
+    till.ok(0x30, "1,0000,1");
+    till.shop.failing = 1000;
+    let sale = frame_p(0x70, 0x31, b"Bread\tA2.00");
+    assert_eq!(till.raw(&sale)[9] & 1, 1, "S4.0: the store refuses");
+    till.shop.failing = 0;
+    assert_eq!(till.ok(0x4C, ""), "1,0000,0000000000,0000000000");
 }

@@ -11,26 +11,26 @@ use rust_decimal::Decimal;
 use shop::{Shop, rules};
 
 fn isl_p(seq: u8, command: u8, data: &[u8]) -> Vec<u8> {
-    let length = 0x24 + u8::try_from(data.len()).unwrap();
+    let length = 0x24 + u8::try_from(data.len()).expect("short data");
     let body = [&[length, seq, command], data, &[5]].concat();
     [&[1], &body[..], &sum(&body), &[3]].concat()
 }
 
 fn isl_x(seq: u8, command: u8, data: &[u8]) -> Vec<u8> {
-    let length = nibbles(0x2A + u32::try_from(data.len()).unwrap());
+    let length = nibbles(0x2A + u32::try_from(data.len()).expect("short data"));
     let body = [&length[..], &[seq], &nibbles(command.into()), data, &[5]].concat();
     [&[1], &body[..], &sum(&body), &[3]].concat()
 }
 
 fn zfp(number: u8, command: u8, data: &[u8]) -> Vec<u8> {
-    let length = 0x23 + u8::try_from(data.len()).unwrap();
+    let length = 0x23 + u8::try_from(data.len()).expect("short data");
     let body = [&[length, number, command], data].concat();
     let xor = body.iter().fold(0_u8, |a, b| a ^ b);
     [&[2], &body[..], &[0x30 + xor / 16, 0x30 + xor % 16, 0x0A]].concat()
 }
 
 fn nibbles(number: u32) -> [u8; 4] {
-    [12, 8, 4, 0].map(|shift| 0x30 + u8::try_from(number >> shift & 15).unwrap())
+    [12, 8, 4, 0].map(|shift| 0x30 + u8::try_from(number >> shift & 15).expect("a nibble"))
 }
 
 fn sum(body: &[u8]) -> [u8; 4] {
@@ -71,10 +71,9 @@ proptest! {
             let before = session.desk().kept().receipt.clone();
             let reply = session.receive(Duration::ZERO, &kind(0x20 + x / 2, command, &data), &mut shop);
             prop_assert!(!reply.is_empty());
-            if let (Some(before), Some(key)) = (before, shop.order.last()) {
-                if before.key == *key {
-                    prop_assert_eq!(before.total(), shop.signed[key].total);
-                }
+            let closed = before.zip(shop.order.last());
+            if let Some((before, key)) = closed.filter(|(before, key)| before.key == **key) {
+                prop_assert_eq!(before.total(), shop.signed[key].total);
             }
         }
     }

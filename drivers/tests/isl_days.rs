@@ -32,7 +32,7 @@ fn sum(body: &[u8]) -> Vec<u8> {
 }
 
 fn nibbles(number: u32) -> Vec<u8> {
-    let nibble = |shift: u32| 0x30 + u8::try_from(number >> shift & 15).unwrap();
+    let nibble = |shift: u32| 0x30 + u8::try_from(number >> shift & 15).expect("a nibble");
     vec![nibble(12), nibble(8), nibble(4), nibble(0)]
 }
 
@@ -71,7 +71,7 @@ struct P;
 
 impl Speech for P {
     fn frame(&self, number: u8, command: u8, data: &str) -> Vec<u8> {
-        let length = 0x24 + u8::try_from(data.len()).unwrap();
+        let length = 0x24 + u8::try_from(data.len()).expect("short data");
         let body = [&[length, number, command], data.as_bytes(), &[5]].concat();
         [&[1], &body[..], &sum(&body), &[3]].concat()
     }
@@ -138,7 +138,7 @@ struct X;
 
 impl Speech for X {
     fn frame(&self, number: u8, command: u8, data: &str) -> Vec<u8> {
-        let length = 0x2A + u32::try_from(data.len()).unwrap();
+        let length = 0x2A + u32::try_from(data.len()).expect("short data");
         let head = [nibbles(length), vec![number], nibbles(command.into())].concat();
         let body = [&head[..], data.as_bytes(), &[5]].concat();
         [&[1], &body[..], &sum(&body), &[3]].concat()

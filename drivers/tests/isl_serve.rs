@@ -25,23 +25,23 @@ struct Cable {
 
 impl Cable {
     fn say(&self, bytes: &[u8]) {
-        self.ends.lock().unwrap().0.extend(bytes);
+        self.ends.lock().expect("nobody panicked").0.extend(bytes);
         self.moved.notify_all();
     }
 
     fn pull(&self) {
-        self.ends.lock().unwrap().2 = true;
+        self.ends.lock().expect("nobody panicked").2 = true;
         self.moved.notify_all();
     }
 
     /// Waits until what we said is enough; takes it.
     fn hear(&self, enough: impl Fn(&[u8]) -> bool) -> Vec<u8> {
-        let ends = self.ends.lock().unwrap();
+        let ends = self.ends.lock().expect("nobody panicked");
         let waiting = |ends: &mut (Vec<u8>, Vec<u8>, bool)| !enough(&ends.1);
         let (mut ends, late) = self
             .moved
             .wait_timeout_while(ends, Duration::from_secs(30), waiting)
-            .unwrap();
+            .expect("nobody panicked");
         assert!(!late.timed_out(), "heard only {:02X?}", ends.1);
         std::mem::take(&mut ends.1)
     }
@@ -52,10 +52,10 @@ struct End(Arc<Cable>);
 
 impl Link for End {
     fn read(&mut self, buffer: &mut [u8], at_most: Duration) -> Result<usize, LinkError> {
-        let ends = self.0.ends.lock().unwrap();
+        let ends = self.0.ends.lock().expect("nobody panicked");
         let idle = |ends: &mut (Vec<u8>, Vec<u8>, bool)| ends.0.is_empty() && !ends.2;
         let waited = self.0.moved.wait_timeout_while(ends, at_most, idle);
-        let mut ends = waited.unwrap().0;
+        let mut ends = waited.expect("nobody panicked").0;
         if ends.2 {
             return Err(LinkError::Lost {
                 link: "cable".into(),
@@ -71,7 +71,7 @@ impl Link for End {
     }
 
     fn write(&mut self, bytes: &[u8], _: Duration) -> Result<usize, LinkError> {
-        let mut ends = self.0.ends.lock().unwrap();
+        let mut ends = self.0.ends.lock().expect("nobody panicked");
         let count = bytes.len().min(5);
         ends.1.extend(&bytes[..count]);
         self.0.moved.notify_all();
@@ -98,8 +98,12 @@ struct Slow {
 impl Register for Slow {
     fn close(&mut self, receipt: &OpenReceipt, key: &str) -> Result<Closed, Refusal> {
         let (open, changed) = &*self.gate;
-        let open = open.lock().unwrap();
-        drop(changed.wait_while(open, |open| !*open).unwrap());
+        let open = open.lock().expect("nobody panicked");
+        drop(
+            changed
+                .wait_while(open, |open| !*open)
+                .expect("nobody panicked"),
+        );
         self.shop.close(receipt, key)
     }
 
@@ -186,25 +190,25 @@ fn serving(
         let served =
             scope.spawn(move || serve(&mut end, slow, &rules("generic"), &Ticks::default(), stop));
         let open = || {
-            *gate.0.lock().unwrap() = true;
+            *gate.0.lock().expect("nobody panicked") = true;
             gate.1.notify_all();
         };
         till(&cable, &open, stop);
-        served.join().unwrap()
+        served.join().expect("nobody panicked")
     });
     (slow.shop, ended)
 }
 
 fn isl(seq: u8, command: u8, data: &[u8]) -> Vec<u8> {
-    let length = 0x24 + u8::try_from(data.len()).unwrap();
+    let length = 0x24 + u8::try_from(data.len()).expect("short data");
     let body = [&[length, seq, command], data, &[5]].concat();
     let sum: u32 = body.iter().map(|b| u32::from(*b)).sum();
-    let bcc = [12, 8, 4, 0].map(|shift| 0x30 + u8::try_from(sum >> shift & 15).unwrap());
+    let bcc = [12, 8, 4, 0].map(|shift| 0x30 + u8::try_from(sum >> shift & 15).expect("a nibble"));
     [&[1], &body[..], &bcc, &[3]].concat()
 }
 
 fn zfp(number: u8, command: u8, data: &[u8]) -> Vec<u8> {
-    let length = 0x23 + u8::try_from(data.len()).unwrap();
+    let length = 0x23 + u8::try_from(data.len()).expect("short data");
     let body = [&[length, number, command], data].concat();
     let xor = body.iter().fold(0_u8, |a, b| a ^ b);
     [&[2], &body[..], &[0x30 + xor / 16, 0x30 + xor % 16, 0x0A]].concat()

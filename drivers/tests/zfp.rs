@@ -17,7 +17,7 @@ struct Till {
 }
 
 fn frame(number: u8, command: u8, data: &[u8]) -> Vec<u8> {
-    let length = 0x23 + u8::try_from(data.len()).unwrap();
+    let length = 0x23 + u8::try_from(data.len()).expect("short data");
     let mut bytes = vec![0x02, length, number, command];
     bytes.extend(data);
     let xor = bytes[1..].iter().fold(0_u8, |a, b| a ^ b);
@@ -28,7 +28,7 @@ fn frame(number: u8, command: u8, data: &[u8]) -> Vec<u8> {
 impl Till {
     fn new() -> Self {
         let mut shop = Shop::new(1);
-        let session = Session::start(rules("generic"), &mut shop).unwrap();
+        let session = Session::start(rules("generic"), &mut shop).expect("a start");
         Self {
             shop,
             session,
@@ -50,7 +50,7 @@ impl Till {
         let reply = self.raw(&frame(self.number, command, data.as_bytes()));
         if reply[0] == 0x06 {
             assert_eq!((reply.len(), reply[1]), (7, self.number));
-            return String::from_utf8(reply[2..4].to_vec()).unwrap();
+            return String::from_utf8_lossy(&reply[2..4]).into_owned();
         }
         let data = &reply[4..reply.len() - 3];
         assert_eq!(reply, frame(self.number, command, data));

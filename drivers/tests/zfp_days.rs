@@ -35,7 +35,7 @@ struct Words;
 
 impl Speech for Words {
     fn frame(&self, number: u8, command: u8, data: &str) -> Vec<u8> {
-        let length = 0x23 + u8::try_from(data.len()).unwrap();
+        let length = 0x23 + u8::try_from(data.len()).expect("short data");
         let body = [&[length, number, command], data.as_bytes()].concat();
         [&[2], &body[..], &check(&body), &[0x0A]].concat()
     }

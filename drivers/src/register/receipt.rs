@@ -10,7 +10,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::amount::{as_text, cents, fits, product, share};
-use super::{MoneyType, Refusal, RefusalClass, SubtotalDiscounts};
+use super::{MoneyType, Refusal, RefusalClass};
 
 /// Most sales in a receipt.
 pub const MAX_SALES: usize = 512;
@@ -218,32 +218,6 @@ pub struct OpenReceipt {
     pub payments: Vec<Payment>,
 }
 
-/// What kind a line of [`OpenReceipt::flat`] is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FlatKind {
-    /// A sale, or a surcharge.
-    Sale,
-    /// A discount, or a sale taken back; its total is below zero.
-    Discount,
-}
-
-/// A line as an invoice has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FlatLine {
-    /// What kind.
-    pub kind: FlatKind,
-    /// What it is.
-    pub name: String,
-    /// Tax letter.
-    pub tax: char,
-    /// Price of one; `None` where price times quantity is not the total.
-    pub price: Option<Decimal>,
-    /// How many.
-    pub quantity: Decimal,
-    /// Total.
-    pub total: Decimal,
-}
-
 impl OpenReceipt {
     /// Whether a payment was made: then nothing can be sold any more.
     #[must_use]
@@ -421,50 +395,6 @@ impl OpenReceipt {
         })
     }
 
-    /// The sales as an invoice has them. Their totals add up to [`OpenReceipt::total`].
-    #[must_use]
-    pub fn flat(&self, how: SubtotalDiscounts) -> Vec<FlatLine> {
-        match how {
-            SubtotalDiscounts::Lines => self.flat_lines(),
-            SubtotalDiscounts::Spread => self.flat_spread(),
-        }
-    }
-
-    fn flat_lines(&self) -> Vec<FlatLine> {
-        let mut lines = Vec::new();
-        for entry in &self.entries {
-            match entry {
-                Entry::Sale(sale, total) => {
-                    let gross = sale.gross().unwrap_or(*total);
-                    lines.push(FlatLine::sale(sale, gross));
-                    lines.extend(FlatLine::adjustment(sale.tax, *total - gross));
-                }
-                Entry::Subtotal(discount) => {
-                    let shares = discount.shares.iter();
-                    lines.extend(shares.filter_map(|s| FlatLine::adjustment(s.tax, s.by)));
-                }
-                Entry::Text(_) => {}
-            }
-        }
-        lines
-    }
-
-    fn flat_spread(&self) -> Vec<FlatLine> {
-        let mut lines: Vec<FlatLine> = Vec::new();
-        for entry in &self.entries {
-            match entry {
-                Entry::Sale(sale, total) => lines.push(FlatLine::sale(sale, *total)),
-                Entry::Subtotal(discount) => {
-                    for share in &discount.shares {
-                        spread(&mut lines, share.tax, share.by);
-                    }
-                }
-                Entry::Text(_) => {}
-            }
-        }
-        lines
-    }
-
     fn selling(&self) -> Result<(), Refusal> {
         if matches!(self.kind, Kind::Service) {
             return Err(Refusal::not_allowed("a service receipt has no sales"));
@@ -487,54 +417,111 @@ impl OpenReceipt {
     }
 }
 
-impl FlatLine {
-    fn sale(sale: &Sale, total: Decimal) -> Self {
-        Self {
-            kind: kind_of(total),
-            name: sale.name.clone(),
-            tax: sale.tax,
-            price: (sale.gross() == Ok(total)).then_some(sale.price),
-            quantity: sale.quantity,
-            total,
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::register::SubtotalDiscounts;
+
+    fn d(text: &str) -> Decimal {
+        text.parse().unwrap()
     }
 
-    fn adjustment(tax: char, by: Decimal) -> Option<Self> {
-        let kind = kind_of(by);
-        let name = match kind {
-            FlatKind::Sale => "Surcharge",
-            FlatKind::Discount => "Discount",
+    fn receipt(sales: &[(char, &str, &str, Option<Adjust>)]) -> OpenReceipt {
+        let mut receipt = OpenReceipt {
+            key: "k".into(),
+            operator: "1".into(),
+            till: "1".into(),
+            sale_no: None,
+            invoice: false,
+            kind: Kind::Sale,
+            currency: "USD".into(),
+            entries: vec![],
+            customer: None,
+            payments: vec![],
         };
-        (!by.is_zero()).then(|| Self {
-            kind,
-            name: name.to_owned(),
-            tax,
-            price: Some(by),
-            quantity: Decimal::ONE,
-            total: by,
-        })
-    }
-}
-
-fn kind_of(total: Decimal) -> FlatKind {
-    if total < Decimal::ZERO {
-        FlatKind::Discount
-    } else {
-        FlatKind::Sale
-    }
-}
-
-/// Spreads a sum over the lines of a tax letter.
-fn spread(lines: &mut [FlatLine], tax: char, by: Decimal) {
-    let of_tax = |line: &FlatLine| match line.tax == tax {
-        true => line.total,
-        false => Decimal::ZERO,
-    };
-    let weights: Vec<Decimal> = lines.iter().map(of_tax).collect();
-    for (line, by) in lines.iter_mut().zip(share(by, &weights)) {
-        if !by.is_zero() {
-            line.total += by;
-            line.price = None;
+        for (tax, price, quantity, adjust) in sales {
+            let sale = Sale {
+                name: format!("Goods {tax}"),
+                tax: *tax,
+                department: None,
+                price: d(price),
+                quantity: d(quantity),
+                unit: None,
+                adjust: *adjust,
+            };
+            receipt.sell(sale).unwrap();
         }
+        receipt
+    }
+
+    #[test]
+    fn a_discount_on_the_subtotal_is_lines_or_is_spread() {
+        let mut receipt = receipt(&[
+            ('A', "1.00", "1", None),
+            ('A', "2.00", "1", Some(Adjust::Amount(d("-0.50")))),
+            ('B', "0.99", "3", None),
+        ]);
+        receipt.adjust(Adjust::Amount(d("-1.00"))).unwrap();
+        assert_eq!(receipt.total(), d("4.47"));
+        let told = |how| -> Vec<(String, Decimal)> {
+            let lines = receipt.flat(how).into_iter();
+            lines.map(|l| (l.name, l.total)).collect()
+        };
+        let line = |name: &str, total| (name.to_owned(), d(total));
+        assert_eq!(
+            told(SubtotalDiscounts::Lines),
+            [
+                line("Goods A", "1.00"),
+                line("Goods A", "2.00"),
+                line("Discount", "-0.50"),
+                line("Goods B", "2.97"),
+                line("Discount", "-0.46"),
+                line("Discount", "-0.54"),
+            ]
+        );
+        assert_eq!(
+            told(SubtotalDiscounts::Spread),
+            [
+                line("Goods A", "0.82"),
+                line("Goods A", "1.22"),
+                line("Goods B", "2.43"),
+            ]
+        );
+        let spread = receipt.flat(SubtotalDiscounts::Spread);
+        assert!(spread.iter().all(|line| line.price.is_none()));
+    }
+
+    #[test]
+    fn change_is_taken_from_cash_first() {
+        let mut receipt = receipt(&[('A', "10.00", "1", None)]);
+        let mut pay =
+            |money, currency, amount| receipt.pay("x".into(), money, currency, Some(d(amount)));
+        assert_eq!(pay(MoneyType::Cash, None, "3"), Ok(Paid::Due(d("7"))));
+        assert!(
+            pay(MoneyType::Cash, Some("ZWG"), "1").is_err(),
+            "two currencies"
+        );
+        assert!(pay(MoneyType::Cash, None, "-1").is_err());
+        assert_eq!(pay(MoneyType::Coupon, None, "12"), Ok(Paid::Change(d("5"))));
+        assert!(pay(MoneyType::Cash, None, "1").is_err(), "paid already");
+        let settled: Vec<_> = receipt
+            .settled()
+            .iter()
+            .map(|p| (p.money, p.amount))
+            .collect();
+        assert_eq!(settled, [(MoneyType::Coupon, d("10"))]);
+        assert_eq!(receipt.paid() - receipt.change(), receipt.total());
+    }
+
+    #[test]
+    fn a_receipt_survives_being_written_down() {
+        let mut receipt = receipt(&[('A', "1.10", "0.333", Some(Adjust::Percent(d("-12.5"))))]);
+        receipt.adjust(Adjust::Percent(d("10"))).unwrap();
+        receipt.text("Thank you".into()).unwrap();
+        receipt
+            .pay("P".into(), MoneyType::Cash, None, None)
+            .unwrap();
+        let text = serde_json::to_string(&receipt).unwrap();
+        assert_eq!(serde_json::from_str::<OpenReceipt>(&text).unwrap(), receipt);
     }
 }

@@ -35,6 +35,15 @@ impl Seed {
         self.next() % end
     }
 
+    /// A place in a list.
+    pub(crate) fn index(&mut self, length: usize) -> usize {
+        usize::try_from(self.below(length as u64)).expect("below a length")
+    }
+
+    pub(crate) fn signed(&mut self, end: u64) -> i64 {
+        i64::try_from(self.below(end)).expect("a small number")
+    }
+
     /// Whether something happens that happens so many times in a thousand.
     pub(crate) fn per_mille(&mut self, times: u64) -> bool {
         self.below(1000) < times
@@ -67,6 +76,8 @@ pub(crate) struct Shop {
     pub(crate) dying: u64,
     pub(crate) seed: Seed,
     pub(crate) dead: bool,
+    /// The answer to a close is lost every time.
+    pub(crate) deaf: bool,
     /// The planted defect: the last frame is not remembered.
     pub(crate) forgetful: bool,
 }
@@ -88,6 +99,7 @@ impl Shop {
             dying: 0,
             seed: Seed(seed),
             dead: false,
+            deaf: false,
             forgetful: false,
         }
     }
@@ -135,7 +147,10 @@ impl Shop {
 impl Register for Shop {
     fn kept(&mut self) -> Result<Option<Kept>, Refusal> {
         self.point()?;
-        let mut kept: Option<Kept> = self.kept.as_ref().map(|k| serde_json::from_str(k).unwrap());
+        let mut kept: Option<Kept> = self
+            .kept
+            .as_ref()
+            .map(|k| serde_json::from_str(k).expect("what was kept"));
         if let Some(kept) = kept.as_mut().filter(|_| self.forgetful) {
             kept.last = None;
         }
@@ -144,7 +159,7 @@ impl Register for Shop {
 
     fn keep(&mut self, kept: &Kept) -> Result<(), Refusal> {
         self.fallible()?;
-        self.kept = Some(serde_json::to_string(kept).unwrap());
+        self.kept = Some(serde_json::to_string(kept).expect("a state"));
         self.point()
     }
 
@@ -180,6 +195,9 @@ impl Register for Shop {
         assert_eq!(&signed.receipt, receipt, "two receipts under one key");
         let closed = signed.closed.clone();
         // Signed, and yet the answer may be lost.
+        if self.deaf {
+            return Err(Refusal::new(RefusalClass::Store, "no answer came"));
+        }
         self.fallible()?;
         Ok(closed)
     }
@@ -274,6 +292,6 @@ pub(crate) fn rules(profile: &str) -> std::sync::Arc<Rules> {
         "profile = {profile:?}\ncurrency = 'USD'\ntaxes = {{ A = '15.5%', B = 'zero', C = 'exempt' }}\n\
          departments = {{ 1 = 'A', 2 = 'B' }}\n[payments.I]\nmoney = 'Cash'\ncurrency = 'ZWG'\n"
     );
-    let settings: RegisterSettings = toml::from_str(&text).unwrap();
-    Rules::new(settings).unwrap().into()
+    let settings: RegisterSettings = toml::from_str(&text).expect("settings");
+    Rules::new(settings).expect("rules").into()
 }

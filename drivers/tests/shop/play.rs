@@ -103,7 +103,7 @@ impl<S: Side, L: Speech> Till<S, L> {
             1 => [frame.clone(), frame].concat(),
             _ => {
                 let mut broken = frame;
-                let at = self.seed.below(broken.len() as u64) as usize;
+                let at = self.seed.index(broken.len());
                 broken[at] ^= 1 << self.seed.below(8);
                 broken
             }
@@ -193,15 +193,15 @@ impl<S: Side, L: Speech> Till<S, L> {
         self.command(self.speech.open(original))?;
         let mut sums = [0_i64; 3];
         for no in 0..=self.seed.below(5) {
-            let tax = self.seed.below(3) as usize;
-            let price = 1 + self.seed.below(99_999) as i64;
+            let tax = self.seed.index(3);
+            let price = 1 + self.seed.signed(99_999);
             let quantity = if self.seed.below(2) == 0 {
                 1000
             } else {
-                1 + self.seed.below(9_999) as i64
+                1 + self.seed.signed(9_999)
             };
             let percent = if self.seed.below(5) == 0 {
-                -(self.seed.below(50) as i64) - 1
+                -self.seed.signed(50) - 1
             } else {
                 0
             };
@@ -213,7 +213,7 @@ impl<S: Side, L: Speech> Till<S, L> {
         }
         let mut total: i64 = sums.iter().sum();
         if total > 0 && self.seed.below(8) == 0 {
-            let percent = -(self.seed.below(30) as i64) - 1;
+            let percent = -self.seed.signed(30) - 1;
             total += halves(total * percent, 100);
             self.command(self.speech.discount(percent))?;
         }
@@ -251,7 +251,7 @@ impl<S: Side, L: Speech> Till<S, L> {
             .iter()
             .map(|key| {
                 let cents = shop.signed[key].total * rust_decimal::Decimal::ONE_HUNDRED;
-                i64::try_from(cents).unwrap()
+                i64::try_from(cents).expect("whole cents")
             })
             .collect();
         let same = [
