@@ -24,7 +24,8 @@ impl Dice {
 
     /// A place in something of that length.
     pub(crate) fn place(&mut self, length: usize) -> usize {
-        usize::try_from(self.below(u64::try_from(length).unwrap())).unwrap()
+        usize::try_from(self.below(u64::try_from(length).expect("it is small")))
+            .expect("it is small")
     }
 
     /// True so many times out of a hundred.

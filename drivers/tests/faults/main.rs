@@ -24,7 +24,7 @@ fn number(name: &str, default: u64) -> u64 {
 /// One world; an error says which.
 fn live(seed: u64, kinds: Vec<u64>, planted: Planted) -> Result<Tally, String> {
     let fleet = fleet();
-    let place = usize::try_from(seed).unwrap() % fleet.len();
+    let place = usize::try_from(seed).expect("it is small") % fleet.len();
     let mut world = World::new(seed, fleet[place].clone(), RECEIPTS, kinds, planted);
     match world.run() {
         Ok(()) => Ok(world.tally),

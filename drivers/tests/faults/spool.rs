@@ -100,7 +100,7 @@ impl Spool {
     }
 
     fn enqueue(&mut self, receipt: usize, copy: bool) {
-        let id = JobId(i64::try_from(self.jobs.len()).unwrap() + 1);
+        let id = JobId(i64::try_from(self.jobs.len()).expect("it is small") + 1);
         self.jobs.push(Row {
             id,
             receipt,

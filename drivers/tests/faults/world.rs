@@ -168,7 +168,7 @@ impl World {
             let kind = self.kinds[place];
             let bytes =
                 encode(&receipt.page(false), &self.profile).map_or(100, |bytes| bytes.len());
-            let bytes = u64::try_from(bytes).unwrap();
+            let bytes = u64::try_from(bytes).expect("it is small");
             let (line, printer) = (&mut self.line, &mut self.printer);
             let ours = strike(kind, &mut self.dice, self.now, bytes, line, printer);
             self.ours.extend(ours);
@@ -385,7 +385,7 @@ impl World {
     /// Moves bytes, and tells the machine what has come.
     fn settle(&mut self) -> Result<(), String> {
         self.line.pump(self.now, &mut self.printer);
-        let losses = usize::try_from(self.printer.counts().power_losses).unwrap();
+        let losses = usize::try_from(self.printer.counts().power_losses).expect("it is small");
         while self.losses.len() < losses {
             self.losses.push(self.now);
         }
