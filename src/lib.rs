@@ -24,6 +24,7 @@ pub mod keys;
 pub mod ledger;
 mod memory;
 pub mod paper;
+pub mod pos;
 pub mod print;
 pub mod submit;
 pub mod telemetry;

@@ -19,11 +19,13 @@ use crate::ledger::printing::{NewPrint, PrintWhat, PrintableEvent, subject_of};
 use crate::ledger::{Environment, Ledger, LedgerError, Seq, StorageError};
 
 mod bell;
+mod display;
 pub mod pages;
 mod spool;
 pub mod words;
 
 use bell::Bell;
+use display::Displays;
 use spool::LedgerSpool;
 
 /// Events that are turned into jobs in one transaction.
@@ -42,6 +44,7 @@ struct Shared {
     plan: PrintPlan,
     bells: BTreeMap<String, Bell>,
     conditions: Mutex<BTreeMap<String, Condition>>,
+    displays: Displays,
 }
 
 impl Printers {
@@ -55,6 +58,7 @@ impl Printers {
         Self {
             shared: Arc::new(Shared {
                 bells: bells.collect(),
+                displays: Displays::new(&plan),
                 plan,
                 conditions: Mutex::default(),
             }),
@@ -96,6 +100,12 @@ impl Printers {
         }
     }
 
+    /// Shows the customer two lines at the display beside a printer; none leaves a line as it is. Nothing happens
+    /// where there is none.
+    pub fn display(&self, printer: &str, upper: Option<&str>, lower: Option<&str>) {
+        self.shared.displays.show(printer, upper, lower);
+    }
+
     /// Wakes a printer: a job may be there.
     pub fn ring(&self, printer: &str) {
         if let Some(bell) = self.shared.bells.get(printer) {
@@ -131,9 +141,11 @@ impl Printers {
             return;
         }
         let stopped = Stop::new();
-        let threads = self.start_threads(&ledger, &stopped);
+        let mut threads = self.start_threads(&ledger, &stopped);
+        threads.extend(self.shared.displays.start(&stopped));
         self.feed(&ledger, &stop).await;
         stopped.set();
+        self.shared.displays.wake();
         for bell in self.shared.bells.values() {
             bell.ring();
         }
@@ -235,6 +247,7 @@ impl Printers {
         for name in names {
             self.ring(&name);
         }
+        self.shared.displays.tell(&self.shared.plan, &found.events);
         Ok(found.is_full)
     }
 

@@ -241,7 +241,7 @@ fn pos_on_a_serial_port() {
     let (far, path) = terminal();
     let stop = Stop::new();
     let link = LinkConfig::parse(&format!("serial:{}", path.display())).expect("a name");
-    let mut port = link.acceptor().expect("it is a serial port");
+    let mut port = link.acceptor(None).expect("it is a serial port");
     let mut pos = port.accept(&stop).expect("it opens").expect("it is there");
     rustix::io::write(&far, b"\x011\x05").expect("it goes");
     assert_eq!(read_some(pos.as_mut()), b"\x011\x05");
@@ -250,5 +250,5 @@ fn pos_on_a_serial_port() {
     stop.set();
     assert!(matches!(port.accept(&stop), Ok(None)));
     let usb = LinkConfig::parse("usb:any").expect("a name");
-    assert!(usb.acceptor().is_err());
+    assert!(usb.acceptor(None).is_err());
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use drivers::display::Dialect;
 use drivers::profile::{Profile, ProfileChoice};
 use drivers::transport::LinkConfig;
 use fiscal::{DeviceId, MoneyType};
@@ -70,6 +71,31 @@ pub struct PrinterConfig {
     /// Whether the drawer may be opened by command.
     #[serde(default)]
     pub drawer: bool,
+    /// A two-line customer display beside it.
+    #[serde(default)]
+    pub display: Option<DisplayConfig>,
+}
+
+/// `display` of a printer.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DisplayConfig {
+    /// Where it is, such as `serial:/dev/serial/by-id/…?baud=9600`.
+    pub link: String,
+    /// What it speaks.
+    #[serde(default)]
+    pub dialect: DisplayDialect,
+}
+
+/// What a display speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DisplayDialect {
+    /// CD5220, as most pole displays.
+    #[default]
+    Cd5220,
+    /// ESC/POS.
+    EscPos,
 }
 
 /// A profile's name, or a choice with overrides.
@@ -115,6 +141,8 @@ pub struct PrinterSetup {
     pub drawer_on: Vec<MoneyType>,
     /// Whether the drawer may be opened by command.
     pub drawer: bool,
+    /// A customer display: where it is and what it speaks.
+    pub display: Option<(LinkConfig, Dialect)>,
 }
 
 impl PrinterConfig {
@@ -150,8 +178,18 @@ impl PrinterConfig {
             patience: Duration::from_secs(u64::from(self.patience_min) * 60),
             logo: self.logo.clone(),
             drawer: self.drawer,
+            display: self.display.as_ref().map(display).transpose().map_err(|e| place(&e))?,
         })
     }
+}
+
+fn display(config: &DisplayConfig) -> Result<(LinkConfig, Dialect), String> {
+    let link = LinkConfig::parse(&config.link).map_err(|error| format!("display: {error}"))?;
+    let dialect = match config.dialect {
+        DisplayDialect::Cd5220 => Dialect::Cd5220,
+        DisplayDialect::EscPos => Dialect::EscPos,
+    };
+    Ok((link, dialect))
 }
 
 /// Which printers there are, and what goes where.

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::core::Core;
-use super::{LedgerError, Reader, Refusal, Seq, StorageError};
+use super::{LedgerError, Reader, Refusal, Seq, StorageError, TillId};
 
 /// Papers that were only passed on are kept so long, milliseconds: 30 days.
 const PASSED_KEPT: i64 = 30 * 24 * 3600 * 1000;
@@ -117,6 +117,19 @@ impl Core {
             "DELETE FROM captured WHERE state = 'passed' AND at < ?1",
             [before],
         )?)
+    }
+
+    /// Notes in the audit that a receipt of an old POS was given up before it was closed.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn note_cancelled(
+        &mut self,
+        till: TillId,
+        detail: &str,
+        actor: &str,
+    ) -> Result<(), LedgerError> {
+        Ok(self.audit(actor, "receipt.cancel", Some(till), detail)?)
     }
 
     /// Keeps the state of a fiscal printer that we play, in place of the last one.

@@ -244,6 +244,17 @@ impl Core {
         self.set_print_cursor(Some(upto))
     }
 
+    /// Whether a job was queued under this key.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn has_print_key(&self, key: &str) -> Result<bool, LedgerError> {
+        Ok(self
+            .conn
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM print_job WHERE key = ?1)")?
+            .query_row([key], |row| row.get(0))?)
+    }
+
     fn has_paper(&self, job: &NewPrint) -> Result<bool, StorageError> {
         Ok(self
             .conn

@@ -98,6 +98,22 @@ impl Template {
         .template()
     }
 
+    /// A template that comes with the product.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    pub fn named(name: &str) -> Result<Self, TemplateError> {
+        let found = SHIPPED.iter().find(|(known, _)| *known == name);
+        let Some((_, source)) = found else {
+            let known: Vec<&str> = SHIPPED.iter().map(|(known, _)| *known).collect();
+            return Err(TemplateError {
+                line: None,
+                what: format!("there is no template \"{name}\"; there are {}", known.join(", ")),
+            });
+        };
+        Self::parse(source)
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {

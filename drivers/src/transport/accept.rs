@@ -4,7 +4,7 @@
 //! each time, so that a runner may simply ask again.
 
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -38,15 +38,17 @@ pub trait Acceptor: Send {
 
 impl LinkConfig {
     /// Listens where this link says: a TCP address, a Unix socket, or a serial port, which is opened when it
-    /// is there.
+    /// is there. Of a TCP address only those who `may` can connect.
     ///
     /// # Errors
     /// The address is taken or not ours, or this is no kind of link to listen at.
-    pub fn acceptor(&self) -> Result<Box<dyn Acceptor>, LinkError> {
+    pub fn acceptor(&self, may: Option<MayConnect>) -> Result<Box<dyn Acceptor>, LinkError> {
         match self {
             Self::Tcp { host, port } => {
                 let acceptor = TcpAcceptor::bind((host.as_str(), *port));
-                Ok(Box::new(acceptor.map_err(|error| cannot(self, &error))?))
+                let mut acceptor = acceptor.map_err(|error| cannot(self, &error))?;
+                acceptor.may = may;
+                Ok(Box::new(acceptor))
             }
             Self::Unix(path) => {
                 let acceptor = UnixAcceptor::bind(path);
@@ -107,6 +109,16 @@ pub struct TcpAcceptor {
     listener: TcpListener,
     address: SocketAddr,
     pause: Pause,
+    may: Option<MayConnect>,
+}
+
+/// Which addresses may connect.
+pub struct MayConnect(pub Box<dyn Fn(IpAddr) -> bool + Send>);
+
+impl std::fmt::Debug for MayConnect {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("MayConnect")
+    }
 }
 
 impl TcpAcceptor {
@@ -121,7 +133,23 @@ impl TcpAcceptor {
             address: listener.local_addr()?,
             listener,
             pause: Pause::default(),
+            may: None,
         })
+    }
+
+    /// Only these addresses may connect; the others are hung up on, with a line in the log.
+    #[must_use]
+    pub fn only(mut self, may: MayConnect) -> Self {
+        self.may = Some(may);
+        self
+    }
+
+    fn tells_off(&self, peer: IpAddr) -> bool {
+        let is_stranger = self.may.as_ref().is_some_and(|may| !(may.0)(peer));
+        if is_stranger {
+            tracing::warn!(port = %self.address, %peer, "an address that is not allowed has connected; it was hung up on");
+        }
+        is_stranger
     }
 
     /// Where it listens.
@@ -139,10 +167,12 @@ impl Acceptor for TcpAcceptor {
     fn accept(&mut self, stop: &Stop) -> Result<Option<Box<dyn Link>>, LinkError> {
         self.pause.take(stop);
         while !stop.is_set() {
-            let accepted = self
-                .listener
-                .accept()
-                .and_then(|(stream, peer)| tcp_port(format!("tcp:{peer}"), stream));
+            let accepted = self.listener.accept();
+            let accepted = match accepted {
+                Ok((_, peer)) if self.tells_off(peer.ip()) => continue,
+                Ok((stream, peer)) => tcp_port(format!("tcp:{peer}"), stream),
+                Err(error) => Err(error),
+            };
             match accepted {
                 Ok(port) => {
                     self.pause.worked();

@@ -2,7 +2,7 @@
 
 use drivers::job::JobId;
 use fiscal::draft::PrintOnly;
-use fiscal::{DeviceId, ReceiptGlobalNo};
+use fiscal::{Cents, DeviceId, ReceiptGlobalNo};
 use rusqlite::{Connection, Row, params};
 
 use super::{CURSOR, OPEN};
@@ -46,6 +46,8 @@ pub struct PrintableEvent {
     pub is_close: bool,
     /// What the sale said of printing.
     pub print: Option<bool>,
+    /// A receipt's currency and total, for the customer's display.
+    pub total: Option<(String, Cents)>,
 }
 
 /// Events after a place.
@@ -84,7 +86,8 @@ impl Reader {
     pub fn printable_events(&self, after: Seq, limit: u32) -> Result<PrintableEvents, LedgerError> {
         self.with(|conn| {
             let mut statement = conn.prepare_cached(
-                "SELECT e.seq, e.till_id, t.environment, t.device_id, r.seq IS NOT NULL, c.seq IS NOT NULL, r.print
+                "SELECT e.seq, e.till_id, t.environment, t.device_id, r.seq IS NOT NULL, c.seq IS NOT NULL, r.print,
+                        r.currency, r.total
                  FROM event e LEFT JOIN till t USING (till_id) LEFT JOIN receipt r ON r.seq = e.seq
                  LEFT JOIN day_close c ON c.seq = e.seq
                  WHERE e.seq > ?1 ORDER BY e.seq LIMIT ?2",
@@ -197,6 +200,10 @@ fn printable(seq: Seq, row: &Row<'_>) -> Result<Option<PrintableEvent>, StorageE
         ),
         is_close,
         print: print.and_then(|print| print.print),
+        total: match (row.get(7)?, row.get::<_, Option<i64>>(8)?) {
+            (Some(currency), Some(total)) => Some((currency, Cents::new(total))),
+            _ => None,
+        },
     }))
 }
 

@@ -1,0 +1,188 @@
+//! Old POS software at our ports: what it prints is read, sold and printed with its fiscal block, or it drives us as
+//! a fiscal printer. Either way its sales go through the same door as the API's: the ledger's queue.
+//!
+//! Each port has threads of its own and is started again when its link is lost; it never holds up the daemon.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use drivers::transport::{Acceptor, LinkError, MayConnect, Stop, SystemMonotonic};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Listen, Plays, PosSetup};
+use crate::ledger::{Ledger, LedgerError, TillInfo};
+use crate::print::Printers;
+
+mod counter;
+mod door;
+mod folder;
+mod register;
+pub mod sale;
+pub mod words;
+
+pub use counter::Counter;
+
+/// After a port could not be listened at, or a defect.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// The store's ports for old POS software. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct PosPorts {
+    setups: Arc<Vec<PosSetup>>,
+}
+
+impl PosPorts {
+    /// The ports of a configuration; none of them is opened before [`PosPorts::run`].
+    #[must_use]
+    pub fn new(setups: Vec<PosSetup>) -> Self {
+        Self {
+            setups: Arc::new(setups),
+        }
+    }
+
+    /// The ports.
+    #[must_use]
+    pub fn setups(&self) -> &[PosSetup] {
+        &self.setups
+    }
+
+    /// A port by its name.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&PosSetup> {
+        self.setups.iter().find(|setup| setup.name == name)
+    }
+
+    /// Serves all ports until the stop signal.
+    pub async fn run(self, ledger: Ledger, printers: Printers, stop: CancellationToken) {
+        let forgotten = ledger.write(|core| core.forget_passed()).await;
+        if let Err(error) = forgotten {
+            tracing::warn!(%error, "old slips stay");
+        }
+        let stopped = Stop::new();
+        let mut threads = Vec::new();
+        for setup in self.setups.iter().cloned() {
+            let (ledger, printers, stop) = (ledger.clone(), printers.clone(), stopped.clone());
+            let name = setup.name.clone();
+            let thread = std::thread::Builder::new().name(format!("pos {name}"));
+            match thread.spawn(move || keep_serving(&setup, &ledger, &printers, &stop)) {
+                Ok(thread) => threads.push(thread),
+                Err(error) => tracing::error!(port = name, %error, "no thread for the port"),
+            }
+        }
+        stop.cancelled().await;
+        stopped.set();
+        // The threads end with their stop signal; joining them blocks.
+        let joined = tokio::task::spawn_blocking(move || {
+            for thread in threads {
+                // A thread that panicked has said so itself.
+                let _ = thread.join();
+            }
+        });
+        if let Err(error) = joined.await {
+            tracing::error!(%error, "the ports did not stop in order");
+        }
+    }
+}
+
+/// Serves a port until it is to stop; a defect of ours in there must not take the port away for good.
+fn keep_serving(setup: &PosSetup, ledger: &Ledger, printers: &Printers, stop: &Stop) {
+    while !stop.is_set() {
+        let served = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            serve(setup, ledger, printers, stop)
+        }));
+        match served {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(port = setup.name, %error, "the port is opened again"),
+            Err(_) => tracing::error!(port = setup.name, "a defect in the port's thread; it is started again"),
+        }
+        if !stop.is_set() {
+            pause(stop, AGAIN);
+        }
+    }
+}
+
+fn pause(stop: &Stop, at_most: Duration) {
+    stop.wait(at_most);
+}
+
+/// Why a port cannot be served now.
+#[derive(Debug, thiserror::Error)]
+enum PortError {
+    /// It cannot be opened, or was lost.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// The ledger cannot be read or written.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The till is not in this store.
+    #[error("the till {0} is not in this store; register it first, or mend device_id in [[pos]]")]
+    NoTill(String),
+    /// A folder cannot be watched.
+    #[error("{0}")]
+    Folder(String),
+    /// What the software at the other end needs cannot be had.
+    #[error("{0}")]
+    Serving(String),
+}
+
+fn serve(
+    setup: &PosSetup,
+    ledger: &Ledger,
+    printers: &Printers,
+    stop: &Stop,
+) -> Result<(), PortError> {
+    let till = till(setup, ledger)?;
+    let counter = Counter::new(setup, till, ledger, printers);
+    match (&setup.plays, &setup.listen) {
+        (Plays::Printer(_), Listen::Folder(path)) => folder::serve(path, &counter, stop),
+        (Plays::Printer(_), Listen::Link(_)) => {
+            let counter = Arc::new(counter);
+            // What came in before the power went is dealt with first.
+            let worker = door::Worker::start(&counter, stop)?;
+            let mut acceptor = acceptor(setup)?;
+            while let Some(link) = acceptor.accept(stop)? {
+                door::serve(link, &counter, &worker, stop)
+                    .map_err(|error| PortError::Serving(error.to_string()))?;
+            }
+            Ok(())
+        }
+        (Plays::Isl(rules) | Plays::Zfp(rules), _) => {
+            let mut acceptor = acceptor(setup)?;
+            let mut register = register::LedgerRegister::new(counter, Arc::clone(rules));
+            while let Some(mut link) = acceptor.accept(stop)? {
+                let (time, flag) = (SystemMonotonic::new(), stop.flag());
+                let served = match &setup.plays {
+                    Plays::Isl(_) => {
+                        drivers::isl::serve(link.as_mut(), &mut register, rules, &time, flag)
+                            .map_err(|error| error.to_string())
+                    }
+                    _ => drivers::zfp::serve(link.as_mut(), &mut register, rules, &time, flag)
+                        .map_err(|error| error.to_string()),
+                };
+                if let Err(error) = served {
+                    tracing::debug!(port = setup.name, error, "the POS software is gone");
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+fn acceptor(setup: &PosSetup) -> Result<Box<dyn Acceptor>, PortError> {
+    let Listen::Link(link) = &setup.listen else {
+        return Err(PortError::Serving("a folder is no link".to_owned()));
+    };
+    let allow = Arc::clone(&setup.allow);
+    let may = MayConnect(Box::new(move |peer| {
+        peer.is_loopback() || allow.contains(peer)
+    }));
+    Ok(link.acceptor(Some(may))?)
+}
+
+fn till(setup: &PosSetup, ledger: &Ledger) -> Result<TillInfo, PortError> {
+    let tills = ledger.reader().tills()?;
+    let found = tills
+        .into_iter()
+        .find(|till| (till.environment, till.device_id) == setup.till);
+    found.ok_or_else(|| PortError::NoTill(format!("{} ({})", setup.till.1, setup.till.0)))
+}

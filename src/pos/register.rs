@@ -1,0 +1,374 @@
+//! The fiscal printer that old POS software drives: its receipts are signed by the ledger, its papers come out of our
+//! printer, its open receipt lies in the ledger between two commands.
+
+use std::sync::Arc;
+
+use drivers::job::Condition;
+use drivers::register::{
+    Closed, DateTime, Identity, Kept, Kind, MoneyType, OpenReceipt, Refusal, RefusalClass, Register,
+    Report, Rules, TaxRate, Totals,
+};
+use fiscal::counters::{By, CounterType, DayTotals};
+use fiscal::paper::Block;
+use fiscal::taxpayer::Taxpayer;
+use fiscal::{Percent, ReceiptGlobalNo, TaxId};
+use rust_decimal::Decimal;
+
+use super::{Counter, sale};
+use crate::ledger::printing::{NewPrint, PrintWhat, subject_of};
+use crate::ledger::{Issued, LedgerError, TillInfo};
+use crate::paper;
+
+/// A register over the ledger.
+pub(super) struct LedgerRegister {
+    counter: Counter,
+    rules: Arc<Rules>,
+}
+
+type Done<T> = Result<T, Refusal>;
+
+/// What the ledger's error is to the software at the other end. A fault of the storage may be asked again.
+fn refused(error: LedgerError) -> Refusal {
+    match error {
+        LedgerError::Refused(refusal) => Refusal::not_allowed(refusal.to_string()),
+        LedgerError::Storage(error) => Refusal::new(RefusalClass::Store, error.to_string()),
+    }
+}
+
+impl LedgerRegister {
+    pub(super) fn new(counter: Counter, rules: Arc<Rules>) -> Self {
+        Self { counter, rules }
+    }
+
+    fn taxpayer(&self, till: &TillInfo) -> Done<Arc<Taxpayer>> {
+        let found = self.counter.ledger.reader().taxpayer(till.id).map_err(refused)?;
+        found.ok_or_else(|| Refusal::not_allowed("the configuration of the till is missing"))
+    }
+
+    fn till(&self) -> Done<TillInfo> {
+        self.counter.selling().map_err(refused)
+    }
+
+    /// Queues a paper under a key, once.
+    fn queue(&self, job: NewPrint) -> Done<()> {
+        let queued = self
+            .counter
+            .ledger
+            .write_blocking(move |core| core.queue_prints(&[job]));
+        queued.map_err(refused)?;
+        self.counter.printers.ring(&self.counter.setup.printer);
+        Ok(())
+    }
+
+    fn blocks(&self, till: &TillInfo, blocks: &[Block], key: &str) -> NewPrint {
+        NewPrint {
+            printer: self.counter.setup.printer.clone(),
+            till: Some(till.id),
+            // Blocks hold only texts and words: they always serialise.
+            what: PrintWhat::Blocks(serde_json::to_string(blocks).unwrap_or_default()),
+            subject: None,
+            key: Some(self.key(key)),
+        }
+    }
+
+    /// Keys of different ports are different.
+    fn key(&self, key: &str) -> String {
+        format!("{}:{key}", self.counter.actor)
+    }
+
+    fn last(&self, till: &TillInfo) -> Done<Option<Issued>> {
+        let reader = self.counter.ledger.reader();
+        let (number, _) = reader.last_receipt(till.id).map_err(refused)?;
+        reader.by_number(till.id, number).map_err(refused)
+    }
+
+    /// A storno names its original by the number that the close of it told, which is FDMS's; the note wants the
+    /// shop's.
+    fn with_original(&self, till: &TillInfo, receipt: &OpenReceipt) -> Done<OpenReceipt> {
+        let mut receipt = receipt.clone();
+        let Kind::Storno(storno) = &mut receipt.kind else {
+            return Ok(receipt);
+        };
+        let number = storno.document.trim().parse().ok().and_then(ReceiptGlobalNo::new);
+        if let Some(number) = number {
+            let found = self.counter.ledger.reader().by_number(till.id, number);
+            if let Some(original) = found.map_err(refused)? {
+                storno.document = original.receipt.invoice_no;
+            }
+        }
+        Ok(receipt)
+    }
+
+    fn closed(&self, seq: crate::ledger::Seq) -> Done<Closed> {
+        let found = self.counter.ledger.reader().by_seq(seq).map_err(refused)?;
+        let issued = found.ok_or_else(|| Refusal::new(RefusalClass::Store, "a receipt is known but not found"))?;
+        let proof = paper::proof(&issued);
+        let number = u64::from(issued.receipt.global_no.get());
+        Ok(Closed {
+            all: number,
+            fiscal: number,
+            qr: proof.qr_content,
+            verification: fiscal::qr::grouped(&proof.verification_code),
+        })
+    }
+}
+
+impl Register for LedgerRegister {
+    fn kept(&mut self) -> Done<Option<Kept>> {
+        let kept = self.counter.ledger.reader().register(&self.counter.setup.name);
+        let Some(json) = kept.map_err(refused)? else {
+            return Ok(None);
+        };
+        let kept = serde_json::from_str(&json);
+        kept.map(Some)
+            .map_err(|error| Refusal::new(RefusalClass::Store, format!("what was kept cannot be read: {error}")))
+    }
+
+    fn keep(&mut self, kept: &Kept) -> Done<()> {
+        let port = self.counter.setup.name.clone();
+        let json = serde_json::to_string(kept)
+            .map_err(|error| Refusal::new(RefusalClass::Store, error.to_string()))?;
+        let written = self
+            .counter
+            .ledger
+            .write_blocking(move |core| core.keep_register(&port, &json));
+        written.map_err(refused)
+    }
+
+    fn close(&mut self, receipt: &OpenReceipt, key: &str) -> Done<Closed> {
+        let till = self.till()?;
+        let receipt = self.with_original(&till, receipt)?;
+        let draft = sale::registered(&receipt, &self.counter.setup, &self.rules);
+        let draft = draft.map_err(|reasons| Refusal::syntax(reasons.join("; ")))?;
+        let sold = self.counter.sell(&till, draft, self.key(key)).map_err(refused)?;
+        let (seq, _) = sold.map_err(|reasons| {
+            tracing::warn!(port = self.counter.setup.name, reasons = reasons.join("; "), "a receipt was refused");
+            Refusal::not_allowed(reasons.join("; "))
+        })?;
+        self.queue(NewPrint {
+            key: Some(self.key(key)),
+            ..NewPrint::receipt(&self.counter.setup.printer, till.id, seq)
+        })?;
+        self.closed(seq)
+    }
+
+    fn cancel(&mut self, receipt: &OpenReceipt, key: &str) -> Done<()> {
+        let (till, actor) = (self.till()?, Arc::clone(&self.counter.actor));
+        let detail = format!("{key}: {} lines, {}", receipt.entries.len(), receipt.total());
+        let noted = self
+            .counter
+            .ledger
+            .write_blocking(move |core| core.note_cancelled(till.id, &detail, &actor));
+        noted.map_err(refused)
+    }
+
+    fn x_report(&mut self, key: &str) -> Done<Report> {
+        let till = self.till()?;
+        let taxpayer = self.taxpayer(&till)?;
+        let day = self.counter.ledger.reader().day(till.id, None).map_err(refused)?;
+        let day = day.filter(|day| day.close.is_none());
+        let day = day.ok_or_else(|| Refusal::not_allowed("no fiscal day is open"))?;
+        let blocks = paper::report_blocks(&till, &taxpayer, &day);
+        self.queue(self.blocks(&till, &blocks, key))?;
+        Ok(Report {
+            totals: self.totals()?,
+        })
+    }
+
+    fn z_report(&mut self, key: &str) -> Done<Report> {
+        let till = self.till()?;
+        let (printer, actor) = (self.counter.setup.printer.clone(), Arc::clone(&self.counter.actor));
+        let (id, key) = (till.id, self.key(key));
+        // In one transaction: asked again with the same key, the day is not closed a second time.
+        let closed = self.counter.ledger.write_blocking(move |core| {
+            if core.has_print_key(&key)? {
+                return Ok(());
+            }
+            let day = core.close_day(id, &actor)?;
+            let Some(close) = day.close.map(|close| close.seq) else {
+                return Ok(());
+            };
+            core.queue_prints(&[NewPrint {
+                printer,
+                till: Some(id),
+                what: PrintWhat::ZReport(close),
+                subject: Some(subject_of(close)),
+                key: Some(key),
+            }])?;
+            Ok(())
+        });
+        closed.map_err(refused)?;
+        self.counter.printers.ring(&self.counter.setup.printer);
+        Ok(Report {
+            totals: self.totals()?,
+        })
+    }
+
+    fn duplicate(&mut self, key: &str) -> Done<()> {
+        let till = self.till()?;
+        let last = self.last(&till)?;
+        let last = last.ok_or_else(|| Refusal::not_allowed("there is no receipt yet"))?;
+        self.queue(NewPrint {
+            key: Some(self.key(key)),
+            ..NewPrint::receipt(&self.counter.setup.printer, till.id, last.seq)
+        })
+    }
+
+    fn service_print(&mut self, lines: &[String], key: &str) -> Done<()> {
+        let till = self.till()?;
+        let mut blocks = vec![Block::title("NO FISCAL RECEIPT"), Block::Rule];
+        blocks.extend(lines.iter().map(Block::text));
+        blocks.extend([Block::Rule, Block::title("NO FISCAL RECEIPT"), Block::Cut]);
+        self.queue(self.blocks(&till, &blocks, key))
+    }
+
+    fn drawer(&mut self, key: &str) -> Done<()> {
+        if !self.counter.setup.drawer {
+            let words = "this port may not open the drawer: `drawer = true` in its [[pos]]";
+            return Err(Refusal::not_allowed(words));
+        }
+        self.queue(NewPrint {
+            printer: self.counter.setup.printer.clone(),
+            till: None,
+            what: PrintWhat::Drawer,
+            subject: None,
+            key: Some(self.key(key)),
+        })
+    }
+
+    fn display(&mut self, upper: Option<&str>, lower: Option<&str>) {
+        self.counter.printers.display(&self.counter.setup.printer, upper, lower);
+    }
+
+    fn totals(&mut self) -> Done<Totals> {
+        let till = self.till()?;
+        let taxpayer = self.taxpayer(&till)?;
+        let reader = self.counter.ledger.reader();
+        let (number, _) = reader.last_receipt(till.id).map_err(refused)?;
+        let day = reader.day(till.id, None).map_err(refused)?;
+        let number = u64::from(number.get());
+        let Some(day) = day else {
+            return Ok(Totals::default());
+        };
+        let letters = self.letters(&taxpayer);
+        Ok(Totals {
+            all: number,
+            fiscal: number,
+            today: day.receipt_counter.into(),
+            closures: u64::from(day.fiscal_day_no.get()) - u64::from(day.close.is_none()),
+            payments: payments(&day.totals, &self.rules.settings.currency),
+            taxes: taxes(&day.totals, &self.rules.settings.currency, &letters),
+        })
+    }
+
+    fn tax_rates(&mut self) -> Done<Vec<TaxRate>> {
+        let taxpayer = self.taxpayer(&self.till()?)?;
+        let letters = self.letters(&taxpayer);
+        let rates = letters.iter().map(|(letter, id)| {
+            let tax = taxpayer.taxes.iter().rev().find(|tax| tax.id == *id);
+            TaxRate {
+                letter: *letter,
+                percent: tax.and_then(|tax| tax.percent).map(|percent| Decimal::new(percent.hundredths().into(), 2)),
+            }
+        });
+        Ok(rates.collect())
+    }
+
+    fn now(&mut self) -> Done<DateTime> {
+        let now = self.counter.ledger.time().local();
+        let small = |part: i8| u8::try_from(part).unwrap_or_default();
+        Ok(DateTime {
+            year: u16::try_from(now.year()).unwrap_or_default(),
+            month: small(now.month()),
+            day: small(now.day()),
+            hour: small(now.hour()),
+            minute: small(now.minute()),
+            second: small(now.second()),
+        })
+    }
+
+    fn status(&mut self) -> Condition {
+        let printer = &self.counter.setup.printer;
+        self.counter.printers.condition(printer).unwrap_or_default()
+    }
+
+    fn identity(&mut self) -> Identity {
+        let till = &self.counter.till;
+        let taxpayer = self.taxpayer(till).ok();
+        Identity {
+            name: "FISCALD".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            serial: till.serial_no.chars().take(8).collect(),
+            fiscal_memory: format!("{:08}", till.device_id.get() % 100_000_000),
+            taxpayer: taxpayer.map(|t| t.tin.to_string()).unwrap_or_default(),
+        }
+    }
+}
+
+impl LedgerRegister {
+    /// The taxes that the configured letters mean today.
+    fn letters(&self, taxpayer: &Taxpayer) -> Vec<(char, TaxId)> {
+        let now = self.counter.ledger.time().local();
+        let aliases = &self.counter.ledger.settings().tax_aliases;
+        let of = |name: &str| {
+            if let Some(percent) = name.strip_suffix('%') {
+                let percent = Percent::parse(percent.trim()).ok()?;
+                let mut taxes = taxpayer.taxes.iter().filter(|tax| tax.is_valid_at(now));
+                return taxes
+                    .find(|tax| tax.percent == Some(percent))
+                    .map(|tax| tax.id);
+            }
+            let id = name.parse().ok().and_then(TaxId::new);
+            id.or_else(|| aliases.get(name).copied())
+        };
+        let letters = &self.rules.settings.taxes;
+        letters
+            .iter()
+            .filter_map(|(letter, name)| Some((letter.chars().next()?, of(name)?)))
+            .collect()
+    }
+}
+
+fn cents(value: fiscal::Cents) -> Decimal {
+    Decimal::new(value.get(), 2)
+}
+
+fn payments(totals: &DayTotals, currency: &str) -> Vec<(MoneyType, Decimal)> {
+    let paid = totals.counters.non_zero().filter_map(|(key, value)| {
+        let By::Money(money) = key.by else { return None };
+        let is_ours = key.counter_type == CounterType::BalanceByMoneyType && key.currency.as_str() == currency;
+        is_ours.then(|| (money_type(money), cents(value)))
+    });
+    paid.collect()
+}
+
+fn taxes(totals: &DayTotals, currency: &str, letters: &[(char, TaxId)]) -> Vec<(char, Decimal)> {
+    let mut sums: Vec<(char, Decimal)> = letters.iter().map(|(letter, _)| (*letter, Decimal::ZERO)).collect();
+    for (key, value) in totals.counters.non_zero() {
+        let By::Tax(id, _) = key.by else { continue };
+        let counts = matches!(
+            key.counter_type,
+            CounterType::SaleByTax | CounterType::CreditNoteByTax | CounterType::DebitNoteByTax
+        );
+        if !counts || key.currency.as_str() != currency {
+            continue;
+        }
+        let place = letters.iter().position(|(_, known)| *known == id);
+        if let Some(sum) = place.and_then(|place| sums.get_mut(place)) {
+            sum.1 += cents(value);
+        }
+    }
+    sums
+}
+
+const fn money_type(money: fiscal::MoneyType) -> MoneyType {
+    match money {
+        fiscal::MoneyType::Cash => MoneyType::Cash,
+        fiscal::MoneyType::Card => MoneyType::Card,
+        fiscal::MoneyType::MobileWallet => MoneyType::MobileWallet,
+        fiscal::MoneyType::Coupon => MoneyType::Coupon,
+        fiscal::MoneyType::Credit => MoneyType::Credit,
+        fiscal::MoneyType::BankTransfer => MoneyType::BankTransfer,
+        fiscal::MoneyType::Other => MoneyType::Other,
+    }
+}
