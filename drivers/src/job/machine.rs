@@ -220,7 +220,9 @@ impl Machine {
         {
             return Todo::Write(bytes.get(*sent..).unwrap_or_default());
         }
-        if !self.may_fetch() {
+        // Answers are read as they come: one that is read late belongs to no question any more.
+        let asking = self.open && self.two_way() && !self.check.rests();
+        if asking || !self.may_fetch() {
             return Todo::Wait(until);
         }
         if !self.fetch {

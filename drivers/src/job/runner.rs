@@ -65,6 +65,8 @@ struct Runner<'a> {
 impl Runner<'_> {
     fn step(&mut self) {
         let now = self.time.now();
+        // What has come belongs to the time before: an answer that is there is not late, even if we are.
+        self.read(Duration::ZERO);
         match self.machine.next(now) {
             Todo::Keep(id, state) => {
                 let kept = self.spool.keep(id, state);
@@ -87,20 +89,14 @@ impl Runner<'_> {
                     None => Ok(0),
                 };
                 match written {
-                    Ok(count) => {
-                        self.handle(Event::Written(count));
-                        self.read(Duration::ZERO);
-                    }
+                    Ok(count) => self.handle(Event::Written(count)),
                     Err(error) => self.lost(&error.to_string()),
                 }
             }
             Todo::Fetch => self.fetch(),
             Todo::Idle(until) => {
-                let lively = self.link.is_some() && self.read(Duration::ZERO);
-                if !lively {
-                    self.spool.wait(until.saturating_sub(now).min(LOOK));
-                    self.handle(Event::Awake);
-                }
+                self.spool.wait(until.saturating_sub(now).min(LOOK));
+                self.handle(Event::Awake);
             }
             Todo::Wait(until) => {
                 let at_most = until.saturating_sub(now).min(LOOK);
@@ -147,23 +143,19 @@ impl Runner<'_> {
         }
     }
 
-    /// Reads what has come; whether anything has happened.
-    fn read(&mut self, at_most: Duration) -> bool {
+    /// Reads what has come.
+    fn read(&mut self, at_most: Duration) {
         let Some(link) = &mut self.link else {
-            return false;
+            return;
         };
         let mut buffer = [0; 256];
         match link.read(&mut buffer, at_most) {
-            Ok(0) => false,
+            Ok(0) => {}
             Ok(count) => {
                 let bytes = buffer.get(..count).unwrap_or_default();
                 self.handle(Event::Received(bytes));
-                true
             }
-            Err(error) => {
-                self.lost(&error.to_string());
-                true
-            }
+            Err(error) => self.lost(&error.to_string()),
         }
     }
 

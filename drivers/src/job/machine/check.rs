@@ -11,7 +11,7 @@ use crate::escpos::request::RealTime;
 /// How often a question is asked.
 const TRIES: u32 = 2;
 /// How long a late answer is waited for.
-const LATE: Duration = Duration::from_millis(100);
+const LATE: Duration = Duration::from_millis(250);
 
 /// Where a check stands.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +50,11 @@ impl Check {
         Self {
             state: State::Rest(Duration::ZERO),
         }
+    }
+
+    /// Whether no question is open.
+    pub(super) fn rests(&self) -> bool {
+        matches!(self.state, State::Rest(_))
     }
 
     /// The next check begins after this pause.

@@ -73,11 +73,11 @@ pub enum Todo<'a> {
     Open,
     /// Drop the link.
     Close,
-    /// Write these bytes, as many as the link takes, and tell [`Event::Written`]. Then read.
+    /// Write these bytes, as many as the link takes, and tell [`Event::Written`].
     Write(&'a [u8]),
     /// Ask the spool for a job, and tell what it said.
     Fetch,
-    /// Read what comes, and wait for a job until this time at most; then tell [`Event::Awake`].
+    /// Wait for a job until this time at most; then tell [`Event::Awake`].
     Idle(Duration),
     /// Read what comes until this time at most. No job is wanted.
     Wait(Duration),
