@@ -32,6 +32,7 @@ fn widths() {
         rows(b"\x1bM\x01Small\x1b$\xb4\x002.00\n"),
         ["Small               2.00"]
     );
+    assert_eq!(rows(b"\x1d!\x10IN ALL  1.00\n"), ["IN ALL  1.00"]);
     assert_eq!(rows(b"\x1b!\x21AB\x1b!\0C\n"), ["ABC"]);
 }
 

@@ -64,6 +64,22 @@ pub fn decode(byte: u8, page: Option<CodePageName>) -> char {
         .unwrap_or(UNKNOWN)
 }
 
+/// The character of a byte in Epson's katakana page (ESC t 1), whose lines some software draws rules with.
+#[must_use]
+pub fn decode_katakana(byte: u8) -> char {
+    match byte {
+        ..=0x7E => char::from(byte),
+        0x80..=0x9F => KATAKANA_LINES
+            .chars()
+            .nth(usize::from(byte - 0x80))
+            .unwrap_or(UNKNOWN),
+        0xA1..=0xDF => char::from_u32(0xFF61 + u32::from(byte - 0xA1)).unwrap_or(UNKNOWN),
+        _ => UNKNOWN,
+    }
+}
+
+const KATAKANA_LINES: &str = "▁▂▃▄▅▆▇█▏▎▍▌▋▊▉┼┴┬┤├▔─│▕┌┐└┘╭╮╰╯";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,5 +96,8 @@ mod tests {
         assert_eq!(decode(0xFE, Some(CodePageName::Cp850)), '■');
         assert_eq!(decode(0x80, None), UNKNOWN);
         assert_eq!(decode(b'A', None), 'A');
+        assert_eq!(decode_katakana(0x95), '─');
+        assert_eq!(decode_katakana(0xB1), 'ｱ');
+        assert_eq!(KATAKANA_LINES.chars().count(), 32);
     }
 }

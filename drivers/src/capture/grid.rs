@@ -152,6 +152,7 @@ struct Layout<'a> {
     grid: Grid,
     line: Line,
     code_page: Option<CodePageName>,
+    katakana: bool,
     british: bool,
     own_characters: bool,
     page_mode: bool,
@@ -164,6 +165,7 @@ impl<'a> Layout<'a> {
             grid: Grid::default(),
             line: Line::new(paper),
             code_page: Some(paper.code_page),
+            katakana: false,
             british: false,
             own_characters: false,
             page_mode: false,
@@ -186,6 +188,7 @@ impl<'a> Layout<'a> {
         for byte in bytes {
             let character = match byte {
                 b'#' if self.british => '£',
+                _ if self.katakana => codepage::decode_katakana(*byte),
                 _ => codepage::decode(*byte, self.code_page),
             };
             if self.line.is_full() {
@@ -219,7 +222,10 @@ impl<'a> Layout<'a> {
                 *self = Self::new(self.paper);
                 self.grid = grid;
             }
-            [ESC, b't', n] => self.code_page = self.paper.page_of(n),
+            [ESC, b't', n] => {
+                self.code_page = self.paper.page_of(n);
+                self.katakana = n == 1 && self.code_page.is_none();
+            }
             [ESC, b'R', n] => self.british = n == 3,
             [ESC, b'%', n] => self.own_characters = n & 1 == 1,
             [ESC, b'd', n] => self.feed(usize::from(n)),

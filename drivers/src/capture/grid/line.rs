@@ -19,6 +19,8 @@ enum Cell {
     Char(char),
     /// The rest of a wide character.
     Wide,
+    /// The rest of a wide space.
+    WideBlank,
 }
 
 /// Another character stands there already.
@@ -97,17 +99,23 @@ impl Line {
         if self.cells.len() < places.end {
             self.cells.resize(places.end, Cell::Blank);
         }
-        if character == ' ' {
-            return Ok(());
-        }
         let Some(cells) = self.cells.get_mut(places) else {
             return Err(Overprinted);
         };
+        if character == ' ' {
+            for cell in cells.iter_mut().skip(1).filter(|c| **c == Cell::Blank) {
+                *cell = Cell::WideBlank;
+            }
+            return Ok(());
+        }
         let first = cells.first().copied();
         if first == Some(Cell::Char(character)) {
             return Ok(());
         }
-        if cells.iter().any(|cell| *cell != Cell::Blank) {
+        if cells
+            .iter()
+            .any(|c| matches!(c, Cell::Char(_) | Cell::Wide))
+        {
             return Err(Overprinted);
         }
         for (n, cell) in cells.iter_mut().enumerate() {
@@ -196,7 +204,7 @@ impl Line {
         row.extend(cells.iter().filter_map(|cell| match cell {
             Cell::Blank => Some(' '),
             Cell::Char(character) => Some(*character),
-            Cell::Wide => None,
+            Cell::Wide | Cell::WideBlank => None,
         }));
         row.truncate(row.trim_end().len());
         row
