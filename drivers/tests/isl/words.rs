@@ -1,14 +1,12 @@
 //! ISL seen from outside: the golden frames of the protocol, and every command in words of the software
 //! that sends it. The client's codec is the test's own.
 
-mod shop;
-
 use std::time::Duration;
 
+use crate::shop::{Shop, rules};
 use drivers::isl::Session;
 use drivers::job::HeldReason;
 use drivers::register::{Kind, Reason};
-use shop::{Shop, rules};
 
 /// A till's software, P frames.
 struct Till {

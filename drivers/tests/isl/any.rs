@@ -1,14 +1,12 @@
 //! Whatever comes over the line: nothing panics, everything ends, and what is closed comes to what the frames
 //! said. The harness puts lengths and checksums right, so that the bytes get behind them.
 
-mod shop;
-
 use std::time::Duration;
 
+use crate::shop::{Shop, rules};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rust_decimal::Decimal;
-use shop::{Shop, rules};
 
 fn isl_p(seq: u8, command: u8, data: &[u8]) -> Vec<u8> {
     let length = 0x24 + u8::try_from(data.len()).expect("short data");

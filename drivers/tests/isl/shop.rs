@@ -1,14 +1,6 @@
 //! A shop behind a fiscal printer's door, for tests: it keeps what it is told to as JSON, closes receipts by
 //! key, fails and dies from a seed.
 
-#![allow(
-    dead_code,
-    clippy::allow_attributes,
-    reason = "each test file uses a part of it"
-)]
-
-pub(crate) mod play;
-
 use std::collections::BTreeMap;
 
 use drivers::job::Condition;

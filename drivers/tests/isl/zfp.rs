@@ -1,14 +1,12 @@
 //! ZFP seen from outside: golden frames, and every command in words of the software that sends it. The
 //! client's codec is the test's own.
 
-mod shop;
-
 use std::time::Duration;
 
+use crate::shop::{Shop, rules};
 use drivers::job::HeldReason;
 use drivers::register::{Kind, Reason};
 use drivers::zfp::Session;
-use shop::{Shop, rules};
 
 struct Till {
     shop: Shop,

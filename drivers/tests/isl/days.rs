@@ -1,14 +1,12 @@
 //! Ten thousand customers over a bad ISL line, with both kinds of frames, our side killed at any moment: both
 //! books are the same. And the proof that they would not be, were a repeated frame executed.
 
-mod shop;
-
 use std::time::Duration;
 
+use crate::play::{Heard, Side, Speech, Till, money, thousandths};
+use crate::shop::rules;
 use drivers::isl::Session;
 use drivers::register::{Refusal, Register};
-use shop::play::{Heard, Side, Speech, Till, money, thousandths};
-use shop::rules;
 
 struct Isl(Session);
 

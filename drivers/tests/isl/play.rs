@@ -6,7 +6,7 @@ use std::time::Duration;
 use drivers::job::HeldReason;
 use drivers::register::{Refusal, Register};
 
-use super::{Seed, Shop};
+use crate::shop::{Seed, Shop};
 
 /// Silence after which the software sends the same frame again.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -256,7 +256,7 @@ impl<S: Side, L: Speech> Till<S, L> {
             .collect();
         let same = [
             signed == self.book.totals,
-            super::stornos(shop) == self.book.stornos,
+            crate::shop::stornos(shop) == self.book.stornos,
             shop.cancelled.len() == self.book.cancelled,
             shop.slips.len() == self.book.slips,
         ];

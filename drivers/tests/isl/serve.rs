@@ -1,20 +1,18 @@
 //! The runners over a link: SYN and RETRY while a receipt is being signed, the reply afterwards, and an end
 //! when the link is lost or all is stopped.
 
-mod shop;
-
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use crate::shop::{Shop, rules};
 use drivers::isl::ServeError;
 use drivers::job::Condition;
 use drivers::register::{
     Closed, DateTime, Identity, Kept, OpenReceipt, Refusal, Register, Report, TaxRate, Totals,
 };
 use drivers::transport::{Link, LinkError, Monotonic};
-use shop::{Shop, rules};
 
 /// A cable: what the till sent, what we said, and whether it is pulled.
 #[derive(Default)]
