@@ -153,6 +153,10 @@ pub(super) fn reply(
         Ok(Answer::Done) if frame.command == 0x4A => {
             return [b"0\t", status, b"\t"].concat();
         }
+        // Software that looks for any kind of printer asks as in "P", without TAB, and wants to be answered so.
+        Ok(Answer::Identity(_)) if frame.command == 0x5A && !frame.data.contains(&b'\t') => {
+            return super::p::reply(rules, frame, outcome);
+        }
         Ok(answer) => answer,
     };
     let mut pieces = vec!["0".to_owned()];

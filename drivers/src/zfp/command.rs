@@ -223,7 +223,7 @@ fn status(view: &View) -> [u8; 7] {
         bit(true, 4) | bit(true, 5) | bit(true, 6),
         0,
         0,
-        0,
+        bit(view.condition.paper_low, 4),
     ]
     .map(|byte| byte | 0x80)
 }
@@ -247,7 +247,8 @@ fn told(rules: &Rules, frame: &Frame, answer: &Answer) -> Option<String> {
             sum(paid),
         ]),
         Answer::Identity(i) => match frame.command {
-            0x21 => join(vec!["2".into(), i.name.clone(), i.version.clone()]),
+            // Kind of device, number and date of its approval, and an end that the numbers of 60h can follow.
+            0x21 => format!("1;0;01-01-2026 00:00;{};{};", i.name, i.version),
             0x60 => join(vec![i.serial.clone(), i.fiscal_memory.clone()]),
             _ => i.taxpayer.clone(),
         },

@@ -327,3 +327,74 @@ fn nothing_is_answered_as_done_that_could_not_be_kept() {
     till.shop.failing = 0;
     assert_eq!(till.ok(0x4C, ""), "1,0000,0000000000,0000000000");
 }
+
+/// Data of the reply to an X frame.
+fn x(till: &mut Till, command: u8, data: &str) -> String {
+    till.seq += 1;
+    let nibbles =
+        |n: usize| [12, 8, 4, 0].map(|s| u8::try_from(n >> s & 15).expect("a nibble") + 0x30);
+    let head = [
+        &nibbles(0x2A + data.len())[..],
+        &[till.seq],
+        &nibbles(command.into()),
+    ]
+    .concat();
+    let body = [&head[..], data.as_bytes(), &[5]].concat();
+    let sum = body.iter().map(|b| usize::from(*b)).sum();
+    let reply = till.raw(&[&[1], &body[..], &nibbles(sum), &[3]].concat());
+    assert_eq!(
+        (reply[5], &reply[6..10]),
+        (till.seq, &nibbles(command.into())[..])
+    );
+    let end = reply.len() - 6;
+    assert_eq!((reply[end - 9], reply[end]), (4, 5));
+    assert_eq!(reply[1..5], nibbles(end + 0x20));
+    String::from_utf8_lossy(&reply[10..end - 9]).into_owned()
+}
+
+#[test]
+fn a_sale_and_questions_in_x_frames() {
+    let mut till = Till::with("bg");
+    let mut say = |command, data: &str| x(&mut till, command, data);
+    assert_eq!(
+        say(0x30, "1\t0000\tDT000001-0001-0000001\t7\tI\t"),
+        "0\t0\t"
+    );
+    assert_eq!(say(0x31, "Bread\t1\t2.00\t2.000\t0\t\t0\tpc\t"), "0\t");
+    assert_eq!(say(0x31, "Milk\t2\t1.25\t0.500\t2\t10\t0\t\t"), "0\t");
+    assert_eq!(say(0x31, "Soap\t\t3.00\t\t4\t0.50\t1\t\t"), "0\t");
+    assert_eq!(say(0x31, "Soap\t9\t3.00\t"), "-112002\t");
+    assert_eq!(say(0x36, "Thank you\t"), "0\t");
+    assert_eq!(
+        say(
+            0x39,
+            "s\tr\tAcme Ltd\t1 Main St\tHarare\t0\t2000999999\t220111222\t"
+        ),
+        "0\t"
+    );
+    let zeros = "0.00\t".repeat(6);
+    assert_eq!(
+        say(0x33, "1\t1\t2\t10\t"),
+        format!("0\t\t6.36\t5.85\t0.51\t{zeros}")
+    );
+    assert_eq!(say(0x67, ""), format!("0\t5.85\t0.51\t{zeros}1\t0\t0\t"));
+    assert_eq!(say(0x35, "1\t2.00\t1\t"), "0\tD\t4.36\t");
+    assert_eq!(say(0x4C, ""), "0\t1\t0\t3\t6.36\t2.00\t");
+    assert_eq!(say(0x35, "0\t5.00\t1\t"), "0\tR\t0.64\t");
+    assert_eq!(say(0x38, ""), "0\t1\t");
+    assert_eq!(
+        say(0x5A, "1"),
+        "FP-2000,1.00BG 23NOV18,0000,00000000,DT000001,02000001"
+    );
+    assert!(say(0x5A, "1\t").ends_with("\tDT000001\t02000001\t"));
+    assert_eq!(say(0x3E, ""), "0\t27-11-26 13:05:09\t");
+    assert_eq!(say(0x63, ""), "0\t2000123456\t");
+    assert!(say(0x45, "Z\t").starts_with("0\t1\t11.50\t"));
+    assert_eq!(say(0x99, ""), "-112001\t");
+    assert_eq!(till.total(), "6.36");
+    let receipt = &till.shop.signed.values().next().unwrap().receipt;
+    let customer = receipt.customer.as_ref().unwrap();
+    assert_eq!(customer.address.as_deref(), Some("1 Main St, Harare"));
+    assert_eq!(receipt.till, "7");
+    assert_eq!(receipt.sale_no.as_deref(), Some("DT000001-0001-0000001"));
+}

@@ -73,6 +73,12 @@ fn golden_frames() {
     assert_eq!(till.raw(&[0x04, 0x09]), [0x04, 0x40]);
     till.shop.condition.fault = Some(HeldReason::PaperOut);
     assert_eq!(till.raw(&[0x09]), [0x42]);
+    let open = till.raw(&frame(0x22, 0x20, b""));
+    assert_eq!(
+        open[4..7],
+        [0x80, 0x81, 0x86],
+        "no paper, a receipt is open"
+    );
     till.shop.condition.fault = Some(HeldReason::Hot);
     assert_eq!(till.raw(&[0x09]), [0x44]);
 }
@@ -155,7 +161,10 @@ fn service_receipts_reports_and_questions() {
     till.ok(0x7C, "Z");
     assert_eq!(till.send(0x68, ""), "27-11-2026 13:05");
     assert_eq!(till.send(0x48, "27-11-26 13:05:00"), "02");
-    assert_eq!(till.send(0x21, ""), "2;FP-2000;1.00BG 23NOV18");
+    assert_eq!(
+        till.send(0x21, ""),
+        "1;0;01-01-2026 00:00;FP-2000;1.00BG 23NOV18;"
+    );
     assert_eq!(till.send(0x60, ""), "DT000001;02000001");
     assert_eq!(till.send(0x61, ""), "2000123456");
     assert!(till.send(0x6E, "0").starts_with("10.50;0.00;"));
