@@ -192,7 +192,8 @@ pub trait Register: Send {
     /// It could not be kept: then the last one stands.
     fn keep(&mut self, kept: &Kept) -> Result<(), Refusal>;
 
-    /// Signs and keeps a receipt that is paid; its print comes later and never undoes it.
+    /// Signs and keeps a receipt that is paid; its print comes later and never undoes it. May take long: the
+    /// software is told meanwhile that we are busy, but it may give up after some seconds.
     ///
     /// # Errors
     /// [`RefusalClass::Store`]: nobody knows whether it is signed, the same key must be asked again. Every
@@ -256,7 +257,7 @@ pub trait Register: Send {
     /// It is not known.
     fn now(&mut self) -> Result<DateTime, Refusal>;
 
-    /// How the printer is.
+    /// How the printer is. Asked for every reply, so it must not wait for the printer.
     fn status(&mut self) -> Condition;
 
     /// Who we are.

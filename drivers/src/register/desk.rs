@@ -340,13 +340,19 @@ fn execute(
             register.cancel(fiscal(next)?, &key)?;
             next.receipt = None;
         }
-        Request::XReport => return Ok(Answer::Report(register.x_report(&key)?)),
-        Request::ZReport if next.receipt.is_some() => {
-            return Err(Refusal::not_allowed("a receipt is open"));
+        Request::XReport => {
+            nothing_open(next)?;
+            return Ok(Answer::Report(register.x_report(&key)?));
         }
-        Request::ZReport => return Ok(Answer::Report(register.z_report(&key)?)),
+        Request::ZReport => {
+            nothing_open(next)?;
+            return Ok(Answer::Report(register.z_report(&key)?));
+        }
         Request::Drawer => register.drawer(&key)?,
-        Request::Duplicate => register.duplicate(&key)?,
+        Request::Duplicate => {
+            nothing_open(next)?;
+            register.duplicate(&key)?;
+        }
         _ => {}
     }
     Ok(Answer::Done)
@@ -382,9 +388,7 @@ fn open(
     kind: Kind,
     key: String,
 ) -> Result<(), Refusal> {
-    if next.receipt.is_some() {
-        return Err(Refusal::not_allowed("a receipt is open"));
-    }
+    nothing_open(next)?;
     next.receipt = Some(OpenReceipt {
         key,
         operator: opening.operator.clone(),
@@ -398,6 +402,13 @@ fn open(
         payments: Vec::new(),
     });
     Ok(())
+}
+
+fn nothing_open(kept: &Kept) -> Result<(), Refusal> {
+    match kept.receipt {
+        Some(_) => Err(Refusal::not_allowed("a receipt is open")),
+        None => Ok(()),
+    }
 }
 
 fn pay_with(

@@ -127,6 +127,10 @@ impl Speech for P {
         [(0x26, empty()), (0x2A, text.into()), (0x27, empty())]
     }
 
+    fn report(&self) -> (u8, String) {
+        (0x45, "0".into())
+    }
+
     fn number_of(&self, reply: &str) -> Option<u64> {
         reply.split(',').nth(1)?.parse().ok()
     }
@@ -203,6 +207,10 @@ impl Speech for X {
             (0x2A, format!("{text}\t")),
             (0x27, empty()),
         ]
+    }
+
+    fn report(&self) -> (u8, String) {
+        (0x45, "Z\t".into())
     }
 
     fn number_of(&self, reply: &str) -> Option<u64> {

@@ -48,6 +48,7 @@ pub(crate) trait Speech {
     fn cancel(&self) -> (u8, String);
     fn status(&self) -> (u8, String);
     fn slip(&self, text: &str) -> [(u8, String); 3];
+    fn report(&self) -> (u8, String);
     /// The number of the fiscal receipt, where the reply to a close tells it.
     fn number_of(&self, reply: &str) -> Option<u64>;
 }
@@ -59,6 +60,7 @@ pub(crate) struct Book {
     pub(crate) stornos: usize,
     pub(crate) cancelled: usize,
     pub(crate) slips: usize,
+    pub(crate) days: usize,
     pub(crate) kills: u32,
     pub(crate) resent: u32,
 }
@@ -188,6 +190,10 @@ impl<S: Side, L: Speech> Till<S, L> {
             }
             self.book.slips += 1;
         }
+        if self.seed.below(100) == 0 {
+            self.command(self.speech.report())?;
+            self.book.days += 1;
+        }
         let is_storno = self.seed.below(20) == 0;
         let original = is_storno.then(|| self.seed.below(1000) + 1);
         self.command(self.speech.open(original))?;
@@ -259,9 +265,10 @@ impl<S: Side, L: Speech> Till<S, L> {
             crate::shop::stornos(shop) == self.book.stornos,
             shop.cancelled.len() == self.book.cancelled,
             shop.slips.len() == self.book.slips,
+            shop.reports.len() == self.book.days,
         ];
         match same {
-            [true, true, true, true] => Ok(()),
+            [true, true, true, true, true] => Ok(()),
             same => Err(format!("the books differ: {same:?}")),
         }
     }

@@ -231,7 +231,15 @@ fn service_receipts_reports_and_questions() {
         (1, 1)
     );
     till.ok(0x30, "1,0000,1");
-    till.refused(0x45, "0");
+    for (command, data) in [
+        (0x45, "0"),
+        (0x45, "2"),
+        (0x6D, "1"),
+        (0x26, ""),
+        (0x30, "1,0000,1"),
+    ] {
+        assert_eq!(till.refused(command, data)[1], 0x82, "a receipt is open");
+    }
     till.ok(0x3C, "");
     assert_eq!(till.shop.cancelled.len(), 1);
     assert_eq!(till.refused(0x99, "")[0], 0xA2, "an unknown command");

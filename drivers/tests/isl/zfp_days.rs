@@ -129,6 +129,10 @@ impl Speech for Words {
         ]
     }
 
+    fn report(&self) -> (u8, String) {
+        (0x7C, "Z".into())
+    }
+
     fn number_of(&self, _: &str) -> Option<u64> {
         None
     }
