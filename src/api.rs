@@ -22,6 +22,7 @@ mod access;
 mod allow;
 mod answer;
 mod body;
+mod captures;
 mod closing;
 mod credit;
 mod days;
@@ -53,6 +54,7 @@ pub use allow::{AllowList, AllowListError};
 
 use crate::ledger::core::Core;
 use crate::ledger::{Ledger, LedgerError, Reader};
+use crate::pos::PosPorts;
 use crate::print::Printers;
 use crate::submit::Submitter;
 use access::Arrival;
@@ -166,12 +168,22 @@ pub struct Api {
     router: Router,
 }
 
+/// The store's devices.
+#[derive(Debug, Clone, Default)]
+pub struct Devices {
+    /// Printers.
+    pub printers: Printers,
+    /// Ports for old POS software.
+    pub pos: PosPorts,
+}
+
 /// What all requests share.
 #[derive(Debug)]
 struct Shared {
     ledger: Ledger,
     submitter: Submitter,
     printers: Printers,
+    pos: PosPorts,
     settings: ApiSettings,
     stop: CancellationToken,
     memory: access::Memory,
@@ -186,7 +198,7 @@ impl Api {
     pub fn new(
         ledger: Ledger,
         submitter: Submitter,
-        printers: Printers,
+        devices: Devices,
         settings: ApiSettings,
         stop: CancellationToken,
     ) -> Self {
@@ -194,7 +206,8 @@ impl Api {
         let shared = Arc::new(Shared {
             ledger,
             submitter,
-            printers,
+            printers: devices.printers,
+            pos: devices.pos,
             settings,
             stop,
             memory: access::Memory::default(),

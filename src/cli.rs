@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod capture;
 mod client;
 mod inspect;
 mod port;
@@ -64,6 +65,9 @@ enum Command {
     /// Printers: list, test, print again, say what became of a paper.
     #[command(subcommand)]
     Printer(printer::PrinterCommand),
+    /// Old POS software at our ports: what it printed, the templates that read it, what could not be sold.
+    #[command(subcommand)]
+    Capture(capture::CaptureCommand),
     /// Serial and USB ports: list them, and find out what answers.
     #[command(subcommand)]
     Port(port::PortCommand),
@@ -494,6 +498,7 @@ fn dispatch(cli: &Cli) -> Done {
         Command::Receipt(command) => store::receipt(&config()?, command),
         Command::Queue(command) => store::queue(&config()?, command),
         Command::Printer(command) => printer::printer(&config()?, command),
+        Command::Capture(command) => capture::capture(&config()?, command),
         Command::Port(command) => port::port(command),
         Command::Verify(args) => verify::verify_ledger(&config()?, args),
         Command::Inspect(command) => inspect::inspect(command),

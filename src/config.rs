@@ -22,7 +22,7 @@ pub use devices::{
     AfterUnknown, PrintPlan, PrintPolicy, PrinterConfig, PrinterSetup, ProfileSetting, TillPrinting,
 };
 
-pub use pos::{Listen, Plays, PosConfig, PosKind, PosSetup, template};
+pub use pos::{Listen, Plays, PosConfig, PosKind, PosSetup, Templates, template};
 
 /// Name of the sealing key as a systemd credential.
 pub const SEALING_CREDENTIAL: &str = "fiscald.key";

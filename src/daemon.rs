@@ -11,11 +11,10 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{AllowList, Api, ApiSettings, Reach, UnixId, UnixUser};
+use crate::api::{AllowList, Api, ApiSettings, Devices, Reach, UnixId, UnixUser};
 use crate::config::{Config, FdmsConfig, LanConfig};
 use crate::fdms::Identity;
 use crate::ledger::{Ledger, TillInfo};
-use crate::print::Printers;
 use crate::submit::{Access, ConnectError, Connecting, Connector, LedgerConnector, Submitter};
 
 /// How long open requests may take to end once the daemon is stopping; systemd waits longer.
@@ -86,8 +85,8 @@ pub struct Daemon {
     pub connector: Option<Arc<dyn Connector>>,
     /// Sends to FDMS.
     pub submitter: Submitter,
-    /// The store's printers.
-    pub printers: Printers,
+    /// Printers and ports for old POS software.
+    pub devices: Devices,
     /// Stops everything.
     pub stop: CancellationToken,
 }
@@ -103,7 +102,7 @@ impl Daemon {
         self.start_api(&mut parts);
         self.start_submitter(&mut parts);
         self.start_epoch(&mut parts);
-        self.start_printers(&mut parts);
+        self.start_devices(&mut parts);
         let (ledger, stop) = (self.ledger.clone(), self.stop.clone());
         parts.spawn(async move {
             crate::days::keep(ledger, stop).await;
@@ -142,8 +141,8 @@ impl Daemon {
         };
         let settings = std::mem::take(&mut self.api);
         let (ledger, submitter) = (self.ledger.clone(), self.submitter.clone());
-        let printers = self.printers.clone();
-        let api = Api::new(ledger, submitter, printers, settings, self.stop.clone());
+        let devices = self.devices.clone();
+        let api = Api::new(ledger, submitter, devices, settings, self.stop.clone());
         let (http, unix) = (api.clone(), api.clone());
         parts.spawn(async move {
             http.serve_tcp(listeners.http).await;
@@ -192,9 +191,14 @@ impl Daemon {
 }
 
 impl Daemon {
-    fn start_printers(&self, parts: &mut JoinSet<Part>) {
-        let (printers, ledger) = (self.printers.clone(), self.ledger.clone());
-        let stop = self.stop.clone();
+    fn start_devices(&self, parts: &mut JoinSet<Part>) {
+        let (printers, ledger) = (self.devices.printers.clone(), self.ledger.clone());
+        let (pos, stop) = (self.devices.pos.clone(), self.stop.clone());
+        let served = pos.run(ledger.clone(), printers.clone(), stop.clone());
+        parts.spawn(async move {
+            served.await;
+            "the ports for old POS software"
+        });
         parts.spawn(async move {
             printers.run(ledger, stop.clone()).await;
             // Not vital: without printers the store sells on.

@@ -139,7 +139,7 @@ impl DemoStore {
         let lines = TcpListener::bind("127.0.0.1:0").await?;
         let lines_port = lines.local_addr()?.port();
         let daemon = Daemon {
-            printers: crate::print::Printers::default(),
+            devices: crate::api::Devices::default(),
             ledger: ledger.clone(),
             api: api_settings(&config),
             listeners: Some(Listeners {

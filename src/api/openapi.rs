@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 
 use super::problem::{Problem, ProblemCode as P};
 use super::{
-    Shared, credit, days, events, files, optional, page, pictures, printing, queue, receipts,
+    Shared, captures, credit, days, events, files, optional, page, pictures, printing, queue, receipts,
     status, tills,
 };
 
@@ -81,6 +81,10 @@ pub(super) fn routes() -> (Router<Arc<Shared>>, OpenApi) {
         .routes(routes!(printing::cancel))
         .routes(routes!(printing::receipt))
         .routes(routes!(printing::day))
+        .routes(routes!(captures::list))
+        .routes(routes!(captures::one))
+        .routes(routes!(captures::raw))
+        .routes(routes!(captures::replay))
         .routes(routes!(printing::receipt_pdf))
         .routes(routes!(printing::day_pdf))
         .routes(routes!(status::status))

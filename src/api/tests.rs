@@ -53,7 +53,7 @@ async fn an_unconfirmed_commit_is_answered_as_unknown() {
     let api = Api::new(
         ledger.clone(),
         crate::submit::Submitter::default(),
-        crate::print::Printers::default(),
+        crate::api::Devices::default(),
         ApiSettings::default(),
         CancellationToken::new(),
     );

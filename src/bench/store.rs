@@ -79,7 +79,7 @@ impl BenchStore {
         let mut config = Config::default();
         config.fdms.test_url = NO_FDMS.to_owned();
         let daemon = Daemon {
-            printers: crate::print::Printers::default(),
+            devices: crate::api::Devices::default(),
             connector: Some(Arc::new(ConfiguredConnector::new(&config, &ledger))),
             submitter: crate::submit::Submitter::default(),
             ledger_path: Some(path.clone()),

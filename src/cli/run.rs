@@ -11,12 +11,14 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 
 use super::{Done, RunArgs};
+use crate::api::Devices;
 use crate::config::Config;
 use crate::daemon::{
     ConfiguredConnector, Daemon, Lan, Listeners, api_settings, lan_parts, stop_signal,
 };
 use crate::ledger::Ledger;
 use crate::ledger::core::Core;
+use crate::pos::PosPorts;
 use crate::print::Printers;
 use crate::submit::Submitter;
 
@@ -54,7 +56,10 @@ async fn serve(config: &Config, ledger: Ledger) -> Done {
         api: api_settings(config),
         connector: Some(Arc::new(ConfiguredConnector::new(config, &ledger))),
         submitter: Submitter::default(),
-        printers: Printers::new(config.print_plan().map_err(anyhow::Error::msg)?),
+        devices: Devices {
+            printers: Printers::new(config.print_plan().map_err(anyhow::Error::msg)?),
+            pos: PosPorts::new(config.pos().map_err(anyhow::Error::msg)?),
+        },
         ledger_path: Some(config.ledger_path()),
         ledger,
         stop: stop.clone(),

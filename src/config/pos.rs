@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use drivers::capture::template::Template;
@@ -95,7 +95,7 @@ pub enum Listen {
 #[derive(Debug, Clone)]
 pub enum Plays {
     /// A receipt printer, whose papers are read by these templates.
-    Printer(Arc<Vec<Template>>),
+    Printer(Arc<Templates>),
     /// A Datecs fiscal printer.
     Isl(Arc<Rules>),
     /// A Tremol fiscal printer.
@@ -208,8 +208,7 @@ impl PosConfig {
             if self.register.is_some() {
                 return Err("`register` belongs to the kinds isl and zfp".to_owned());
             }
-            let templates = self.templates.iter().map(|name| template(name));
-            return Ok(Plays::Printer(Arc::new(templates.collect::<Result<_, _>>()?)));
+            return Ok(Plays::Printer(Arc::new(Templates::load(&self.templates)?)));
         }
         let Some(settings) = self.register.clone() else {
             return Err("[pos.register] is missing: currency and tax letters".to_owned());
@@ -219,6 +218,43 @@ impl PosConfig {
             PosKind::Isl => Plays::Isl(rules),
             _ => Plays::Zfp(rules),
         })
+    }
+}
+
+/// A port's templates, which a technician mends while it is served.
+#[derive(Debug)]
+pub struct Templates {
+    names: Vec<String>,
+    loaded: RwLock<Arc<Vec<Template>>>,
+}
+
+impl Templates {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// One is not there, or cannot be used.
+    pub fn load(names: &[String]) -> Result<Self, String> {
+        let templates = names.iter().map(|name| template(name));
+        Ok(Self {
+            names: names.to_vec(),
+            loaded: RwLock::new(Arc::new(templates.collect::<Result<_, _>>()?)),
+        })
+    }
+
+    /// The templates as they were read last.
+    #[must_use]
+    pub fn current(&self) -> Arc<Vec<Template>> {
+        Arc::clone(&self.loaded.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads them again: from now on the port uses what stands in the files.
+    ///
+    /// # Errors
+    /// One is not there, or cannot be used: then those that were read last stay.
+    pub fn reload(&self) -> Result<(), String> {
+        let fresh = Self::load(&self.names)?.current();
+        *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        Ok(())
     }
 }
 

@@ -127,10 +127,10 @@ impl Counter {
         Ok(ids.first().copied())
     }
 
-    fn templates(&self) -> &[Template] {
+    fn templates(&self) -> Arc<Vec<Template>> {
         match &self.setup.plays {
-            Plays::Printer(templates) => templates,
-            Plays::Isl(_) | Plays::Zfp(_) => &[],
+            Plays::Printer(templates) => templates.current(),
+            Plays::Isl(_) | Plays::Zfp(_) => Arc::default(),
         }
     }
 
@@ -142,7 +142,7 @@ impl Counter {
             lost: 0,
             ended_by: EndedBy::File,
         };
-        let read = read(&job, self.templates());
+        let read = read(&job, &self.templates());
         let template = read.template;
         let verdict = |state, print| Verdict {
             state,

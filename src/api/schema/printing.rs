@@ -81,6 +81,57 @@ pub struct SettlePrint {
     pub came_out: bool,
 }
 
+/// What an old POS printed, and what became of it.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Capture {
+    /// Its number.
+    pub capture: i64,
+    /// The port that it came in at.
+    pub port: String,
+    /// When, local.
+    pub at: String,
+    /// `new`, `passed` (no sale), `sold`, `repeated` (sold before), `quarantined`.
+    pub state: String,
+    /// The template that it was read by.
+    pub template: Option<String>,
+    /// The receipt.
+    pub receipt_global_no: Option<u32>,
+    /// Why it could not be sold.
+    pub reasons: Vec<String>,
+    /// The paper, line by line; of a single one only.
+    pub paper: Option<Vec<String>>,
+}
+
+/// What old POS software printed.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Captures {
+    /// Newest first.
+    pub captures: Vec<Capture>,
+}
+
+/// A captured paper in the path.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "it describes parameters that are read one by one")]
+pub(in crate::api) struct CapturePath {
+    /// The paper's number.
+    capture: i64,
+}
+
+/// Which captured papers.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it describes parameters that are read one by one")]
+pub(in crate::api) struct CapturesParams {
+    /// Only of this state.
+    state: Option<String>,
+    /// How many at most, up to 500; 50 if left out.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<u32>,
+}
+
 /// A printer in the path.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Path)]

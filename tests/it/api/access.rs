@@ -260,7 +260,7 @@ async fn tills_on_other_machines() {
     let api = Api::new(
         shop.ledger.clone(),
         fiscald::submit::Submitter::default(),
-        fiscald::print::Printers::default(),
+        fiscald::api::Devices::default(),
         settings,
         shop.stop.clone(),
     );

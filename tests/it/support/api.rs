@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use clock::TestClock;
 use fiscal::DeviceId;
-use fiscald::api::{Api, ApiSettings, schema};
+use fiscald::api::{Api, ApiSettings, Devices, schema};
 use fiscald::keys::SealingKey;
 use fiscald::ledger::core::Core;
 use fiscald::ledger::{Ledger, Settings, TillId};
+use fiscald::pos::PosPorts;
 use fiscald::print::Printers;
 use fiscald::submit::Submitter;
 use http_body_util::{BodyExt as _, Full};
@@ -195,17 +196,20 @@ impl Shop {
 
     /// Tokens: `one` and `two` for the tills, `all` for every till.
     pub(crate) async fn with(settings: ApiSettings, ledger: Settings) -> Self {
-        Self::build(settings, ledger, Printers::default()).await
+        Self::build(settings, ledger, Devices::default()).await
     }
 
     /// A shop with printers, from the `[[printers]]` and `[store]` of a configuration.
     pub(crate) async fn printing(config: &str) -> Self {
         let config = fiscald::config::Config::parse(Path::new("fiscald.toml"), config).unwrap();
-        let printers = Printers::new(config.print_plan().unwrap());
-        Self::build(ApiSettings::default(), Settings::default(), printers).await
+        let devices = Devices {
+            printers: Printers::new(config.print_plan().unwrap()),
+            pos: PosPorts::new(config.pos().unwrap()),
+        };
+        Self::build(ApiSettings::default(), Settings::default(), devices).await
     }
 
-    async fn build(settings: ApiSettings, ledger: Settings, printers: Printers) -> Self {
+    async fn build(settings: ApiSettings, ledger: Settings, devices: Devices) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ledger.db");
         let clock = TestClock::new("2026-05-28T05:00:00Z".parse().unwrap());
@@ -226,7 +230,7 @@ impl Shop {
         let api = Api::new(
             ledger.clone(),
             Submitter::default(),
-            printers.clone(),
+            devices.clone(),
             settings,
             stop.clone(),
         );
@@ -238,6 +242,8 @@ impl Shop {
         let unix_lines = UnixListener::bind(&lines_socket).unwrap();
         let (address, lines_address) = (http.local_addr().unwrap(), lines.local_addr().unwrap());
         let mut serving = JoinSet::new();
+        let Devices { printers, pos } = devices;
+        serving.spawn(pos.run(ledger.clone(), printers.clone(), stop.clone()));
         serving.spawn(printers.run(ledger.clone(), stop.clone()));
         let part = api.clone();
         serving.spawn(async move { part.serve_tcp(http).await });

@@ -183,11 +183,11 @@ impl Stage {
     async fn serve(&mut self) {
         let stop = CancellationToken::new();
         let (ledger, submitter) = (self.house.ledger().clone(), self.house.submitter().clone());
-        let printers = fiscald::print::Printers::default();
+        let devices = fiscald::api::Devices::default();
         let api = Api::new(
             ledger,
             submitter,
-            printers,
+            devices,
             ApiSettings::default(),
             stop.clone(),
         );
