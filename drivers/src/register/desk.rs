@@ -148,12 +148,15 @@ impl Desk {
             self.settle(register)?;
         }
         let mut next = self.kept.clone();
-        next.serial += 1;
+        // A close that is taken up again is not one more command: the keys of what follows must not depend on
+        // whether we were killed.
+        next.serial += u64::from(next.closing.is_none());
         let unheard = next
             .closed
             .clone()
             .filter(|_| next.unheard && next.receipt.is_none());
         next.unheard = self.starting;
+        let signed = is_close && unheard.is_none();
         let answer = match (request, unheard) {
             (Request::Close { .. }, Some(closed)) => Answer::Closed(closed),
             (Request::Close { pay }, None) => {
@@ -179,7 +182,7 @@ impl Desk {
         match register.keep(&next) {
             Ok(()) => {}
             // It is signed, and announced under its key: after a start it comes out the same.
-            Err(refusal) if is_close => {
+            Err(refusal) if signed => {
                 tracing::error!(words = %refusal.words, "what follows a signed receipt is not kept yet");
             }
             Err(refusal) => return Err(stored(refusal)),
