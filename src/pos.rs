@@ -93,7 +93,10 @@ fn keep_serving(setup: &PosSetup, ledger: &Ledger, printers: &Printers, stop: &S
         match served {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(port = setup.name, %error, "the port is opened again"),
-            Err(_) => tracing::error!(port = setup.name, "a defect in the port's thread; it is started again"),
+            Err(_) => tracing::error!(
+                port = setup.name,
+                "a defect in the port's thread; it is started again"
+            ),
         }
         if !stop.is_set() {
             pause(stop, AGAIN);

@@ -62,7 +62,10 @@ pub(super) async fn list(
     let found = shared
         .ask(move |reader| {
             let found = reader.last_captured(state.as_deref(), limit)?;
-            found.into_iter().map(|row| told(reader, row)).collect::<Result<Vec<Told>, _>>()
+            found
+                .into_iter()
+                .map(|row| told(reader, row))
+                .collect::<Result<Vec<Told>, _>>()
         })
         .await?;
     let mut out = String::with_capacity(4096);
@@ -148,13 +151,16 @@ pub(super) async fn replay(
     technician(&caller)?;
     let (row, _) = shared.captured(number(&id)?).await?;
     let Some(setup) = shared.pos.named(&row.port).cloned() else {
-        let detail = format!("the port \"{}\" is not in the configuration any more", row.port);
+        let detail = format!(
+            "the port \"{}\" is not in the configuration any more",
+            row.port
+        );
         return Err(Problem::new(P::Missing, detail));
     };
     if let Plays::Printer(templates) = &setup.plays {
-        templates
-            .reload()
-            .map_err(|why| Problem::new(P::NotNow, format!("the templates cannot be read: {why}")))?;
+        templates.reload().map_err(|why| {
+            Problem::new(P::NotNow, format!("the templates cannot be read: {why}"))
+        })?;
     }
     let (ledger, printers, captured) = (shared.ledger.clone(), shared.printers.clone(), row.id);
     // Selling from a thread of its own blocks, as the port's does.
@@ -199,7 +205,12 @@ fn told(reader: &Reader, row: CapturedRow) -> Result<Told, LedgerError> {
 impl Shared {
     async fn captured(&self, id: i64) -> Result<Told, Problem> {
         let found = self
-            .ask(move |reader| reader.captured(id)?.map(|row| told(reader, row)).transpose())
+            .ask(move |reader| {
+                reader
+                    .captured(id)?
+                    .map(|row| told(reader, row))
+                    .transpose()
+            })
             .await?;
         found.ok_or_else(|| missing(&id.to_string()))
     }
@@ -217,7 +228,10 @@ impl Shared {
 fn write(o: &mut Object<'_>, (row, receipt): &Told, whole: bool) {
     o.number("capture", row.id);
     o.text("port", &row.port);
-    o.text("at", &local(Timestamp::from_millisecond(row.at).unwrap_or_default()));
+    o.text(
+        "at",
+        &local(Timestamp::from_millisecond(row.at).unwrap_or_default()),
+    );
     o.text("state", &row.state);
     o.optional_text("template", row.template.as_deref());
     if let Some(number) = receipt {
@@ -232,6 +246,13 @@ fn write(o: &mut Object<'_>, (row, receipt): &Told, whole: bool) {
     strings(o.name("reasons"), &reasons);
     if whole {
         let grid = Grid::new(&row.body, &Paper::default());
-        strings(o.name("paper"), &grid.rows().iter().map(ToString::to_string).collect::<Vec<_>>());
+        strings(
+            o.name("paper"),
+            &grid
+                .rows()
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>(),
+        );
     }
 }

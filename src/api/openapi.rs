@@ -12,8 +12,8 @@ use utoipa_axum::routes;
 
 use super::problem::{Problem, ProblemCode as P};
 use super::{
-    Shared, captures, credit, days, events, files, optional, page, pictures, printing, queue, receipts,
-    status, tills,
+    Shared, captures, credit, days, events, files, optional, page, pictures, printing, queue,
+    receipts, status, tills,
 };
 
 const ABOUT: &str = "\

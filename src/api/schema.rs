@@ -22,8 +22,10 @@ pub use answers::{
     Receipts, Row, TaxRow, ValidationError,
 };
 pub use days::{Counter, CurrencyFigures, Day, DayFdms, Documents, Report, TaxFigures};
-pub(super) use printing::{CapturePath, CapturesParams, CopyParams, JobPath, PrinterParams, PrinterPath, PrintsParams};
 pub use printing::{Capture, Captures, PrintJob, PrintJobs, Printer, Printers, SettlePrint};
+pub(super) use printing::{
+    CapturePath, CapturesParams, CopyParams, JobPath, PrinterParams, PrinterPath, PrintsParams,
+};
 pub use requests::{
     Address, Buyer, Contacts, Credit, CreditLine, Sale, SaleLine, SaleOriginal, SalePayment,
 };

@@ -58,14 +58,19 @@ pub(super) enum CaptureCommand {
 pub(super) fn capture(config: &Config, command: &CaptureCommand) -> Done {
     match command {
         CaptureCommand::List { state, limit } => {
-            let of = state.as_ref().map(|state| format!("&state={state}")).unwrap_or_default();
+            let of = state
+                .as_ref()
+                .map(|state| format!("&state={state}"))
+                .unwrap_or_default();
             let answer = get(config, &format!("/v1/captures?limit={limit}{of}"))?;
             let rows = captures(&answer);
             for row in &rows {
                 show(row);
             }
             if rows.is_empty() {
-                println!("none. A port for old POS software is [[pos]] in the configuration (docs/POS.md)");
+                println!(
+                    "none. A port for old POS software is [[pos]] in the configuration (docs/POS.md)"
+                );
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -113,12 +118,7 @@ fn show(row: &Value) {
     }
 }
 
-fn learned(
-    config: &Config,
-    papers: &[String],
-    name: Option<&str>,
-    keep: Option<&PathBuf>,
-) -> Done {
+fn learned(config: &Config, papers: &[String], name: Option<&str>, keep: Option<&PathBuf>) -> Done {
     let mut jobs = Vec::new();
     for paper in papers {
         let bytes = match paper.parse::<i64>() {
@@ -131,7 +131,8 @@ fn learned(
         if let Some(folder) = keep {
             std::fs::create_dir_all(folder)?;
             let file = folder.join(format!("paper-{}.bin", jobs.len() + 1));
-            std::fs::write(&file, &bytes).with_context(|| format!("{} cannot be written", file.display()))?;
+            std::fs::write(&file, &bytes)
+                .with_context(|| format!("{} cannot be written", file.display()))?;
         }
         jobs.push(bytes);
     }
@@ -175,6 +176,8 @@ fn replay(config: &Config, captures_: &[i64], all: bool) -> Done {
     if left == 0 {
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{left} could not be sold; see the reasons, mend the template, and try it with `fiscald capture learn`");
+    println!(
+        "{left} could not be sold; see the reasons, mend the template, and try it with `fiscald capture learn`"
+    );
     Ok(ExitCode::FAILURE)
 }

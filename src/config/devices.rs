@@ -178,7 +178,12 @@ impl PrinterConfig {
             patience: Duration::from_secs(u64::from(self.patience_min) * 60),
             logo: self.logo.clone(),
             drawer: self.drawer,
-            display: self.display.as_ref().map(display).transpose().map_err(|e| place(&e))?,
+            display: self
+                .display
+                .as_ref()
+                .map(display)
+                .transpose()
+                .map_err(|e| place(&e))?,
         })
     }
 }

@@ -141,7 +141,10 @@ impl Config {
             if ports.iter().any(|port| port.name == pos.name) {
                 return Err(format!("pos: {} is there twice", pos.name));
             }
-            ports.push(pos.setup(&plan).map_err(|what| format!("pos: {}: {what}", pos.name))?);
+            ports.push(
+                pos.setup(&plan)
+                    .map_err(|what| format!("pos: {}: {what}", pos.name))?,
+            );
         }
         Ok(ports)
     }
@@ -154,13 +157,19 @@ impl PosConfig {
             return Err("a name is 1 to 40 letters, digits, hyphens".to_owned());
         }
         if plan.named(&self.printer).is_none() {
-            return Err(format!("there is no printer \"{}\"; add it as [[printers]]", self.printer));
+            return Err(format!(
+                "there is no printer \"{}\"; add it as [[printers]]",
+                self.printer
+            ));
         }
         if !self.invoice_no.contains("{receipt_no}") {
-            return Err("invoice_no must have {receipt_no} in it: invoice numbers are unique".to_owned());
+            return Err(
+                "invoice_no must have {receipt_no} in it: invoice numbers are unique".to_owned(),
+            );
         }
         let payment = MoneyType::parse(&self.payment);
-        let payment = payment.ok_or_else(|| format!("payment: \"{}\" is no money type", self.payment))?;
+        let payment =
+            payment.ok_or_else(|| format!("payment: \"{}\" is no money type", self.payment))?;
         let device = DeviceId::new(self.device_id);
         let device = device.ok_or_else(|| format!("{} is no device ID", self.device_id))?;
         Ok(PosSetup {
@@ -188,7 +197,8 @@ impl PosConfig {
         let link = LinkConfig::parse(&self.listen).map_err(|error| error.to_string())?;
         match &link {
             LinkConfig::Tcp { host, .. } => {
-                let is_here = host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+                let is_here =
+                    host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
                 if !is_here && self.allow.is_empty() {
                     return Err(format!(
                         "{host} is reached by other machines: say in `allow` which of them may sell, such as [\"192.168.1.20\"]"
@@ -266,6 +276,7 @@ pub fn template(name: &str) -> Result<Template, String> {
     if !name.contains(['/', '.']) {
         return Template::named(name).map_err(|error| error.to_string());
     }
-    let text = std::fs::read_to_string(name).map_err(|error| format!("template {name}: {error}"))?;
+    let text =
+        std::fs::read_to_string(name).map_err(|error| format!("template {name}: {error}"))?;
     Template::parse(&text).map_err(|error| format!("template {name}: {error}"))
 }

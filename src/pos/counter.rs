@@ -76,7 +76,8 @@ impl Counter {
         self.ledger.write_blocking(move |core| {
             let id = core.keep_captured(&port, &body)?;
             if lost > 0 {
-                let why = format!("the paper was longer than there is room for: {lost} bytes are lost");
+                let why =
+                    format!("the paper was longer than there is room for: {lost} bytes are lost");
                 core.settle_captured(id, &CapturedState::Quarantined(why), None)?;
             }
             Ok(id)
@@ -102,14 +103,21 @@ impl Counter {
         let row = row.ok_or_else(|| missing(id))?;
         if row.state != "new" && !(by_hand && row.state == "quarantined") {
             // A paper that was too long is put aside as it comes.
-            let put_aside = (row.state == "quarantined").then(|| row.reasons.clone().unwrap_or_default());
+            let put_aside =
+                (row.state == "quarantined").then(|| row.reasons.clone().unwrap_or_default());
             return match put_aside {
                 Some(why) if !by_hand => self.print(self.slip(id, &[why])),
-                _ => Err(Refusal::Exists(format!("the paper {id} is not put aside: it is {}", row.state)).into()),
+                _ => Err(Refusal::Exists(format!(
+                    "the paper {id} is not put aside: it is {}",
+                    row.state
+                ))
+                .into()),
             };
         }
         let verdict = self.judge(id, &row.body)?;
-        let print = verdict.print.filter(|print| !by_hand || print.subject.is_some());
+        let print = verdict
+            .print
+            .filter(|print| !by_hand || print.subject.is_some());
         let ids = self.ledger.write_blocking(move |core| {
             let ids = core.queue_prints(print.as_slice())?;
             core.settle_captured(id, &verdict.state, verdict.template.as_deref())?;

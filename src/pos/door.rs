@@ -106,7 +106,10 @@ fn work(shared: &Shared, counter: &Counter, stop: &Stop) {
                 match state.waiting.front() {
                     Some(id) => break *id,
                     None => {
-                        state = shared.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+                        state = shared
+                            .wake
+                            .wait(state)
+                            .unwrap_or_else(PoisonError::into_inner);
                     }
                 }
             }
@@ -152,7 +155,13 @@ pub(super) fn serve(
         committed: counter.ledger.committed(),
         seen: Seq(0),
     };
-    drivers::capture::serve(link, settings, &mut door, &SystemMonotonic::new(), stop.flag())?;
+    drivers::capture::serve(
+        link,
+        settings,
+        &mut door,
+        &SystemMonotonic::new(),
+        stop.flag(),
+    )?;
     Ok(())
 }
 
@@ -199,7 +208,10 @@ impl Door for PortDoor<'_> {
     }
 
     fn pulse(&mut self, _: &[u8]) {
-        let (printer, actor) = (self.counter.setup.printer.clone(), Arc::clone(&self.counter.actor));
+        let (printer, actor) = (
+            self.counter.setup.printer.clone(),
+            Arc::clone(&self.counter.actor),
+        );
         let queued = self
             .counter
             .ledger
@@ -238,7 +250,11 @@ impl PortDoor<'_> {
     fn look(&mut self, news: &mut Vec<News>) {
         let mut has_new = false;
         let mut settled = Vec::new();
-        for pending in self.pending.iter_mut().filter(|pending| pending.job.is_none()) {
+        for pending in self
+            .pending
+            .iter_mut()
+            .filter(|pending| pending.job.is_none())
+        {
             match self.worker.settled(pending.captured) {
                 Some(Some(job)) => {
                     pending.job = Some(job);

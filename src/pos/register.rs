@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use drivers::job::Condition;
 use drivers::register::{
-    Closed, DateTime, Identity, Kept, Kind, MoneyType, OpenReceipt, Refusal, RefusalClass, Register,
-    Report, Rules, TaxRate, Totals,
+    Closed, DateTime, Identity, Kept, Kind, MoneyType, OpenReceipt, Refusal, RefusalClass,
+    Register, Report, Rules, TaxRate, Totals,
 };
 use fiscal::counters::{By, CounterType, DayTotals};
 use fiscal::paper::Block;
@@ -41,7 +41,12 @@ impl LedgerRegister {
     }
 
     fn taxpayer(&self, till: &TillInfo) -> Done<Arc<Taxpayer>> {
-        let found = self.counter.ledger.reader().taxpayer(till.id).map_err(refused)?;
+        let found = self
+            .counter
+            .ledger
+            .reader()
+            .taxpayer(till.id)
+            .map_err(refused)?;
         found.ok_or_else(|| Refusal::not_allowed("the configuration of the till is missing"))
     }
 
@@ -89,7 +94,12 @@ impl LedgerRegister {
         let Kind::Storno(storno) = &mut receipt.kind else {
             return Ok(receipt);
         };
-        let number = storno.document.trim().parse().ok().and_then(ReceiptGlobalNo::new);
+        let number = storno
+            .document
+            .trim()
+            .parse()
+            .ok()
+            .and_then(ReceiptGlobalNo::new);
         if let Some(number) = number {
             let found = self.counter.ledger.reader().by_number(till.id, number);
             if let Some(original) = found.map_err(refused)? {
@@ -101,7 +111,8 @@ impl LedgerRegister {
 
     fn closed(&self, seq: crate::ledger::Seq) -> Done<Closed> {
         let found = self.counter.ledger.reader().by_seq(seq).map_err(refused)?;
-        let issued = found.ok_or_else(|| Refusal::new(RefusalClass::Store, "a receipt is known but not found"))?;
+        let issued = found
+            .ok_or_else(|| Refusal::new(RefusalClass::Store, "a receipt is known but not found"))?;
         let proof = paper::proof(&issued);
         let number = u64::from(issued.receipt.global_no.get());
         Ok(Closed {
@@ -115,13 +126,21 @@ impl LedgerRegister {
 
 impl Register for LedgerRegister {
     fn kept(&mut self) -> Done<Option<Kept>> {
-        let kept = self.counter.ledger.reader().register(&self.counter.setup.name);
+        let kept = self
+            .counter
+            .ledger
+            .reader()
+            .register(&self.counter.setup.name);
         let Some(json) = kept.map_err(refused)? else {
             return Ok(None);
         };
         let kept = serde_json::from_str(&json);
-        kept.map(Some)
-            .map_err(|error| Refusal::new(RefusalClass::Store, format!("what was kept cannot be read: {error}")))
+        kept.map(Some).map_err(|error| {
+            Refusal::new(
+                RefusalClass::Store,
+                format!("what was kept cannot be read: {error}"),
+            )
+        })
     }
 
     fn keep(&mut self, kept: &Kept) -> Done<()> {
@@ -140,9 +159,16 @@ impl Register for LedgerRegister {
         let receipt = self.with_original(&till, receipt)?;
         let draft = sale::registered(&receipt, &self.counter.setup, &self.rules);
         let draft = draft.map_err(|reasons| Refusal::syntax(reasons.join("; ")))?;
-        let sold = self.counter.sell(&till, draft, self.key(key)).map_err(refused)?;
+        let sold = self
+            .counter
+            .sell(&till, draft, self.key(key))
+            .map_err(refused)?;
         let (seq, _) = sold.map_err(|reasons| {
-            tracing::warn!(port = self.counter.setup.name, reasons = reasons.join("; "), "a receipt was refused");
+            tracing::warn!(
+                port = self.counter.setup.name,
+                reasons = reasons.join("; "),
+                "a receipt was refused"
+            );
             Refusal::not_allowed(reasons.join("; "))
         })?;
         self.queue(NewPrint {
@@ -154,7 +180,11 @@ impl Register for LedgerRegister {
 
     fn cancel(&mut self, receipt: &OpenReceipt, key: &str) -> Done<()> {
         let (till, actor) = (self.till()?, Arc::clone(&self.counter.actor));
-        let detail = format!("{key}: {} lines, {}", receipt.entries.len(), receipt.total());
+        let detail = format!(
+            "{key}: {} lines, {}",
+            receipt.entries.len(),
+            receipt.total()
+        );
         let noted = self
             .counter
             .ledger
@@ -165,7 +195,12 @@ impl Register for LedgerRegister {
     fn x_report(&mut self, key: &str) -> Done<Report> {
         let till = self.till()?;
         let taxpayer = self.taxpayer(&till)?;
-        let day = self.counter.ledger.reader().day(till.id, None).map_err(refused)?;
+        let day = self
+            .counter
+            .ledger
+            .reader()
+            .day(till.id, None)
+            .map_err(refused)?;
         let day = day.filter(|day| day.close.is_none());
         let day = day.ok_or_else(|| Refusal::not_allowed("no fiscal day is open"))?;
         let blocks = paper::report_blocks(&till, &taxpayer, &day);
@@ -177,7 +212,10 @@ impl Register for LedgerRegister {
 
     fn z_report(&mut self, key: &str) -> Done<Report> {
         let till = self.till()?;
-        let (printer, actor) = (self.counter.setup.printer.clone(), Arc::clone(&self.counter.actor));
+        let (printer, actor) = (
+            self.counter.setup.printer.clone(),
+            Arc::clone(&self.counter.actor),
+        );
         let (id, key) = (till.id, self.key(key));
         // In one transaction: asked again with the same key, the day is not closed a second time.
         let closed = self.counter.ledger.write_blocking(move |core| {
@@ -237,7 +275,9 @@ impl Register for LedgerRegister {
     }
 
     fn display(&mut self, upper: Option<&str>, lower: Option<&str>) {
-        self.counter.printers.display(&self.counter.setup.printer, upper, lower);
+        self.counter
+            .printers
+            .display(&self.counter.setup.printer, upper, lower);
     }
 
     fn totals(&mut self) -> Done<Totals> {
@@ -268,7 +308,9 @@ impl Register for LedgerRegister {
             let tax = taxpayer.taxes.iter().rev().find(|tax| tax.id == *id);
             TaxRate {
                 letter: *letter,
-                percent: tax.and_then(|tax| tax.percent).map(|percent| Decimal::new(percent.hundredths().into(), 2)),
+                percent: tax
+                    .and_then(|tax| tax.percent)
+                    .map(|percent| Decimal::new(percent.hundredths().into(), 2)),
             }
         });
         Ok(rates.collect())
@@ -335,15 +377,21 @@ fn cents(value: fiscal::Cents) -> Decimal {
 
 fn payments(totals: &DayTotals, currency: &str) -> Vec<(MoneyType, Decimal)> {
     let paid = totals.counters.non_zero().filter_map(|(key, value)| {
-        let By::Money(money) = key.by else { return None };
-        let is_ours = key.counter_type == CounterType::BalanceByMoneyType && key.currency.as_str() == currency;
+        let By::Money(money) = key.by else {
+            return None;
+        };
+        let is_ours = key.counter_type == CounterType::BalanceByMoneyType
+            && key.currency.as_str() == currency;
         is_ours.then(|| (money_type(money), cents(value)))
     });
     paid.collect()
 }
 
 fn taxes(totals: &DayTotals, currency: &str, letters: &[(char, TaxId)]) -> Vec<(char, Decimal)> {
-    let mut sums: Vec<(char, Decimal)> = letters.iter().map(|(letter, _)| (*letter, Decimal::ZERO)).collect();
+    let mut sums: Vec<(char, Decimal)> = letters
+        .iter()
+        .map(|(letter, _)| (*letter, Decimal::ZERO))
+        .collect();
     for (key, value) in totals.counters.non_zero() {
         let By::Tax(id, _) = key.by else { continue };
         let counts = matches!(

@@ -27,7 +27,11 @@ pub fn captured(
     now: DateTime,
 ) -> Result<Draft, Vec<String>> {
     let is_refund = sale.kind == SaleKind::Refund;
-    let sign = if is_refund { -Decimal::ONE } else { Decimal::ONE };
+    let sign = if is_refund {
+        -Decimal::ONE
+    } else {
+        Decimal::ONE
+    };
     let mut lines = Vec::new();
     for line in &sale.lines {
         let total = line.total.value * sign;
@@ -35,7 +39,9 @@ pub fn captured(
         let mut row = Map::new();
         row.insert("receiptLineType".into(), kind(is_discount).into());
         row.insert("receiptLineName".into(), line.name.text.clone().into());
-        let quantity = line.quantity.map_or(Decimal::ONE, |quantity| quantity.value);
+        let quantity = line
+            .quantity
+            .map_or(Decimal::ONE, |quantity| quantity.value);
         row.insert("receiptLineQuantity".into(), text(quantity.abs()));
         match line.price {
             Some(price) => row.insert(
@@ -59,7 +65,8 @@ pub fn captured(
     if is_refund {
         let Some(original) = &sale.original else {
             return Err(vec![
-                "the refund names no receipt that is taken back: FDMS credits receipts, not goods".to_owned(),
+                "the refund names no receipt that is taken back: FDMS credits receipts, not goods"
+                    .to_owned(),
             ]);
         };
         let number = template(&setup.invoice_no, sale, Some(&original.text));
@@ -88,11 +95,18 @@ pub fn registered(
         Kind::Storno(storno) => Some(storno),
         Kind::Sale | Kind::Service => None,
     };
-    let sign = if storno.is_some() { -Decimal::ONE } else { Decimal::ONE };
+    let sign = if storno.is_some() {
+        -Decimal::ONE
+    } else {
+        Decimal::ONE
+    };
     let mut lines = Vec::new();
     for line in receipt.flat(rules.settings.subtotal_discounts) {
         let mut row = Map::new();
-        row.insert("receiptLineType".into(), kind(line.kind == FlatKind::Discount).into());
+        row.insert(
+            "receiptLineType".into(),
+            kind(line.kind == FlatKind::Discount).into(),
+        );
         row.insert("receiptLineName".into(), line.name.clone().into());
         row.insert("receiptLineQuantity".into(), text(line.quantity));
         if let Some(price) = line.price {
@@ -100,13 +114,17 @@ pub fn registered(
         }
         row.insert("receiptLineTotal".into(), text(line.total * sign));
         let name = rules.tax_name(line.tax);
-        let name = name.ok_or_else(|| vec![format!("the tax letter {} means nothing", line.tax)])?;
+        let name =
+            name.ok_or_else(|| vec![format!("the tax letter {} means nothing", line.tax)])?;
         let (member, value) = named_tax(name);
         row.insert(member.into(), value);
         hs_code(&mut row, setup);
         lines.push(Value::Object(row));
     }
-    let number = receipt.sale_no.clone().unwrap_or_else(|| receipt.key.clone());
+    let number = receipt
+        .sale_no
+        .clone()
+        .unwrap_or_else(|| receipt.key.clone());
     let mut draft = head(storno.is_some(), &receipt.currency, &number);
     draft.insert("receiptLinesTaxInclusive".into(), true.into());
     draft.insert("receiptLines".into(), lines.into());
@@ -123,13 +141,19 @@ pub fn registered(
     }
     if let Some(storno) = storno {
         draft.insert("creditDebitNote".into(), original(&storno.document));
-        let words = storno.words.clone().unwrap_or_else(|| reason(storno.reason).to_owned());
+        let words = storno
+            .words
+            .clone()
+            .unwrap_or_else(|| reason(storno.reason).to_owned());
         draft.insert("receiptNotes".into(), words.into());
     }
     if let Some(customer) = receipt.customer.clone() {
         insert_buyer(&mut draft, customer.name, customer.taxpayer, customer.vat);
     }
-    draft.insert("cashier".into(), format!("Operator {}", receipt.operator).into());
+    draft.insert(
+        "cashier".into(),
+        format!("Operator {}", receipt.operator).into(),
+    );
     read(draft)
 }
 
@@ -151,7 +175,11 @@ const fn reason(reason: Reason) -> &'static str {
 }
 
 fn head(is_refund: bool, currency: &str, invoice_no: &str) -> Map<String, Value> {
-    let kind = if is_refund { "CreditNote" } else { "FiscalInvoice" };
+    let kind = if is_refund {
+        "CreditNote"
+    } else {
+        "FiscalInvoice"
+    };
     let mut draft = Map::new();
     draft.insert("receiptType".into(), kind.into());
     draft.insert("receiptCurrency".into(), currency.into());
@@ -166,7 +194,11 @@ const fn kind(is_discount: bool) -> &'static str {
 }
 
 fn sign_of(value: Decimal) -> Decimal {
-    if value.is_sign_negative() { -Decimal::ONE } else { Decimal::ONE }
+    if value.is_sign_negative() {
+        -Decimal::ONE
+    } else {
+        Decimal::ONE
+    }
 }
 
 fn text(value: Decimal) -> Value {
@@ -180,7 +212,11 @@ fn hs_code(row: &mut Map<String, Value>, setup: &PosSetup) {
 }
 
 /// A tax as a template means it. Exempt has no percent: it is found among the taxpayer's taxes.
-fn tax(rate: Rate, taxpayer: &Taxpayer, now: DateTime) -> Result<(&'static str, Value), Vec<String>> {
+fn tax(
+    rate: Rate,
+    taxpayer: &Taxpayer,
+    now: DateTime,
+) -> Result<(&'static str, Value), Vec<String>> {
     match rate {
         Rate::Percent(percent) => Ok(("taxPercent", text(percent))),
         Rate::Exempt => {
@@ -216,7 +252,7 @@ fn payments(sale: &CapturedSale, setup: &PosSetup, sign: Decimal) -> Value {
     let mut paid: Vec<(String, Decimal)> = sale
         .payments
         .iter()
-        .map(|payment| (payment.method.clone(), payment.amount.value.abs()))
+        .map(|payment| (money(&payment.method), payment.amount.value.abs()))
         .collect();
     let mut back = paid.iter().map(|p| p.1).sum::<Decimal>() - sale.total.value.abs();
     for cash in [true, false] {
@@ -226,10 +262,25 @@ fn payments(sale: &CapturedSale, setup: &PosSetup, sign: Decimal) -> Value {
             back -= taken;
         }
     }
-    let rows = paid.into_iter().filter(|payment| !payment.1.is_zero()).map(|(method, amount)| {
-        json!({ "moneyTypeCode": method, "paymentAmount": text(amount * sign) })
-    });
+    let rows = paid.into_iter().filter(|payment| !payment.1.is_zero()).map(
+        |(method, amount)| json!({ "moneyTypeCode": method, "paymentAmount": text(amount * sign) }),
+    );
     rows.collect()
+}
+
+/// A template's word for a payment as the authority's; one that is none is told by the sale's reader.
+fn money(method: &str) -> String {
+    let word = match method.to_ascii_lowercase().as_str() {
+        "cash" => "Cash",
+        "card" => "Card",
+        "mobile" | "mobile_wallet" | "mobilewallet" => "MobileWallet",
+        "coupon" | "voucher" => "Coupon",
+        "credit" => "Credit",
+        "bank" | "bank_transfer" | "banktransfer" => "BankTransfer",
+        "other" => "Other",
+        _ => method,
+    };
+    word.to_owned()
 }
 
 fn insert_buyer(

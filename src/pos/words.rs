@@ -26,7 +26,9 @@ pub fn slip(captured: i64, port: &str, reasons: &[String], time: &str) -> Vec<Bl
     }
     blocks.extend([
         Block::Rule,
-        Block::text("What to do: call the technician; he mends the template and sells this paper with"),
+        Block::text(
+            "What to do: call the technician; he mends the template and sells this paper with",
+        ),
         Block::text(format!("fiscald capture replay {captured}")),
         Block::row(format!("Port {port}"), format!("paper {captured}")),
         Block::text(time),

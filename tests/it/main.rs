@@ -18,6 +18,7 @@ mod gaps;
 mod join;
 mod month;
 mod offline;
+mod pos;
 mod printing;
 mod scenarios;
 mod submit;

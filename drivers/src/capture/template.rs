@@ -108,7 +108,10 @@ impl Template {
             let known: Vec<&str> = SHIPPED.iter().map(|(known, _)| *known).collect();
             return Err(TemplateError {
                 line: None,
-                what: format!("there is no template \"{name}\"; there are {}", known.join(", ")),
+                what: format!(
+                    "there is no template \"{name}\"; there are {}",
+                    known.join(", ")
+                ),
             });
         };
         Self::parse(source)

@@ -72,8 +72,12 @@ impl Folder {
             let is_hidden = entry.file_name().to_string_lossy().starts_with('.');
             if facts.is_file() && facts.len() > 0 && !is_hidden {
                 let changed = facts.modified().ok();
-                #[expect(clippy::disallowed_types, reason = "a file's time is only compared with itself")]
-                let since = changed.and_then(|at| at.duration_since(std::time::SystemTime::UNIX_EPOCH).ok());
+                #[expect(
+                    clippy::disallowed_types,
+                    reason = "a file's time is only compared with itself"
+                )]
+                let since = changed
+                    .and_then(|at| at.duration_since(std::time::SystemTime::UNIX_EPOCH).ok());
                 now.insert(entry.path(), (facts.len(), since));
             }
         }
@@ -133,10 +137,17 @@ mod tests {
         std::fs::write(path.join(".hidden"), "no").unwrap();
         assert_eq!(folder.look().unwrap(), None, "seen once only");
         std::fs::write(path.join("a.prn"), "first, longer").unwrap();
-        assert_eq!(folder.look().unwrap(), Some(path.join("b.prn")), "a has grown");
+        assert_eq!(
+            folder.look().unwrap(),
+            Some(path.join("b.prn")),
+            "a has grown"
+        );
         let stop = Stop::new();
         let first = folder.next(&stop).unwrap().unwrap();
-        assert_eq!((first.bytes.as_slice(), first.lost), (b"first, longer".as_slice(), 0));
+        assert_eq!(
+            (first.bytes.as_slice(), first.lost),
+            (b"first, longer".as_slice(), 0)
+        );
         folder.done(&first).unwrap();
         let second = folder.next(&stop).unwrap().unwrap();
         folder.done(&second).unwrap();
