@@ -71,6 +71,12 @@ fn code_pages() {
     assert_eq!(Grid::new(b"\x1bt\x63\x9c\n", &clone).rows(), ["£"]);
 }
 
+/// The text of a customer display behind the printer is not on the paper.
+#[test]
+fn a_display_behind_the_printer() {
+    assert_eq!(rows(b"A\n\x1b=\x02TOTAL 9.99\n\x1b=\x01B\n"), ["A", "B"]);
+}
+
 /// Bold by printing twice is no doubt; different text over each other is.
 #[test]
 fn over_each_other() {

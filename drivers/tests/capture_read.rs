@@ -197,6 +197,42 @@ fn every_doubt_is_told() {
     }
 }
 
+/// Prices without tax: the printed taxes make the rest of the total, and must be right. A discount on the whole
+/// receipt is a line of its only tax.
+#[test]
+fn prices_without_tax_and_a_discount_on_all() {
+    let template = SHIPPED[0]
+        .1
+        .replace("\"inclusive\"", "\"exclusive\"")
+        .replace(
+            "[payments]",
+            "discount = '{name}{gap}-(?<discount>[0-9.]+)'\n\n[payments]",
+        );
+    let templates = [Template::parse(&template).unwrap()];
+    let text = "TAX INVOICE\nReceipt No: 1\nDate: 1/1/2026\nDESCRIPTION QTY\nSoap   4 x  3.00  12.00 A\nSUBTOTAL   12.00\nLOYALTY   -2.00\nVAT A 15.5%    10.00    1.55\nTOTAL USD   11.55\nCASH   11.55\n";
+    let Reading::Sale(sale) = read(&job(text), &templates).reading else {
+        panic!("not read");
+    };
+    assert!(!sale.tax_inclusive);
+    assert_eq!(sale.lines[1].name.text, "LOYALTY");
+    assert_eq!(sale.lines[1].total.value, cents(-200));
+    assert_eq!(sale.taxes[0].amount.value, cents(155));
+    for wrong in [
+        text.replace("1.55", "1.58").replace("11.55", "11.58"),
+        text.replace("VAT A 15.5%    10.00    1.55\n", "")
+            .replace("11.55", "10.00"),
+        text.replace(
+            "Soap   4 x  3.00  12.00 A",
+            "Soap   4 x  2.00   8.00 A\nPie   1 x  4.00   4.00 B",
+        ),
+    ] {
+        assert!(matches!(
+            read(&job(wrong), &templates).reading,
+            Reading::Quarantine(_)
+        ));
+    }
+}
+
 /// A narrow receipt with decimal commas, where the second row of an item is optional.
 #[test]
 fn commas_and_optional_rows() {

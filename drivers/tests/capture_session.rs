@@ -188,6 +188,19 @@ fn silence_needs_a_complete_line() {
     assert_eq!(s.deadline(), Some(NOW + Duration::from_secs(15)));
 }
 
+/// What a display behind the printer shows is no line of a receipt, and no end of one.
+#[test]
+fn a_display_behind_the_printer() {
+    let mut s = session();
+    assert!(
+        s.bytes(NOW, b"\x1b=\x02Bread 2.20\n\x0c\x1b=\x01")
+            .is_empty()
+    );
+    assert_eq!(s.deadline(), None);
+    s.bytes(NOW, b"TOTAL\n");
+    assert!(s.deadline().is_some());
+}
+
 /// More than the room is counted, not kept; the job is known to be cut short.
 #[test]
 fn a_job_that_is_too_long() {

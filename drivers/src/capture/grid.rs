@@ -8,7 +8,7 @@
 use std::fmt;
 
 use crate::capture::codepage;
-use crate::capture::token::{ESC, GS, Kind, Token, tokens};
+use crate::capture::token::{ESC, GS, Kind, Token, selects_printer, tokens};
 use crate::profile::CodePageName;
 
 mod line;
@@ -153,6 +153,8 @@ struct Layout<'a> {
     line: Line,
     code_page: Option<CodePageName>,
     katakana: bool,
+    /// What comes is for another device.
+    elsewhere: bool,
     british: bool,
     own_characters: bool,
     page_mode: bool,
@@ -166,6 +168,7 @@ impl<'a> Layout<'a> {
             line: Line::new(paper),
             code_page: Some(paper.code_page),
             katakana: false,
+            elsewhere: false,
             british: false,
             own_characters: false,
             page_mode: false,
@@ -173,6 +176,12 @@ impl<'a> Layout<'a> {
     }
 
     fn token(&mut self, token: &Token<'_>) {
+        if let Some(selected) = selects_printer(token.bytes) {
+            self.elsewhere = !selected;
+        }
+        if self.elsewhere {
+            return;
+        }
         match token.kind {
             Kind::Text => self.text(token.bytes),
             Kind::Control(control) => self.control(control),

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::capture::job::{CapturedJob, EndedBy};
 use crate::capture::status::{self, Identity};
-use crate::capture::token::{DLE, ESC, FS, GS, Kind, Scanner, Step};
+use crate::capture::token::{DLE, ESC, FS, GS, Kind, Scanner, Step, selects_printer};
 use crate::job::Condition;
 
 /// Longest job, in bytes.
@@ -93,6 +93,8 @@ pub struct Session {
     waiting: Vec<(u64, Question)>,
     automatic: bool,
     page_mode: bool,
+    /// What comes is for another device behind the printer.
+    elsewhere: bool,
     last_byte: Duration,
 }
 
@@ -127,6 +129,7 @@ impl Session {
             waiting: Vec::new(),
             automatic: false,
             page_mode: false,
+            elsewhere: false,
             last_byte: Duration::ZERO,
         }
     }
@@ -237,7 +240,7 @@ impl Session {
         }
         if let Step::End(kind) = step {
             if kind == Kind::Text {
-                self.job.marks |= byte != b' ';
+                self.job.marks |= byte != b' ' && !self.elsewhere;
                 self.job.token = self.job.bytes.len();
             } else {
                 self.token(kind, out);
@@ -264,6 +267,7 @@ impl Session {
 
     fn control(&mut self, control: u8) -> Option<EndedBy> {
         match control {
+            _ if self.elsewhere => {}
             b'\n' => {
                 self.job.feeds = true;
                 self.job.line |= self.job.marks;
@@ -277,6 +281,9 @@ impl Session {
 
     fn command(&mut self, out: &mut Vec<Output>) -> Option<EndedBy> {
         let head = self.scanner.head().to_vec();
+        if let Some(selected) = selects_printer(&head) {
+            self.elsewhere = !selected;
+        }
         match *head.as_slice() {
             [GS, b'V', ..] | [ESC, b'i' | b'm'] => {
                 self.job.feeds = true;

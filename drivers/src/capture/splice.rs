@@ -3,7 +3,7 @@
 //! The POS' bytes stay as they are. Before the block the modes that the POS may have left on are switched off
 //! one by one; a full reset would drop the code page that the POS counts on for its next receipt.
 
-use crate::capture::token::{ESC, FS, GS, Kind, Token, tokens};
+use crate::capture::token::{ESC, FS, GS, Kind, Token, selects_printer, tokens};
 
 /// Alignment, bold, size, reverse, underline, upside-down and left margin off.
 pub const MODES_OFF: [u8; 22] = [
@@ -49,8 +49,13 @@ impl Seam {
         let mut seam = Self::default();
         let mut waits = false;
         let mut page_mode = false;
+        let mut elsewhere = false;
         for token in tokens(job).filter(|token| token.whole) {
             seam.end = token.at + token.bytes.len();
+            elsewhere = selects_printer(token.bytes).map_or(elsewhere, |selected| !selected);
+            if elsewhere {
+                continue;
+            }
             match *token.bytes {
                 [ESC, b'L'] => page_mode = true,
                 [ESC, b'S' | b'@'] => page_mode = false,
@@ -146,6 +151,15 @@ mod tests {
         );
         assert_eq!(spliced(b"Bye"), with(b"Bye\n", b""));
         assert_eq!(spliced(b"Bye\r\n"), with(b"Bye\r\n", b""));
+    }
+
+    /// What goes to a customer display behind the printer is no last line.
+    #[test]
+    fn a_display_behind_the_printer() {
+        let display = b"\x1b=\x02THANK YOU\x1b=\x01";
+        let tail = [&b"\n"[..], display, b"\x1dV\0"].concat();
+        let job = [b"Bye\n", tail.as_slice()].concat();
+        assert_eq!(spliced(&job), with(b"Bye\n", &tail));
     }
 
     /// A picture or a code at the end is above the block; half a command at the end is gone.

@@ -19,6 +19,16 @@ const HEAD: usize = 48;
 /// Longest text or list that ends with NUL (GS k, ESC D). What is longer was never meant so.
 const LONGEST_LIST: u64 = 260;
 
+/// Whether a command selects the printer (ESC =), or another device behind it: what follows then, such as the
+/// text of a customer display, is not printed.
+#[must_use]
+pub fn selects_printer(command: &[u8]) -> Option<bool> {
+    match *command {
+        [ESC, b'=', n] => Some(n & 1 == 1),
+        _ => None,
+    }
+}
+
 /// What a piece of the stream is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
