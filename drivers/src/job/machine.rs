@@ -12,8 +12,8 @@
 //!   of a picture: before the next job it gets as many 00 as a picture can lack, which mean nothing elsewhere,
 //!   and a line feed.
 //! - An answer to GS r has no name on it. Where one of an earlier job may still come, it is flushed out by a
-//!   question before the job; and a job's own is believed once a second one has come, asked for after the
-//!   first: a byte of noise confirms nothing.
+//!   question before the job; and a job's own is believed once a second one has come, asked for a while after
+//!   the first: a byte of noise confirms nothing, nor does what was read ahead and never printed.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::escpos::ack::{ending, proves};
 use crate::escpos::request::Request;
 use crate::escpos::status::{Facts, Parser, Reply};
 use crate::job::{Condition, HeldReason, JobId, JobState, Level, UnknownReason};
-use crate::profile::Ack;
+use crate::profile::{Ack, Profile};
 
 mod backoff;
 mod block;
@@ -32,13 +32,18 @@ mod words;
 
 use backoff::Backoff;
 use check::Check;
-use ticks::{FLUSHED, QUIET};
+use ticks::FLUSHED;
 pub use words::{Event, Settings, Todo};
 
 /// After an error of the spool, how long until it is asked again.
 const SPOOL_PAUSE: Duration = Duration::from_secs(1);
 /// A link that takes nothing for so long is shown as a printer off line.
 const STALLED: Duration = Duration::from_secs(5);
+/// So long after the first answer to GS r it is asked again. Answers within this time count as one; and a
+/// printer answers some lines before they are on paper, so this is longer than it prints what it has read
+/// ahead. If paper or power go before that, the second answer stays out.
+const FAST: Duration = Duration::from_secs(2);
+const SLOW: Duration = Duration::from_secs(5);
 /// No job: a question that belongs to none.
 const NO_JOB: JobId = JobId(i64::MIN);
 
@@ -47,6 +52,8 @@ const NO_JOB: JobId = JobId(i64::MIN);
 pub struct Machine {
     settings: Settings,
     ack: Ack,
+    /// How long after the first answer to GS r it is asked again.
+    settle: Duration,
     open: bool,
     /// The link is to be dropped.
     close: bool,
@@ -117,10 +124,11 @@ struct Waiting {
 impl Machine {
     /// A machine that has just been started; its link is closed.
     #[must_use]
-    pub fn new(ack: Ack, settings: Settings) -> Self {
+    pub fn new(profile: &Profile, settings: Settings) -> Self {
         Self {
             settings,
-            ack,
+            ack: profile.ack,
+            settle: if profile.impact { SLOW } else { FAST },
             open: false,
             close: false,
             backoff: Backoff::new(),
@@ -137,10 +145,13 @@ impl Machine {
             keep_after: Duration::ZERO,
             fetch_after: Duration::ZERO,
             fetch: true,
-            // Whoever ran before us may have been stopped at any byte.
-            interrupted: true,
-            lacks: 0,
-            doubt: true,
+            interrupted: settings.cut_short,
+            lacks: if settings.cut_short {
+                block::most(profile)
+            } else {
+                0
+            },
+            doubt: settings.cut_short,
         }
     }
 
@@ -337,10 +348,17 @@ impl Machine {
             // No byte was sent: whether the spool has kept that one might be or not, this one is true.
             self.keeps.clear();
         }
-        if let (Stage::Send(..) | Stage::Await(_), JobState::Unknown(_)) = (job.stage, &state) {
-            self.interrupted = true;
-            self.doubt = true;
-            self.lacks = self.lacks.max(block::longest(&job.bytes));
+        match (job.stage, &state) {
+            (Stage::Send(..) | Stage::Await(_), JobState::Unknown(_)) => {
+                self.interrupted = true;
+                self.doubt = true;
+                self.lacks = self.lacks.max(block::longest(&job.bytes));
+            }
+            (_, JobState::Done(_)) => {
+                self.interrupted = false;
+                self.lacks = 0;
+            }
+            _ => {}
         }
         job.stage = Stage::End;
         self.keeps.push_back((job.id, state));
@@ -350,10 +368,8 @@ impl Machine {
     fn start(&mut self) {
         let Some(job) = &mut self.job else { return };
         if self.interrupted {
-            self.interrupted = false;
-            let lacks = self.lacks.max(block::longest(&job.bytes));
-            self.lacks = 0;
-            let mut bytes = vec![0; lacks];
+            // It stays so until an answer proves that these bytes have arrived.
+            let mut bytes = vec![0; self.lacks];
             bytes.push(b'\n');
             bytes.append(&mut job.bytes);
             job.bytes = bytes;
@@ -366,8 +382,7 @@ impl Machine {
     fn flush(&mut self, now: Duration) {
         let Some(job) = &mut self.job else { return };
         job.stage = Stage::Flush(now, None);
-        let lacks = self.lacks.max(block::longest(&job.bytes));
-        self.control.extend(std::iter::repeat_n(0, lacks));
+        self.control.extend(std::iter::repeat_n(0, self.lacks));
         self.control.push_back(b'\n');
         self.ask(Request::Worked(NO_JOB));
     }
@@ -491,7 +506,7 @@ impl Machine {
                     times.push(waiting.calm.saturating_add(self.settings.calm));
                 }
                 if !waiting.again {
-                    times.extend(waiting.first.map(|first| first.saturating_add(QUIET)));
+                    times.extend(waiting.first.map(|first| first.saturating_add(self.settle)));
                 }
             }
             _ => {}

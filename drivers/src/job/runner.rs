@@ -27,7 +27,7 @@ pub fn run(
     settings: Settings,
 ) {
     let mut runner = Runner {
-        machine: Machine::new(profile.ack, settings),
+        machine: Machine::new(profile, settings),
         opener,
         profile,
         spool,

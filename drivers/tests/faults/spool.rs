@@ -89,6 +89,8 @@ impl Row {
 pub(crate) struct Spool {
     pub(crate) receipts: Vec<Receipt>,
     pub(crate) jobs: Vec<Row>,
+    /// The job that was begun last.
+    pub(crate) last: Option<JobId>,
     /// A planted defect: what follows an unknown outcome is an original again.
     pub(crate) resends_originals: bool,
 }
@@ -132,6 +134,9 @@ impl Spool {
                 .ok_or(format!("{row:?} ended, and then {state:?}"));
         }
         row.state = state.clone();
+        if *state == JobState::Sending {
+            self.last = Some(id);
+        }
         let receipt = row.receipt;
         if matches!(state, JobState::Unknown(_)) {
             self.enqueue(receipt, !self.resends_originals);
@@ -139,16 +144,17 @@ impl Spool {
         Ok(())
     }
 
-    /// After a start: what was under way is unknown.
-    pub(crate) fn restart(&mut self) -> Result<(), String> {
+    /// After a start: what was under way is unknown. Whether the last job that was begun was not done.
+    pub(crate) fn restart(&mut self) -> Result<bool, String> {
         let cut_short = self
             .jobs
             .iter()
             .filter(|row| matches!(row.state, JobState::Sending | JobState::AwaitAck));
         let ids: Vec<JobId> = cut_short.map(|row| row.id).collect();
-        for id in ids {
-            self.keep(id, &JobState::Unknown(UnknownReason::Restarted))?;
+        for id in &ids {
+            self.keep(*id, &JobState::Unknown(UnknownReason::Restarted))?;
         }
-        Ok(())
+        let last = self.last.map(|id| &self.row(id).state);
+        Ok(last.is_some_and(|state| !matches!(state, JobState::Done(_))))
     }
 }

@@ -72,8 +72,6 @@ pub(crate) struct World {
     rounds: (u64, u32),
     /// The first bytes of this link, up to the first question's.
     greeting: Vec<u8>,
-    losses: Vec<Duration>,
-    believed: Vec<(JobId, Duration)>,
     pub(crate) tally: Tally,
 }
 
@@ -106,7 +104,13 @@ impl World {
             now: Duration::from_secs(1),
             line: Line::new(dice.next()),
             dice,
-            machine: Machine::new(profile.ack, Settings::default()),
+            machine: Machine::new(
+                &profile,
+                Settings {
+                    cut_short: false,
+                    ..Settings::default()
+                },
+            ),
             profile,
             printer: Printer::new(setup),
             spool: Spool {
@@ -122,8 +126,6 @@ impl World {
             reachable: None,
             rounds: (0, 0),
             greeting: Vec::new(),
-            losses: Vec::new(),
-            believed: Vec::new(),
             tally: Tally::default(),
         }
     }
@@ -194,7 +196,7 @@ impl World {
                 let state = state.clone();
                 self.keep(id, &state)
             }
-            Todo::Open if self.planted == Planted::ForgetsTheLink && !self.losses.is_empty() => {
+            Todo::Open if self.planted == Planted::ForgetsTheLink && self.tally.losses > 0 => {
                 self.machine.handle(now, Event::OpenFailed("planted"));
                 Ok(())
             }
@@ -339,16 +341,15 @@ impl World {
     }
 
     /// "Printed" is true when it is said.
-    fn believe(&mut self, id: JobId, state: &JobState) -> Result<(), String> {
+    fn believe(&self, id: JobId, state: &JobState) -> Result<(), String> {
         let row = self.spool.row(id);
-        if row.is_believed() {
-            self.believed.push((id, self.now));
-        }
         if *state == JobState::Done(Level::Printed) {
             let sheets = judge::sheets(&self.printer);
             let receipt = &self.spool.receipts[row.receipt];
             if judge::complete(&sheets, receipt, row.copy) == 0 {
-                return Err(format!("{row:?} is not on paper"));
+                let near = sheets.iter().filter(|sheet| sheet.says(&receipt.name));
+                let near: Vec<_> = near.map(|sheet| (sheet.complete, sheet.text())).collect();
+                return Err(format!("{row:?} is not on paper: {receipt:?}, {near:?}"));
             }
         }
         Ok(())
@@ -358,8 +359,13 @@ impl World {
     fn restart(&mut self) -> Result<(), String> {
         self.tally.restarts += 1;
         self.line.close();
-        self.machine = Machine::new(self.profile.ack, Settings::default());
-        self.spool.restart()
+        let cut_short = self.spool.restart()?;
+        let settings = Settings {
+            cut_short,
+            ..Settings::default()
+        };
+        self.machine = Machine::new(&self.profile, settings);
+        Ok(())
     }
 
     /// Lets the time pass until then, or until something happens.
@@ -385,10 +391,6 @@ impl World {
     /// Moves bytes, and tells the machine what has come.
     fn settle(&mut self) -> Result<(), String> {
         self.line.pump(self.now, &mut self.printer);
-        let losses = usize::try_from(self.printer.counts().power_losses).expect("it is small");
-        while self.losses.len() < losses {
-            self.losses.push(self.now);
-        }
         loop {
             let mut bytes = self.line.read(self.now);
             if self.line.broken {
@@ -469,8 +471,7 @@ impl World {
             let original = judge::complete(&sheets, receipt, false);
             let copies = judge::complete(&sheets, receipt, true);
             let jobs = self.spool.jobs.iter().filter(|row| row.receipt == number);
-            let excused = jobs.clone().any(|row| self.excused(row));
-            if proves && original + copies == 0 && !excused {
+            if proves && original + copies == 0 {
                 let jobs: Vec<_> = jobs.map(|row| (row.copy, &row.state)).collect();
                 let near = sheets.iter().filter(|sheet| sheet.says(&receipt.name));
                 let near: Vec<_> = near.map(|sheet| (sheet.complete, sheet.text())).collect();
@@ -478,9 +479,7 @@ impl World {
                     "{receipt:?} is nowhere complete: {jobs:?}, {near:#?}"
                 ));
             }
-            let believed: Vec<_> = jobs
-                .filter(|row| row.is_believed() && !self.excused(row))
-                .collect();
+            let believed: Vec<_> = jobs.filter(|row| row.is_believed()).collect();
             let of = |copy| believed.iter().filter(|row| row.copy == copy).count();
             if of(false) > original || of(true) > copies {
                 return Err(format!(
@@ -489,20 +488,6 @@ impl World {
             }
         }
         Ok(())
-    }
-
-    /// GS r is answered when the printer has read so far, a few lines before they are on paper: a power loss
-    /// within that time is not seen.
-    fn excused(&self, row: &Row) -> bool {
-        let at = self
-            .believed
-            .iter()
-            .find(|(id, _)| *id == row.id)
-            .map(|(_, at)| *at);
-        let soon = |loss: &Duration| {
-            at.is_some_and(|at| *loss >= at && *loss - at < Duration::from_secs(3))
-        };
-        row.state == JobState::Done(Level::Processed) && self.losses.iter().any(soon)
     }
 }
 

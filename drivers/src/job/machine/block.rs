@@ -1,5 +1,22 @@
 //! How many bytes a printer may still wait for when a job breaks off in the middle of a picture.
 
+use crate::profile::{Profile, Qr};
+
+/// Rows of a picture that are sent in one command, at most.
+const ROWS: usize = 255;
+/// The data of a QR code, at most.
+const QR: usize = 1024;
+
+/// The longest stretch of data that a command of ours announces to such a printer.
+pub(super) fn most(profile: &Profile) -> usize {
+    let dots = usize::from(profile.dots);
+    if profile.pictures || profile.qr == Qr::Raster {
+        dots.div_ceil(8) * ROWS
+    } else {
+        dots.max(QR)
+    }
+}
+
 /// The longest stretch of data that a command of these bytes announces. Bytes inside a picture may look like
 /// such a command: then it is too many, never too few.
 pub(super) fn longest(bytes: &[u8]) -> usize {

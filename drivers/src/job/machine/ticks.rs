@@ -9,9 +9,6 @@ use crate::escpos::request::Request;
 use crate::job::{HeldReason, JobState, UnknownReason};
 use crate::profile::Ack;
 
-/// So long after the first answer to GS r it is asked again. Answers within this time count as one, and a
-/// printer answers a few lines before they are on paper: if its power goes before that, the second stays out.
-pub(super) const QUIET: Duration = Duration::from_millis(300);
 /// So long after the last answer to the question before a job, no older one comes any more.
 pub(super) const FLUSHED: Duration = Duration::from_millis(300);
 /// Checks without an answer after which the link is opened anew.
@@ -109,9 +106,12 @@ impl Machine {
     fn tick_flush(&mut self, now: Duration, since: Duration, last: Option<Duration>) {
         let flushed = last.is_some_and(|last| passed(now, last) >= FLUSHED);
         if flushed || passed(now, since) >= self.settings.patience {
-            self.doubt = false;
-            self.interrupted = false;
-            self.lacks = 0;
+            if flushed {
+                // It has answered what was sent behind the fillers.
+                self.doubt = false;
+                self.interrupted = false;
+                self.lacks = 0;
+            }
             self.parser.forget();
             self.start();
         }
@@ -125,7 +125,7 @@ impl Machine {
         if !waiting.again
             && waiting
                 .first
-                .is_some_and(|first| passed(now, first) >= QUIET)
+                .is_some_and(|first| passed(now, first) >= self.settle)
         {
             waiting.again = true;
             if let Some(id) = self.job.as_ref().map(|job| job.id) {

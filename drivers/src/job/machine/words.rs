@@ -20,6 +20,10 @@ pub struct Settings {
     pub busy_poll: Duration,
     /// How long a printer that was well may say nothing at all, with a job in it, before its link is given up.
     pub silence: Duration,
+    /// The last job that this printer was sent, before we were started, did not end in `Done`: the spool holds
+    /// it as `Sending`, `AwaitAck` or `Unknown`. Then the printer may still wait for the rest of a picture,
+    /// and is given one, which takes seconds on a slow line. Where nothing is known, true is the safe answer.
+    pub cut_short: bool,
 }
 
 impl Default for Settings {
@@ -31,6 +35,7 @@ impl Default for Settings {
             idle_poll: Duration::from_secs(5),
             busy_poll: Duration::from_secs(1),
             silence: Duration::from_secs(30),
+            cut_short: true,
         }
     }
 }
