@@ -473,6 +473,11 @@ impl Machine {
                 Some(Level::Processed) if !waiting.again => {
                     waiting.first.get_or_insert(now);
                 }
+                // It stood still meanwhile, and has only now begun to print what it had read ahead.
+                Some(Level::Processed) if passed(now, waiting.calm) < self.settle => {
+                    waiting.first = Some(now);
+                    waiting.again = false;
+                }
                 Some(level) => self.finish(JobState::Done(level)),
                 None => {}
             },

@@ -41,6 +41,9 @@ pub(crate) struct Line {
     /// What is put into what the printer says next.
     pub(crate) intruder: Option<Intruder>,
     power_losses: u32,
+    /// Noise may read as 00. That is also the answer to GS r: as a second answer, right after the true first
+    /// one, it would be believed a few seconds too early, which nothing can tell apart.
+    pub(crate) zeros_are_noise: bool,
     /// Bytes that have reached the printer.
     pub(crate) moved: u64,
 }
@@ -77,6 +80,7 @@ impl Line {
             piecemeal: false,
             intruder: None,
             power_losses: 0,
+            zeros_are_noise: true,
             moved: 0,
         }
     }
@@ -190,7 +194,11 @@ impl Line {
                     said.splice(at..at, burst).for_each(drop);
                 }
                 Intruder::Noise => {
-                    let rubbish = [0x00, 0xFF, 0x80, 0x00];
+                    let rubbish = if self.zeros_are_noise {
+                        [0x00, 0xFF, 0x80, 0x00]
+                    } else {
+                        [0xFF, 0x80, 0x9F, 0xFE]
+                    };
                     said.splice(at..at, rubbish).for_each(drop);
                 }
             }

@@ -100,9 +100,11 @@ impl World {
         planted: Planted,
     ) -> Self {
         let mut dice = Dice::new(seed);
+        let mut line = Line::new(dice.next());
+        line.zeros_are_noise = profile.ack != Ack::Status;
         Self {
             now: Duration::from_secs(1),
-            line: Line::new(dice.next()),
+            line,
             dice,
             machine: Machine::new(
                 &profile,
