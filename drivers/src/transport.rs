@@ -10,7 +10,7 @@ use std::time::Duration;
 mod accept;
 mod config;
 mod discover;
-pub mod folder;
+mod folder;
 mod monotonic;
 mod open;
 mod port;
