@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use drivers::capture::job::CapturedJob;
 use drivers::capture::read::{Reading, Reason, read};
 use drivers::capture::sale::{CapturedSale, Number, SaleKind, Text};
 use drivers::capture::session::{Output, Session, Settings};
 use drivers::capture::template::{SHIPPED, Template};
+use drivers::capture::token::{Kind, tokens};
 use drivers::job::Condition;
 use serde::Deserialize;
 
@@ -110,19 +112,22 @@ enum Verdict {
     Wrong(String),
 }
 
-fn judge(recorded: &Recorded, templates: &[Template]) -> Verdict {
-    let expected = &recorded.expected;
-    let bytes = STANDARD.decode(&recorded.bytes).expect("base64");
+/// The first job of what a POS sent.
+fn job_of(bytes: &[u8]) -> CapturedJob {
     let mut session = Session::new(Settings::default(), Condition::default());
-    let mut out = session.bytes(std::time::Duration::ZERO, &bytes);
+    let mut out = session.bytes(std::time::Duration::ZERO, bytes);
     out.extend(session.closed());
-    let job = out
-        .into_iter()
+    out.into_iter()
         .find_map(|o| match o {
             Output::Job(job) => Some(job),
             _ => None,
         })
-        .expect("a job");
+        .expect("a job")
+}
+
+fn judge(recorded: &Recorded, templates: &[Template]) -> Verdict {
+    let expected = &recorded.expected;
+    let job = job_of(&STANDARD.decode(&recorded.bytes).expect("base64"));
     let told = match read(&job, templates).reading {
         Reading::Quarantine(reasons) => return Verdict::Quarantined(reasons),
         Reading::Passthrough if expected.kind == "passthrough" => return Verdict::Exact,
@@ -190,6 +195,49 @@ fn judge_all(folder: &Path, at_least: usize, percent: usize) -> usize {
 fn recorded_layouts() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/layouts/recorded");
     assert_eq!(judge_all(&folder, 12, 100), 12);
+}
+
+/// One digit of a paper is another: either that is noticed, or it stood where no money is.
+#[test]
+fn a_wrong_digit_is_noticed() {
+    const EVERY: usize = 5;
+    let templates = templates();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/layouts/recorded");
+    let (mut noticed, mut harmless) = (0, 0);
+    for layout in [
+        "python-escpos-one-line",
+        "receiptline-two-line",
+        "thermal-printer-comma",
+    ] {
+        let text = fs::read_to_string(folder.join(layout).with_extension("jsonl")).expect("text");
+        for line in text.lines() {
+            let recorded: Recorded = serde_json::from_str(line).expect("JSON");
+            let bytes = STANDARD.decode(&recorded.bytes).expect("base64");
+            let digits = tokens(&bytes)
+                .filter(|token| token.kind == Kind::Text)
+                .flat_map(|token| token.at..token.at + token.bytes.len())
+                .filter(|at| bytes[*at].is_ascii_digit());
+            for at in digits.step_by(EVERY) {
+                let mut other = bytes.clone();
+                other[at] = b'0' + (other[at] - b'0' + 1) % 10;
+                let Reading::Sale(sale) = read(&job_of(&other), &templates).reading else {
+                    noticed += 1;
+                    continue;
+                };
+                harmless += 1;
+                let (told, expected) = (told(&sale), &recorded.expected);
+                let money = |e: &Expected| {
+                    let lines: Vec<String> = e.lines.iter().map(|l| l.3.clone()).collect();
+                    (e.total.clone(), lines, e.payments.clone(), e.change.clone())
+                };
+                assert_eq!(money(&told), money(expected), "{layout}, byte {at}");
+            }
+        }
+    }
+    assert!(
+        noticed > 500 && harmless > 100,
+        "{noticed} noticed, {harmless} harmless"
+    );
 }
 
 /// Those that `scripts/capture-layouts` has drawn: 99 of 100 exact, the rest quarantined.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use regex::{Captures, Regex};
-use rust_decimal::{Decimal, RoundingStrategy};
+use rust_decimal::Decimal;
 
 use super::{Doubtful, Sheet};
 use crate::capture::sale::{CapturedLine, Number, Tax, Text};
@@ -213,11 +213,10 @@ impl Sheet<'_> {
         let (Some(quantity), Some(price)) = (quantity, price) else {
             return;
         };
-        let product = quantity.value.checked_mul(price.value).map(|product| {
-            product.round_dp_with_strategy(2, RoundingStrategy::MidpointAwayFromZero)
-        });
+        // However the POS rounds, it stays below a cent; where nothing is to be rounded, it must be exact.
+        let product = quantity.value.checked_mul(price.value);
         let cent = Decimal::new(1, 2);
-        if product.is_none_or(|product| (product - total.value).abs() > cent) {
+        if product.is_none_or(|product| (product - total.value).abs() >= cent) {
             let what = format!(
                 "{} x {} is not {}",
                 quantity.value, price.value, total.value
