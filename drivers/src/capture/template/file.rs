@@ -1,4 +1,4 @@
-//! A template as it is written: TOML, strict, with the shape of docs/DEVICES.md.
+//! A template as it is written: TOML, strict. Regular expressions find things; tables say what marks mean.
 
 use std::collections::BTreeMap;
 
