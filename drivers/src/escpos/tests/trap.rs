@@ -73,7 +73,7 @@ fn the_look_sees_what_is_planted_and_the_guard_takes_it_away() {
         let without = encode_unguarded(&page, &profile).expect("it can be printed");
         assert!(!obeyed(&without).is_empty(), "{what}: nothing was planted");
         let with = encode(&page, &profile).expect("it can be printed");
-        assert_eq!(obeyed(&with), [], "{what}");
+        assert_eq!(obeyed(&with), [0_usize; 0], "{what}");
         assert!(with.len() > 16, "{what}: something is printed");
     }
 }
@@ -102,7 +102,7 @@ fn what_ends_in_10_meets_no_byte_of_an_old_pos() {
         for name in Profile::names() {
             assert_eq!(
                 obeyed(&encoded(items.clone(), &profile(name))),
-                [],
+                [0_usize; 0],
                 "{name}"
             );
         }
