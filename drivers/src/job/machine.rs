@@ -10,7 +10,7 @@
 //! - A fault after the first byte, with the link alive, is waited for: the printer finishes by itself.
 //! - A loss after the first byte makes the job unknown. The printer may then stand in the middle of a line or
 //!   of a picture: before the next job it gets as many 00 as a picture can lack, which mean nothing elsewhere,
-//!   and a line feed.
+//!   and a line feed; and more of them until it answers a question behind them, if it answers any.
 //! - An answer to GS r has no name on it. Where one of an earlier job may still come, it is flushed out by a
 //!   question before the job; and a job's own is believed once a second one has come, asked for a while after
 //!   the first: a byte of noise confirms nothing, nor does what was read ahead and never printed.
@@ -32,7 +32,7 @@ mod words;
 
 use backoff::Backoff;
 use check::Check;
-use ticks::FLUSHED;
+use ticks::{FLUSHED, REFILL};
 pub use words::{Event, Settings, Todo};
 
 /// After an error of the spool, how long until it is asked again.
@@ -81,6 +81,8 @@ pub struct Machine {
     interrupted: bool,
     /// So many bytes a command of an interrupted job may lack.
     lacks: usize,
+    /// When it was last given them before a job.
+    filled: Duration,
     /// Answers to GS r of earlier jobs may still come.
     doubt: bool,
 }
@@ -151,6 +153,7 @@ impl Machine {
             } else {
                 0
             },
+            filled: Duration::ZERO,
             doubt: settings.cut_short,
         }
     }
@@ -382,6 +385,12 @@ impl Machine {
     fn flush(&mut self, now: Duration) {
         let Some(job) = &mut self.job else { return };
         job.stage = Stage::Flush(now, None);
+        self.fill(now);
+    }
+
+    /// Gives the printer what a picture may lack, and asks behind it.
+    fn fill(&mut self, now: Duration) {
+        self.filled = now;
         self.control.extend(std::iter::repeat_n(0, self.lacks));
         self.control.push_back(b'\n');
         self.ask(Request::Worked(NO_JOB));
@@ -503,6 +512,7 @@ impl Machine {
         match self.stage() {
             Some(Stage::Flush(since, last)) => {
                 times.push(since.saturating_add(self.settings.patience));
+                times.push(self.filled.saturating_add(REFILL));
                 times.extend(last.map(|last| last.saturating_add(FLUSHED)));
             }
             Some(Stage::Await(waiting)) => {

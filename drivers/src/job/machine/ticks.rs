@@ -11,6 +11,11 @@ use crate::profile::Ack;
 
 /// So long after the last answer to the question before a job, no older one comes any more.
 pub(super) const FLUSHED: Duration = Duration::from_millis(300);
+/// A printer that is well and has not answered by then still swallows: the first status request on the new
+/// link may have become the size of a picture whose command broke off. It is given twice as much.
+pub(super) const REFILL: Duration = Duration::from_secs(5);
+/// The most that it is given at once.
+const MOST: usize = 1 << 20;
 /// Checks without an answer after which the link is opened anew.
 const DEAF: u32 = 2;
 
@@ -76,7 +81,7 @@ impl Machine {
         );
         match (self.stage(), fault) {
             (Some(Stage::Check | Stage::Flush(..)), Some(fault)) => self.hold(fault),
-            (Some(Stage::Check), None) if self.doubt && self.ack == Ack::Status => self.flush(now),
+            (Some(Stage::Check), None) if self.is_unsure() => self.flush(now),
             (Some(Stage::Check), None) => self.start(),
             (Some(Stage::Await(_)), None) if self.ack == Ack::RealTime => {
                 if let Some(level) = healthy(&self.facts) {
@@ -84,6 +89,15 @@ impl Machine {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Whether something of an earlier job may still be in the printer's way, and an answer can clear it up.
+    fn is_unsure(&self) -> bool {
+        match self.ack {
+            Ack::Status => self.doubt || self.interrupted,
+            Ack::ProcessId => self.interrupted,
+            Ack::RealTime | Ack::OneWay => false,
         }
     }
 
@@ -104,6 +118,11 @@ impl Machine {
     }
 
     fn tick_flush(&mut self, now: Duration, since: Duration, last: Option<Duration>) {
+        let swallows = last.is_none() && self.control.is_empty() && self.facts.fault().is_none();
+        if swallows && self.lacks < MOST && passed(now, self.filled) >= REFILL {
+            self.lacks = self.lacks.saturating_mul(2).max(1024);
+            self.fill(now);
+        }
         let flushed = last.is_some_and(|last| passed(now, last) >= FLUSHED);
         if flushed || passed(now, since) >= self.settings.patience {
             if flushed {
