@@ -132,6 +132,10 @@ impl Shop {
         let stop = Stop::new();
         let link = LinkConfig::parse(link).expect(link);
         let (mut own, signal) = (spool.clone(), stop.clone());
+        let settings = Settings {
+            cut_short: false,
+            ..settings
+        };
         let thread = std::thread::spawn(move || {
             let profile = Profile::named("epson-tm-t20").expect("it is shipped");
             let time = SystemMonotonic::new();
