@@ -21,6 +21,7 @@ mod drain;
 mod footprint;
 mod load;
 mod machine;
+mod print;
 mod store;
 
 /// Options of `fiscald bench`.
@@ -58,6 +59,8 @@ enum What {
     Footprint(footprint::FootprintArgs),
     /// How fast a backlog reaches FDMS: one till, then ten.
     Drain(drain::DrainArgs),
+    /// How soon a sale, or a paper of an old POS, reaches the printer.
+    Print(print::PrintArgs),
 }
 
 /// What was measured.
@@ -115,6 +118,11 @@ pub fn main(args: &BenchArgs) -> anyhow::Result<ExitCode> {
             std::fs::remove_dir_all(&dir)?;
             return drain::print(&result?, args.json);
         }
+        Some(What::Print(options)) => {
+            let result = runtime.block_on(print::run(options, &dir));
+            std::fs::remove_dir_all(&dir)?;
+            return print::print(&result?, args.json);
+        }
     }
     let result = runtime.block_on(run(args, &dir));
     std::fs::remove_dir_all(&dir)?;
@@ -141,7 +149,7 @@ fn tempfile_in(base: &Path) -> std::io::Result<PathBuf> {
 async fn run(args: &BenchArgs, dir: &Path) -> anyhow::Result<BenchReport> {
     let store = store::BenchStore::start(dir, args.tills).await?;
     let empty = machine::EmptyServer::start().await?;
-    let bar = progress(args);
+    let bar = progress(args.rounds, "round");
     let mut sold = store.warm_up().await?;
     let commit_bytes = store.commit_bytes(&mut sold).await?;
     if args.fill > 0 {
@@ -177,14 +185,14 @@ async fn run(args: &BenchArgs, dir: &Path) -> anyhow::Result<BenchReport> {
     Ok(rounds.report(args, &sold, receipts, commit_bytes))
 }
 
-fn progress(args: &BenchArgs) -> indicatif::ProgressBar {
-    let bar = indicatif::ProgressBar::new(u64::from(args.rounds));
+fn progress(count: u32, what: &'static str) -> indicatif::ProgressBar {
+    let bar = indicatif::ProgressBar::new(count.into());
     if let Ok(style) =
-        indicatif::ProgressStyle::with_template("{msg} round {pos} of {len} {bar:30} {elapsed}")
+        indicatif::ProgressStyle::with_template("{msg} {pos} of {len} {bar:30} {elapsed}")
     {
         bar.set_style(style);
     }
-    bar
+    bar.with_message(what)
 }
 
 /// The rounds' results.

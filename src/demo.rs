@@ -5,7 +5,7 @@
 //! code 1. With `--serve` it stays up, on the machine's own clock, for a developer with curl.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,7 @@ use hyper::Method;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use vprinter::{LinkSetup, PrinterSetup, VirtualPrinter};
 
 use crate::config::Config;
 use crate::daemon::{ConfiguredConnector, Daemon, DaemonError, Listeners, api_settings};
@@ -27,6 +28,8 @@ use crate::keys::KeyKind;
 use crate::ledger::tills::{NewTill, new_token};
 use crate::ledger::verify::verify;
 use crate::ledger::{Environment, Ledger, TillId};
+use crate::pos::PosPorts;
+use crate::print::Printers;
 use crate::submit::Access;
 
 mod pos;
@@ -86,6 +89,8 @@ struct DemoStore {
     lines_port: u16,
     stop: CancellationToken,
     daemon: JoinHandle<Result<(), DaemonError>>,
+    printer: VirtualPrinter,
+    devices: String,
 }
 
 impl DemoStore {
@@ -103,7 +108,12 @@ impl DemoStore {
             .await?;
         let ca = dir.join("ca.pem");
         std::fs::write(&ca, sandbox.ca_pem())?;
-        let mut config = Config::default();
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let printer = VirtualPrinter::tcp(PrinterSetup::epson_80(), LinkSetup::default(), any)?;
+        // Free now, and the gateway's in a moment.
+        let pos_port = TcpListener::bind(any).await?.local_addr()?;
+        let devices = devices(&printer, pos_port);
+        let mut config = Config::parse(&dir, &devices)?;
         config.store.data_dir = Some(dir.clone());
         config.fdms.test_url = sandbox.url();
         config.fdms.extra_ca = Some(ca);
@@ -139,7 +149,10 @@ impl DemoStore {
         let lines = TcpListener::bind("127.0.0.1:0").await?;
         let lines_port = lines.local_addr()?.port();
         let daemon = Daemon {
-            devices: crate::api::Devices::default(),
+            devices: crate::api::Devices {
+                printers: Printers::new(config.print_plan().map_err(anyhow::Error::msg)?),
+                pos: PosPorts::new(config.pos().map_err(anyhow::Error::msg)?),
+            },
             ledger: ledger.clone(),
             api: api_settings(&config),
             listeners: Some(Listeners {
@@ -162,6 +175,8 @@ impl DemoStore {
             lines_port,
             stop,
             daemon: tokio::spawn(daemon.run()),
+            printer,
+            devices,
         })
     }
 
@@ -170,6 +185,33 @@ impl DemoStore {
         self.daemon.await??;
         self.sandbox.stopped().await;
         Ok(())
+    }
+}
+
+/// A printer made of software, and a port where old POS software finds it.
+fn devices(printer: &VirtualPrinter, pos_port: SocketAddr) -> String {
+    format!(
+        "[[printers]]\nname = \"front\"\nlink = \"tcp:{}\"\nprofile = \"epson-tm-t20\"\ndrawer = true\n\
+         [[pos]]\nname = \"old-till\"\nkind = \"printer\"\nlisten = \"tcp:{pos_port}\"\ndevice_id = {DEVICE}\n\
+         environment = \"test\"\nprinter = \"front\"\ntemplates = [\"slips\", \"one-line\"]\nhs_code = \"19059090\"\n",
+        printer.name()
+    )
+}
+
+/// Writes each sheet that comes out of the software printer as a picture, until the program ends.
+async fn keep_sheets(store: &DemoStore, folder: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let mut count = 0;
+    loop {
+        let sheets = store.printer.sheets();
+        for (place, sheet) in sheets.iter().enumerate().skip(count) {
+            std::fs::write(
+                folder.join(format!("{:04}.png", place + 1)),
+                sheet.to_png()?,
+            )?;
+        }
+        count = sheets.len();
+        SystemClock.sleep(Duration::from_millis(200)).await;
     }
 }
 
@@ -296,21 +338,26 @@ async fn drain(store: &DemoStore, clock: &TestClock) -> anyhow::Result<()> {
 async fn serve(dir: PathBuf, port: u16) -> anyhow::Result<()> {
     let store = DemoStore::start(dir, Arc::new(SystemClock), port).await?;
     let (address, token) = (store.address, &store.token);
-    let config = write_config(&store)?;
+    let (config, sheets) = (write_config(&store)?, store.dir.join("sheets"));
     println!(
         "The gateway is up, with a sandbox of FDMS behind it. Read and try the API: http://{address}/docs\n\n\
          In another terminal:\n\n\
          export GATEWAY=http://{address}\n\
          export TOKEN={token}\n\
          export LINES_PORT={}\n\
-         export FISCALD_CONFIG={}\n\n\
+         export FISCALD_CONFIG={}\n\
+         export SHEETS={}\n\n\
          curl -sS \"$GATEWAY/v1/receipts\" -H \"Authorization: Bearer $TOKEN\" \\\n  \
          -H 'Content-Type: application/json' -d '{EXAMPLE}'\n\n\
-         End it with Ctrl-C.",
+         What is printed lies in $SHEETS as pictures. End it with Ctrl-C.",
         store.lines_port,
-        config.display()
+        config.display(),
+        sheets.display()
     );
-    crate::daemon::stop_signal().await?;
+    tokio::select! {
+        kept = keep_sheets(&store, &sheets) => kept?,
+        signal = crate::daemon::stop_signal() => signal?,
+    }
     store.finish().await
 }
 
@@ -322,11 +369,12 @@ fn heading(text: &str) {
 fn write_config(store: &DemoStore) -> anyhow::Result<PathBuf> {
     let path = store.dir.join("fiscald.toml");
     let text = format!(
-        "[store]\ndata_dir = {:?}\n[api]\nlisten = \"{}\"\n[fdms]\ntest_url = \"{}\"\nextra_ca = {:?}\n",
+        "[store]\ndata_dir = {:?}\n[api]\nlisten = \"{}\"\n[fdms]\ntest_url = \"{}\"\nextra_ca = {:?}\n{}",
         store.dir,
         store.address,
         store.sandbox.url(),
-        store.dir.join("ca.pem")
+        store.dir.join("ca.pem"),
+        store.devices
     );
     std::fs::write(&path, text)?;
     Ok(path)

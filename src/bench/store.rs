@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::load::{Connection, Selling, Sold, run_connections};
-use crate::api::ApiSettings;
+use crate::api::{ApiSettings, Devices};
 use crate::config::Config;
 use crate::daemon::{ConfiguredConnector, Daemon, DaemonError, Listeners};
 use crate::keys::SealingKey;
@@ -62,6 +62,14 @@ pub(super) fn add_tills(core: &mut Core, tills: u32) -> anyhow::Result<Vec<Arc<s
 
 impl BenchStore {
     pub(super) async fn start(dir: &Path, tills: u32) -> anyhow::Result<Self> {
+        Self::with_devices(dir, tills, Devices::default()).await
+    }
+
+    pub(super) async fn with_devices(
+        dir: &Path,
+        tills: u32,
+        devices: Devices,
+    ) -> anyhow::Result<Self> {
         let path = dir.join("ledger.db");
         let clock = TestClock::new(SystemClock.wall());
         let mut core = Core::open(
@@ -79,7 +87,7 @@ impl BenchStore {
         let mut config = Config::default();
         config.fdms.test_url = NO_FDMS.to_owned();
         let daemon = Daemon {
-            devices: crate::api::Devices::default(),
+            devices,
             connector: Some(Arc::new(ConfiguredConnector::new(&config, &ledger))),
             submitter: crate::submit::Submitter::default(),
             ledger_path: Some(path.clone()),
@@ -153,16 +161,21 @@ impl Tills {
         duration: Duration,
     ) -> anyhow::Result<Sold> {
         run_connections(connections, duration, async |place| {
-            let count = self.tokens.len().max(1);
-            let token = self.tokens.get(place % count).context("no tills")?;
-            let sales = Arc::clone(&self.sales);
-            let selling = Selling {
-                token: Arc::clone(token),
-                next_body: Arc::new(move || sale(sales.fetch_add(1, Ordering::Relaxed))),
-            };
-            Connection::open(self.address, Some(selling)).await
+            self.connection(place).await
         })
         .await
+    }
+
+    /// A connection that sells on one of the tills.
+    pub(super) async fn connection(&self, place: usize) -> anyhow::Result<Connection> {
+        let count = self.tokens.len().max(1);
+        let token = self.tokens.get(place % count).context("no tills")?;
+        let sales = Arc::clone(&self.sales);
+        let selling = Selling {
+            token: Arc::clone(token),
+            next_body: Arc::new(move || sale(sales.fetch_add(1, Ordering::Relaxed))),
+        };
+        Connection::open(self.address, Some(selling)).await
     }
 
     /// Sells until so many receipts are there.

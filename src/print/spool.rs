@@ -45,6 +45,15 @@ impl LedgerSpool {
     }
 }
 
+impl LedgerSpool {
+    /// Whether the last job may have broken off in the middle of a command, so that the printer swallows what comes
+    /// next. If that cannot be read, it may.
+    fn may_be_cut_short(&self) -> bool {
+        let last = self.ledger.reader().last_sent_print(&self.setup.name);
+        last.map_or(true, |state| state.is_some_and(|state| state != "done"))
+    }
+}
+
 fn refused(error: impl std::fmt::Display) -> SpoolError {
     SpoolError(error.to_string())
 }
@@ -101,6 +110,7 @@ pub(super) fn print(mut spool: LedgerSpool, stop: &Stop) {
     let mut opener = spool.setup.link.opener();
     let settings = Settings {
         patience: spool.setup.patience,
+        cut_short: spool.may_be_cut_short(),
         ..Settings::default()
     };
     let profile = spool.setup.profile.clone();

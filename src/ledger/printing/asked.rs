@@ -3,7 +3,7 @@
 use drivers::job::JobId;
 use fiscal::draft::PrintOnly;
 use fiscal::{Cents, DeviceId, ReceiptGlobalNo};
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{CURSOR, OPEN};
 use crate::ledger::{Environment, LedgerError, Reader, Seq, StorageError, TillId, sql};
@@ -104,6 +104,22 @@ impl Reader {
                 upto,
                 is_full: count == limit,
             })
+        })
+    }
+
+    /// The state of the last job of a printer of which a byte may have been sent.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn last_sent_print(&self, printer: &str) -> Result<Option<String>, LedgerError> {
+        self.with(|conn| {
+            Ok(conn
+                .prepare_cached(
+                    "SELECT CASE detail WHEN 'seen' THEN 'unknown' ELSE state END FROM print_job WHERE printer = ?1 AND state IN ('done', 'unknown', 'lost', 'sending', 'await_ack')
+                     ORDER BY changed_at DESC, job_id DESC LIMIT 1",
+                )?
+                .query_row([printer], |row| row.get(0))
+                .optional()?)
         })
     }
 
