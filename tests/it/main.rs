@@ -21,6 +21,7 @@ mod offline;
 mod pos;
 mod printing;
 mod scenarios;
+mod sheets;
 mod submit;
 
 mod support {
