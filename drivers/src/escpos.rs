@@ -1,6 +1,6 @@
 //! ESC/POS: pages as bytes, status as facts.
 //!
-//! The language of receipt printers, as Epson made it and everybody copied it. [`encode`] turns a
+//! The language of receipt printers, as Epson made it and everybody copied it. [`encode()`] turns a
 //! [`Page`](crate::page::Page) into the bytes that print it on a printer of a given profile; [`status`] reads
 //! what the printer says; [`ack`] holds the bytes that make it tell whether a job is on paper. No part does
 //! I/O or knows the time.

@@ -2,7 +2,7 @@
 //!
 //! A link is named in the configuration by a [`LinkConfig`], opened by an [`Opener`] when we print, and
 //! handed out by an [`Acceptor`] when an old POS speaks to us. A link that is lost is dropped at once and
-//! opened anew by its stable name: a device that comes back often has another node. [`discover`] reads from
+//! opened anew by its stable name: a device that comes back often has another node. [`discover()`] reads from
 //! sysfs what is there.
 
 use std::time::Duration;

@@ -16,7 +16,7 @@ use crate::config::{Config, template};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum CaptureCommand {
-    /// List what came in at the ports of [[pos]], newest first.
+    /// List what came in at the ports for old POS software, newest first.
     List {
         /// Only of this state: new, passed, sold, repeated, quarantined.
         #[arg(long)]
