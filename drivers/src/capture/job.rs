@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::capture::token::DLE;
+
 /// Why a job is taken to be complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EndedBy {
@@ -34,16 +36,44 @@ pub struct CapturedJob {
 }
 
 impl CapturedJob {
-    /// The bytes for the printer: all but what is done with.
+    /// The bytes for the printer: all but what is done with. A stray DLE, which prints nothing, is left out
+    /// where what comes together would make it the beginning of a real-time command.
     #[must_use]
     pub fn for_printer(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.bytes.len());
         let mut from = 0;
-        for range in &self.taken {
-            out.extend_from_slice(self.bytes.get(from..range.start).unwrap_or_default());
+        let end = self.bytes.len()..self.bytes.len();
+        for range in self.taken.iter().chain([&end]) {
+            let piece = self.bytes.get(from..range.start).unwrap_or_default();
+            if matches!(piece, [0x04 | 0x05 | 0x14, ..]) {
+                while out.last() == Some(&DLE) {
+                    out.pop();
+                }
+            }
+            out.extend_from_slice(piece);
             from = range.end;
         }
-        out.extend_from_slice(self.bytes.get(from..).unwrap_or_default());
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What stands before and behind an answered question does not become a command that nobody sent.
+    #[test]
+    fn pieces_do_not_run_together() {
+        let mut job = CapturedJob {
+            number: 1,
+            bytes: b"A\x10\x10\x1da\xff\x10\x1dr\x01\x14\x01\x00B\x10".to_vec(),
+            taken: vec![3..6, 7..10],
+            lost: 0,
+            ended_by: EndedBy::Closed,
+        };
+        assert_eq!(job.for_printer(), b"A\x14\x01\x00B\x10");
+        job.bytes = b"A\x10\x1da\xffB".to_vec();
+        job.taken = vec![2..5];
+        assert_eq!(job.for_printer(), b"A\x10B");
     }
 }

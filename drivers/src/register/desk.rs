@@ -297,6 +297,8 @@ fn execute(
     register: &mut dyn Register,
 ) -> Outcome {
     let key = format!("{}-{}", next.epoch, next.serial);
+    // A deed that failed leaves its number to the next command, which may be another.
+    let deed = |what: &str| format!("{key}-{what}");
     match request {
         Request::Open(opening) => {
             open(rules, next, opening, Kind::Sale, key)?;
@@ -313,7 +315,7 @@ fn execute(
         Request::ServiceText(line) => service(next)?.text(line.clone())?,
         Request::ServiceClose => {
             let lines = texts(service(next)?);
-            register.service_print(&lines, &key)?;
+            register.service_print(&lines, &deed("slip"))?;
             next.receipt = None;
             return Ok(Answer::Service(register.totals()?));
         }
@@ -340,21 +342,21 @@ fn execute(
         },
         Request::Customer(customer) => fiscal(next)?.customer = Some(customer.clone()),
         Request::Cancel => {
-            register.cancel(fiscal(next)?, &key)?;
+            register.cancel(fiscal(next)?, &deed("cancel"))?;
             next.receipt = None;
         }
         Request::XReport => {
             nothing_open(next)?;
-            return Ok(Answer::Report(register.x_report(&key)?));
+            return Ok(Answer::Report(register.x_report(&deed("x"))?));
         }
         Request::ZReport => {
             nothing_open(next)?;
-            return Ok(Answer::Report(register.z_report(&key)?));
+            return Ok(Answer::Report(register.z_report(&deed("z"))?));
         }
-        Request::Drawer => register.drawer(&key)?,
+        Request::Drawer => register.drawer(&deed("drawer"))?,
         Request::Duplicate => {
             nothing_open(next)?;
-            register.duplicate(&key)?;
+            register.duplicate(&deed("copy"))?;
         }
         _ => {}
     }

@@ -44,7 +44,7 @@ impl Sheet<'_> {
                 "no line after this one ends the items; looked for {}",
                 list(&items.end)
             );
-            self.doubt(Some(start), Doubtful::Missing, what);
+            self.doubt(Some(start - 1), Doubtful::Missing, what);
             return None;
         };
         Some(start..start + end)
