@@ -282,6 +282,9 @@ pub enum Refusal {
     /// There is no such thing.
     #[error("{0}")]
     Missing(String),
+    /// It cannot be done as things are.
+    #[error("{0}")]
+    NotNow(String),
 }
 
 /// What can go wrong with the storage itself.

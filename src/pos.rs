@@ -58,6 +58,7 @@ impl PosPorts {
         if let Err(error) = forgotten {
             tracing::warn!(%error, "old slips stay");
         }
+        self.tell_orphans(&ledger).await;
         let stopped = Stop::new();
         let mut threads = Vec::new();
         for setup in self.setups.iter().cloned() {
@@ -80,6 +81,23 @@ impl PosPorts {
         });
         if let Err(error) = joined.await {
             tracing::error!(%error, "the ports did not stop in order");
+        }
+    }
+}
+
+impl PosPorts {
+    /// Papers of a port that is not in the configuration any more are read by nobody.
+    async fn tell_orphans(&self, ledger: &Ledger) {
+        match ledger.ask(|reader| reader.unread_ports()).await {
+            Ok(ports) => {
+                for port in ports.iter().filter(|port| self.named(port).is_none()) {
+                    tracing::warn!(
+                        port,
+                        "papers of this port have not been read, and it is not in [[pos]] any more; put it back"
+                    );
+                }
+            }
+            Err(error) => tracing::warn!(%error, "unread papers cannot be looked for"),
         }
     }
 }
@@ -152,6 +170,14 @@ fn serve(
         (Plays::Isl(rules) | Plays::Zfp(rules), _) => {
             let mut acceptor = acceptor(setup)?;
             let mut register = register::LedgerRegister::new(counter, Arc::clone(rules));
+            // A close that was cut off is brought to its end, whether the software comes again or not.
+            let resumed = match &setup.plays {
+                Plays::Isl(_) => drivers::isl::Session::start(Arc::clone(rules), &mut register).err(),
+                _ => drivers::zfp::Session::start(Arc::clone(rules), &mut register).err(),
+            };
+            if let Some(refusal) = resumed {
+                return Err(PortError::Serving(refusal.to_string()));
+            }
             while let Some(mut link) = acceptor.accept(stop)? {
                 let (time, flag) = (SystemMonotonic::new(), stop.flag());
                 let served = match &setup.plays {

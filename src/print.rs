@@ -132,9 +132,12 @@ impl Printers {
 
     /// Prints until the stop signal.
     pub async fn run(self, ledger: Ledger, stop: CancellationToken) {
-        if let Err(error) = self.begin(&ledger).await {
-            tracing::error!(%error, "the printers' queue cannot be read; nothing is printed");
-            return;
+        while let Err(error) = self.begin(&ledger).await {
+            tracing::error!(%error, "the printers' queue cannot be read; nothing is printed yet");
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = ledger.time().clock().sleep(AGAIN) => {}
+            }
         }
         if self.shared.plan.printers.is_empty() {
             stop.cancelled().await;
@@ -143,7 +146,18 @@ impl Printers {
         let stopped = Stop::new();
         let mut threads = self.start_threads(&ledger, &stopped);
         threads.extend(self.shared.displays.start(&stopped));
-        self.feed(&ledger, &stop).await;
+        while !stop.is_cancelled() {
+            // A defect of ours in there must not end all printing.
+            let (printers, fed, until) = (self.clone(), ledger.clone(), stop.clone());
+            let ended = tokio::spawn(async move { printers.feed(&fed, &until).await }).await;
+            if let Err(error) = ended {
+                tracing::error!(%error, "a defect where receipts are put into the printers' queue; it goes on");
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = ledger.time().clock().sleep(AGAIN) => {}
+            }
+        }
         stopped.set();
         self.shared.displays.wake();
         for bell in self.shared.bells.values() {
@@ -168,9 +182,19 @@ impl Printers {
         let has_printers = !self.shared.plan.printers.is_empty();
         let cursor = ledger.ask(|reader| reader.print_cursor()).await?;
         let last = *ledger.committed().borrow();
+        for job in ledger.ask(|reader| reader.open_prints(None)).await? {
+            if self.shared.plan.named(&job.printer).is_none() {
+                tracing::warn!(
+                    printer = job.printer,
+                    job = job.id.0,
+                    "a print job waits for a printer that is not in the configuration any more"
+                );
+            }
+        }
         ledger
             .write(move |core| {
-                core.recover_prints(|name| printers.copies(name))?;
+                core.recover_prints(None, |name| printers.copies(name))?;
+                core.forget_printed()?;
                 match (has_printers, cursor) {
                     (true, None) => core.set_print_cursor(Some(last)),
                     (false, Some(_)) => core.set_print_cursor(None),
@@ -254,9 +278,8 @@ impl Printers {
     /// What an event puts on paper.
     fn job(&self, event: &PrintableEvent) -> Option<NewPrint> {
         let plan = &self.shared.plan;
-        let printer = plan.printer(event.device)?;
         if event.is_close {
-            return printer.z_reports.then(|| NewPrint {
+            return plan.z_printer(event.device).map(|printer| NewPrint {
                 printer: printer.name.clone(),
                 till: Some(event.till),
                 what: PrintWhat::ZReport(event.seq),
@@ -264,6 +287,7 @@ impl Printers {
                 key: None,
             });
         }
+        let printer = plan.printer(event.device)?;
         let wanted = match plan.policy(event.device) {
             PrintPolicy::Always => event.print != Some(false),
             PrintPolicy::OnRequest => event.print == Some(true),

@@ -158,7 +158,9 @@ pub(super) async fn replay(
         return Err(Problem::new(P::Missing, detail));
     };
     if let Plays::Printer(templates) = &setup.plays {
-        templates.reload().map_err(|why| {
+        let templates = Arc::clone(templates);
+        let read = tokio::task::spawn_blocking(move || templates.reload()).await;
+        read.unwrap_or(Ok(())).map_err(|why| {
             Problem::new(P::NotNow, format!("the templates cannot be read: {why}"))
         })?;
     }

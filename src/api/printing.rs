@@ -82,12 +82,12 @@ pub(super) async fn printers(
 )]
 pub(super) async fn test(
     State(shared): State<Arc<Shared>>,
-    _: Caller,
+    caller: Caller,
     Path(name): Path<String>,
     uri: Uri,
 ) -> Result<Response, Problem> {
     Params::of(&uri, &[])?;
-    let printer = shared.printer_named(&name)?;
+    let printer = shared.own_printer(&caller, &name).await?;
     let time = shared.ledger.time().local().to_string();
     let blocks = words::test_page(printer, &time);
     shared.queue_blocks(printer, None, &blocks).await
@@ -115,16 +115,16 @@ pub(super) async fn drawer(
     uri: Uri,
 ) -> Result<Response, Problem> {
     Params::of(&uri, &[])?;
-    let printer = shared.printer_named(&name)?;
+    let printer = shared.own_printer(&caller, &name).await?;
     if !printer.drawer {
         let detail = format!(
             "the drawer at the printer \"{name}\" opens by command only with `drawer = true` in its [[printers]]"
         );
-        return Err(Problem::new(P::NotAllowed, detail));
+        return Err(Problem::new(P::NotPermitted, detail));
     }
     let (name, actor) = (printer.name.clone(), caller.actor);
     let id = shared
-        .write(move |core| core.queue_drawer(&name, &actor))
+        .write(move |core| core.queue_drawer(&name, None, None, &actor))
         .await?;
     shared.printers.ring(&printer.name);
     shared.job_answer(StatusCode::ACCEPTED, id).await
@@ -428,10 +428,27 @@ impl Shared {
         })
     }
 
+    /// A printer that the caller may use: a till's own token steers only those that print its papers.
+    async fn own_printer(&self, caller: &Caller, name: &str) -> Result<&PrinterSetup, Problem> {
+        let printer = self.printer_named(name)?;
+        let tills = self.tills(caller, TillChoice::default()).await?;
+        if caller.scope == Scope::All || tills.iter().any(|till| printer.serves(till.device_id)) {
+            return Ok(printer);
+        }
+        let detail = format!("the printer \"{name}\" prints no papers of this till");
+        Err(Problem::new(P::NotAllowed, detail))
+    }
+
     /// The printer that a request names, or the till's own.
     fn printer_for(&self, params: &Params, till: &TillInfo) -> Result<&PrinterSetup, Problem> {
         if let Some(name) = params.get("printer") {
-            return self.printer_named(name);
+            let printer = self.printer_named(name)?;
+            if !printer.serves(till.device_id) {
+                let device = till.device_id;
+                let detail = format!("the printer \"{name}\" prints no papers of the till {device}");
+                return Err(Problem::new(P::NotAllowed, detail));
+            }
+            return Ok(printer);
         }
         let own = self
             .printers

@@ -87,11 +87,12 @@ problems! {
     VatChanged "vat_changed" CONFLICT "The taxpayer has become a VAT payer while the fiscal day was open." => "Close the day with POST /v1/days/close and open a new one with POST /v1/days/open; then send the sale again.";
     DayOpen "day_open" CONFLICT "A fiscal day is open on the till." => "Close it with POST /v1/days/close first; its figures so far are the X report.";
     DayClosed "day_closed" CONFLICT "The fiscal day is closed." => "Ask for its Z report.";
-    NotNow "not_now" CONFLICT "That cannot be done as things are at FDMS." => "Do what the detail says; nothing was changed.";
+    NotNow "not_now" CONFLICT "That cannot be done as things are." => "Do what the detail says; nothing was changed.";
     FdmsUnreachable "fdms_unreachable" SERVICE_UNAVAILABLE "FDMS cannot be reached, or is out of order." => "Try again when the store is connected; selling goes on meanwhile.";
     FdmsRefused "fdms_refused" BAD_GATEWAY "FDMS has refused." => "Do what the detail says.";
     QueueMoved "queue_moved" CONFLICT "The queue to FDMS is not where it was." => "Ask GET /v1/queue and decide again.";
-    Missing "missing" NOT_FOUND "There is no such thing." => "Do what the detail says.";
+    NotPermitted "not_permitted" FORBIDDEN "The configuration does not permit it." => "Change the configuration as the detail says, and restart the gateway.";
+    Missing "missing" NOT_FOUND "There is no such thing." => "Ask for the list: GET /v1/printers, /v1/prints, /v1/captures.";
     Exists "exists" CONFLICT "There is such a thing already." => "Take another name, or use what is there.";
     TillNotReady "till_not_ready" SERVICE_UNAVAILABLE "The till cannot sell yet." => "Do what the detail says; nothing was issued.";
     TillUnchecked "till_unchecked" SERVICE_UNAVAILABLE "The ledger may be an older copy: FDMS has to be asked before the till sells." => "Connect the store: it sells as soon as FDMS has answered. Without a line see `fiscald till confirm`; nothing was issued.";
@@ -308,6 +309,7 @@ impl From<Refusal> for Problem {
             Refusal::Stream(_) => Self::new(P::QueueMoved, detail),
             Refusal::Exists(_) => Self::new(P::Exists, detail),
             Refusal::Missing(_) => Self::new(P::Missing, detail),
+            Refusal::NotNow(_) => Self::new(P::NotNow, detail),
         }
     }
 }

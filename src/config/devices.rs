@@ -159,6 +159,9 @@ impl PrinterConfig {
             ProfileSetting::Name(name) => Profile::named(name),
             ProfileSetting::Choice(choice) => choice.profile(),
         };
+        if self.patience_min == 0 {
+            return Err(place("patience_min must be at least 1"));
+        }
         let money = self.drawer_on.iter().map(|text| {
             MoneyType::parse(text)
                 .ok_or_else(|| place(&format!("drawer_on: \"{text}\" is no money type")))
@@ -195,6 +198,14 @@ fn display(config: &DisplayConfig) -> Result<(LinkConfig, Dialect), String> {
         DisplayDialect::EscPos => Dialect::EscPos,
     };
     Ok((link, dialect))
+}
+
+impl PrinterSetup {
+    /// Whether it prints papers of this till.
+    #[must_use]
+    pub fn serves(&self, till: DeviceId) -> bool {
+        self.tills.is_empty() || self.tills.contains(&till)
+    }
 }
 
 /// Which printers there are, and what goes where.
@@ -238,6 +249,16 @@ impl PrintPlan {
         self.printers.iter().find(|printer| printer.name == name)
     }
 
+    /// The printer of a till's Z reports: that of its receipts, else the first that serves the till.
+    #[must_use]
+    pub fn z_printer(&self, till: (Environment, DeviceId)) -> Option<&PrinterSetup> {
+        let own = self.printer(till).filter(|printer| printer.z_reports);
+        own.or_else(|| {
+            let mut others = self.printers.iter().filter(|p| p.z_reports && !p.receipts);
+            others.find(|printer| printer.serves(till.1))
+        })
+    }
+
     /// The printer of a till's receipts.
     #[must_use]
     pub fn printer(&self, till: (Environment, DeviceId)) -> Option<&PrinterSetup> {
@@ -245,8 +266,8 @@ impl PrintPlan {
         if let Some(name) = own {
             return self.named(name);
         }
-        let serves = |p: &&PrinterSetup| p.tills.is_empty() || p.tills.contains(&till.1);
-        self.printers.iter().filter(|p| p.receipts).find(serves)
+        let mut all = self.printers.iter().filter(|p| p.receipts);
+        all.find(|printer| printer.serves(till.1))
     }
 }
 
@@ -264,7 +285,12 @@ impl Config {
             if plan.named(&printer.name).is_some() {
                 return Err(format!("printers: {} is there twice", printer.name));
             }
-            plan.printers.push(printer.setup()?);
+            let setup = printer.setup()?;
+            if let Some(other) = plan.printers.iter().find(|other| other.link == setup.link) {
+                let (name, link) = (&setup.name, &setup.link);
+                return Err(format!("printers: {name} and {} are both at {link}", other.name));
+            }
+            plan.printers.push(setup);
         }
         for till in &self.tills {
             let device = DeviceId::new(till.device_id)

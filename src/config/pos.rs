@@ -141,10 +141,14 @@ impl Config {
             if ports.iter().any(|port| port.name == pos.name) {
                 return Err(format!("pos: {} is there twice", pos.name));
             }
-            ports.push(
-                pos.setup(&plan)
-                    .map_err(|what| format!("pos: {}: {what}", pos.name))?,
-            );
+            let setup = pos
+                .setup(&plan)
+                .map_err(|what| format!("pos: {}: {what}", pos.name))?;
+            if let Some(other) = ports.iter().find(|other| other.listen == setup.listen) {
+                let names = (&setup.name, &other.name);
+                return Err(format!("pos: {} and {} listen at the same place", names.0, names.1));
+            }
+            ports.push(setup);
         }
         Ok(ports)
     }
@@ -161,6 +165,9 @@ impl PosConfig {
                 "there is no printer \"{}\"; add it as [[printers]]",
                 self.printer
             ));
+        }
+        if self.idle_ms < 200 {
+            return Err("idle_ms must be at least 200: papers come in pieces".to_owned());
         }
         if !self.invoice_no.contains("{receipt_no}") {
             return Err(

@@ -44,8 +44,10 @@ pub struct CapturedRow {
     pub port: String,
     /// When, milliseconds since 1970.
     pub at: i64,
-    /// Its bytes.
+    /// Its bytes; empty in a list.
     pub body: Vec<u8>,
+    /// Bytes that there was no room for.
+    pub lost: u64,
     /// The word of its state.
     pub state: String,
     /// The template that it was read by.
@@ -61,22 +63,30 @@ impl Core {
     ///
     /// # Errors
     /// A fault of the storage.
-    pub fn keep_captured(&mut self, port: &str, body: &[u8]) -> Result<i64, LedgerError> {
+    pub fn keep_captured(
+        &mut self,
+        port: &str,
+        body: &[u8],
+        lost: u64,
+    ) -> Result<i64, LedgerError> {
         let now = self.now_ms();
         self.conn
             .prepare_cached(
-                "INSERT INTO captured (port, at, body, state, changed_at) VALUES (?1, ?2, ?3, 'new', ?2)",
+                "INSERT INTO captured (port, at, body, lost, state, changed_at)
+                 VALUES (?1, ?2, ?3, ?4, 'new', ?2)",
             )?
-            .execute(params![port, now, body])?;
+            .execute(params![port, now, body, i64::try_from(lost).unwrap_or(i64::MAX)])?;
         Ok(self.conn.last_insert_rowid())
     }
 
-    /// Keeps what became of a job. What could not be sold is an event, so that somebody looks after it.
+    /// Keeps what became of a job. What could not be sold is an event, so that somebody looks after it; what stands on
+    /// the paper is not in it.
     ///
     /// # Errors
-    /// A fault of the storage.
+    /// It has been dealt with already.
     pub fn settle_captured(
         &mut self,
+        till: TillId,
         id: i64,
         state: &CapturedState,
         template: Option<&str>,
@@ -93,16 +103,16 @@ impl Core {
             .conn
             .prepare_cached(
                 "UPDATE captured SET state = ?2, template = ?3, receipt = ?4, reasons = ?5, changed_at = ?6
-                 WHERE captured_id = ?1",
+                 WHERE captured_id = ?1 AND state IN ('new', 'quarantined')",
             )?
             .execute(params![id, state.word(), template, receipt, reasons, self.now_ms()])?;
         if changed == 0 {
-            return Err(Refusal::Missing(format!("there is no captured job {id}")).into());
+            return Err(Refusal::NotNow(format!("the paper {id} has been dealt with already")).into());
         }
         if let Some(reasons) = reasons {
-            let detail = serde_json::json!({ "captured": id, "reasons": reasons });
+            let detail = serde_json::json!({ "captured": id, "reasons": reasons.lines().count() });
             let seq = self.take_seq();
-            self.append_event(seq, None, "capture.quarantined", Some(&detail.to_string()))?;
+            self.append_event(seq, Some(till), "capture.quarantined", Some(&detail.to_string()))?;
         }
         Ok(())
     }
@@ -152,7 +162,7 @@ impl Reader {
     /// # Errors
     /// A fault of the storage.
     pub fn captured(&self, id: i64) -> Result<Option<CapturedRow>, LedgerError> {
-        self.with(|conn| Ok(rows(conn, "captured_id = ?1", "", &[&id])?.pop()))
+        self.with(|conn| Ok(rows(conn, "body", "captured_id = ?1", "", &[&id])?.pop()))
     }
 
     /// The last captured jobs, newest first; only those of a state, if one is named.
@@ -165,12 +175,11 @@ impl Reader {
         limit: u32,
     ) -> Result<Vec<CapturedRow>, LedgerError> {
         self.with(|conn| {
-            Ok(rows(
-                conn,
-                "(?1 IS NULL OR state = ?1)",
-                "DESC LIMIT ?2",
-                &[&state, &limit],
-            )?)
+            let which = match state {
+                Some(_) => "state = ?1",
+                None => "?1 IS NULL",
+            };
+            Ok(rows(conn, "x''", which, "DESC LIMIT ?2", &[&state, &limit])?)
         })
     }
 
@@ -179,7 +188,34 @@ impl Reader {
     /// # Errors
     /// A fault of the storage.
     pub fn unread_captured(&self, port: &str) -> Result<Vec<CapturedRow>, LedgerError> {
-        self.with(|conn| Ok(rows(conn, "state = 'new' AND port = ?1", "", &[&port])?))
+        self.with(|conn| {
+            Ok(rows(conn, "x''", "state = 'new' AND port = ?1", "", &[&port])?)
+        })
+    }
+
+    /// Ports with papers that have not been read.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn unread_ports(&self) -> Result<Vec<String>, LedgerError> {
+        self.with(|conn| {
+            let mut statement =
+                conn.prepare_cached("SELECT DISTINCT port FROM captured WHERE state = 'new'")?;
+            let ports = statement.query_map([], |row| row.get(0))?;
+            Ok(ports.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Whether a paper has been settled with this receipt.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn has_captured(&self, receipt: Seq) -> Result<bool, LedgerError> {
+        self.with(|conn| {
+            Ok(conn
+                .prepare_cached("SELECT EXISTS (SELECT 1 FROM captured WHERE receipt = ?1)")?
+                .query_row([receipt.0], |row| row.get(0))?)
+        })
     }
 
     /// What was kept of a fiscal printer that we play.
@@ -198,12 +234,13 @@ impl Reader {
 
 fn rows(
     conn: &Connection,
+    body: &str,
     which: &str,
     order: &str,
     values: &[&dyn rusqlite::ToSql],
 ) -> Result<Vec<CapturedRow>, StorageError> {
     let mut statement = conn.prepare_cached(&format!(
-        "SELECT captured_id, port, at, body, state, template, receipt, reasons FROM captured
+        "SELECT captured_id, port, at, {body}, state, template, receipt, reasons, lost FROM captured
          WHERE {which} ORDER BY captured_id {order}"
     ))?;
     let rows = statement.query_map(values, row)?;
@@ -220,5 +257,6 @@ fn row(row: &Row<'_>) -> rusqlite::Result<CapturedRow> {
         template: row.get(5)?,
         receipt: row.get::<_, Option<i64>>(6)?.map(Seq),
         reasons: row.get(7)?,
+        lost: u64::try_from(row.get::<_, i64>(8)?).unwrap_or_default(),
     })
 }

@@ -20,6 +20,8 @@ pub use asked::{PrintRow, PrintableEvent, PrintableEvents};
 
 /// Copies that are printed by themselves of a paper whose fate is not known; then a person is asked.
 const COPIES_BY_THEMSELVES: i64 = 3;
+/// What was printed of a slip or a captured paper is kept so long, milliseconds: 30 days.
+const BODIES_KEPT: i64 = 30 * 24 * 3600 * 1000;
 /// What `meta` keeps the printers' place among the events under.
 const CURSOR: &str = "print_cursor";
 /// Jobs that still have something before them.
@@ -218,15 +220,44 @@ impl Core {
     ///
     /// # Errors
     /// A fault of the storage.
-    pub fn queue_drawer(&mut self, printer: &str, actor: &str) -> Result<JobId, LedgerError> {
-        self.audit(actor, "drawer.open", None, printer)?;
+    pub fn queue_drawer(
+        &mut self,
+        printer: &str,
+        till: Option<TillId>,
+        key: Option<String>,
+        actor: &str,
+    ) -> Result<JobId, LedgerError> {
+        let is_known = match &key {
+            Some(key) => self.has_print_key(key)?,
+            None => false,
+        };
+        if !is_known {
+            self.audit(actor, "drawer.open", till, printer)?;
+        }
         Ok(self.insert_print(&NewPrint {
             printer: printer.to_owned(),
-            till: None,
+            till,
             what: PrintWhat::Drawer,
             subject: None,
-            key: None,
+            key,
         })?)
+    }
+
+    /// Forgets what was printed of things that are in no other table, once it has long been on paper.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn forget_printed(&mut self) -> Result<usize, LedgerError> {
+        let before = self.now_ms() - BODIES_KEPT;
+        self.conn.execute(
+            "UPDATE print_job SET body_id = NULL
+             WHERE body_id IS NOT NULL AND state IN ('done', 'lost', 'failed') AND changed_at < ?1",
+            [before],
+        )?;
+        Ok(self.conn.execute(
+            "DELETE FROM print_body WHERE body_id NOT IN (SELECT body_id FROM print_job WHERE body_id IS NOT NULL)",
+            [],
+        )?)
     }
 
     /// The same, and the printers' place among the events moves on: in one transaction, so that no receipt is
@@ -290,11 +321,11 @@ impl Core {
         {
             return Ok(JobId(id));
         }
-        let (body, tail) = job.what.bodies();
+        let body = self.insert_body(job.what.bodies())?;
         self.conn
             .prepare_cached(
-                "INSERT INTO print_job (printer, kind, till_id, seq, subject, body, tail, state, created_at, changed_at, key)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'queued', ?8, ?8, ?9)",
+                "INSERT INTO print_job (printer, kind, till_id, seq, subject, body_id, state, created_at, changed_at, key)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'queued', ?7, ?7, ?8)",
             )?
             .execute(params![
                 job.printer,
@@ -303,7 +334,6 @@ impl Core {
                 job.what.seq().map(|seq| seq.0),
                 job.subject,
                 body,
-                tail,
                 self.now_ms(),
                 job.key,
             ])?;
@@ -318,7 +348,18 @@ impl Core {
         Ok(JobId(id))
     }
 
-    /// The next job of a printer, headed for good: the first that is open. The original goes to whichever job of
+    fn insert_body(
+        &mut self,
+        (body, tail): (Option<&[u8]>, Option<&[u8]>),
+    ) -> Result<Option<i64>, StorageError> {
+        let Some(body) = body else { return Ok(None) };
+        self.conn
+            .prepare_cached("INSERT INTO print_body (body, tail) VALUES (?1, ?2)")?
+            .execute(params![body, tail])?;
+        Ok(Some(self.conn.last_insert_rowid()))
+    }
+
+    /// The next job of a printer, headed for good: the first that waits. The original goes to whichever job of
     /// its subject is taken first.
     ///
     /// # Errors
@@ -327,8 +368,9 @@ impl Core {
         let found = self
             .conn
             .prepare_cached(&format!(
-                "SELECT job_id, kind, till_id, seq, subject, body, tail, heading FROM print_job
-                 WHERE printer = ?1 AND {OPEN} ORDER BY job_id LIMIT 1"
+                "SELECT job_id, kind, till_id, seq, subject, body, tail, heading
+                 FROM print_job LEFT JOIN print_body USING (body_id)
+                 WHERE printer = ?1 AND {OPEN} AND state IN ('queued', 'held') ORDER BY job_id LIMIT 1"
             ))?
             .query_row([printer], taken_row)
             .optional()?;
@@ -389,11 +431,15 @@ impl Core {
         if (before.0.as_str(), before.1.as_deref()) == (word.state, word.detail.as_deref()) {
             return Ok(());
         }
-        // One that failed has sent nothing: the original is free again.
+        let is_over = ["done", "unknown", "failed", "lost"].contains(&before.0.as_str());
+        if is_over {
+            return Err(Refusal::NotNow(format!("the print job {} is at its end", job.0)).into());
+        }
+        // One that failed or is held has sent nothing: the original is free again.
         self.conn
             .prepare_cached(
                 "UPDATE print_job SET state = ?2, detail = ?3, changed_at = ?4,
-                   heading = CASE ?2 WHEN 'failed' THEN NULL ELSE heading END
+                   heading = CASE WHEN ?2 IN ('failed', 'held') THEN NULL ELSE heading END
                  WHERE job_id = ?1",
             )?
             .execute(params![job.0, word.state, word.detail, self.now_ms()])?;
@@ -443,23 +489,38 @@ impl Core {
         }
         self.conn
             .prepare_cached(
-                "INSERT INTO print_job (printer, kind, till_id, seq, subject, body, tail, state, created_at, changed_at)
-                 SELECT printer, kind, till_id, seq, subject, body, tail, 'queued', ?2, ?2
+                "INSERT INTO print_job (printer, kind, till_id, seq, subject, body_id, state, created_at, changed_at)
+                 SELECT printer, kind, till_id, seq, subject, body_id, 'queued', ?2, ?2
                  FROM print_job WHERE job_id = ?1",
             )?
             .execute(params![job.0, self.now_ms()])?;
         Ok(Some(JobId(self.conn.last_insert_rowid())))
     }
 
-    /// Jobs that were being sent when the daemon was stopped: nobody knows whether they are on paper.
+    /// Jobs that were being sent when the daemon, or a printer's thread, was stopped: nobody knows whether they are on
+    /// paper.
     ///
     /// # Errors
     /// A fault of the storage.
     pub fn recover_prints(
         &mut self,
+        printer: Option<&str>,
         copy_unknown: impl Fn(&str) -> bool,
     ) -> Result<usize, LedgerError> {
-        let cut_off = rows(&self.conn, "j.state IN ('sending', 'await_ack')", &[])?;
+        let open = rows(
+            &self.conn,
+            &format!("j.{OPEN} AND (?1 IS NULL OR j.printer = ?1)"),
+            &[&printer],
+        )?;
+        let (cut_off, waiting): (Vec<_>, Vec<_>) = open
+            .into_iter()
+            .partition(|row| row.state == "sending" || row.state == "await_ack");
+        // Taken, and nothing sent: whoever is taken next may be the original.
+        for row in waiting.iter().filter(|row| row.heading.is_some()) {
+            self.conn
+                .prepare_cached("UPDATE print_job SET heading = NULL WHERE job_id = ?1")?
+                .execute([row.id.0])?;
+        }
         for row in &cut_off {
             let state = JobState::Unknown(UnknownReason::Restarted);
             self.keep_print(row.id, &state, copy_unknown(&row.printer))?;
@@ -479,7 +540,7 @@ impl Core {
     ) -> Result<Option<JobId>, LedgerError> {
         let row = self.print_row(job)?;
         if row.state != "unknown" {
-            return Err(Refusal::Exists(format!(
+            return Err(Refusal::NotNow(format!(
                 "the print job {} is not in doubt: it is {}",
                 job.0, row.state
             ))
@@ -508,11 +569,15 @@ impl Core {
     pub fn cancel_print(&mut self, job: JobId, actor: &str) -> Result<(), LedgerError> {
         let row = self.print_row(job)?;
         if row.state != "queued" && row.state != "held" {
-            return Err(Refusal::Exists(format!(
+            return Err(Refusal::NotNow(format!(
                 "the print job {} does not wait any more: it is {}",
                 job.0, row.state
             ))
             .into());
+        }
+        if row.heading.is_some() {
+            let why = format!("the print job {} is just being sent; ask again in a moment", job.0);
+            return Err(Refusal::NotNow(why).into());
         }
         self.audit(actor, "print.cancel", row.till, &job.0.to_string())?;
         let why = JobState::Failed("taken out of the queue by a person".to_owned());

@@ -240,19 +240,24 @@ CREATE TABLE file (
 CREATE INDEX file_day ON file (till_id, day_id);
 ",
     r"
+-- What is printed of a thing that is in no other table; tail follows the fiscal block.
+CREATE TABLE print_body (
+  body_id INTEGER PRIMARY KEY,
+  body    BLOB NOT NULL,
+  tail    BLOB
+) STRICT;
+
 -- The printers' queue. subject is shared by all papers of one thing: a receipt, a report, a slip; one of them
--- is its original, for ever. body is what is printed of a thing that is not in another table; tail follows the
--- fiscal block.
+-- is its original, for ever.
 CREATE TABLE print_job (
-  job_id     INTEGER PRIMARY KEY,
+  job_id     INTEGER PRIMARY KEY AUTOINCREMENT,
   printer    TEXT NOT NULL,
   kind       TEXT NOT NULL CHECK (kind IN ('receipt', 'z_report', 'blocks', 'captured', 'drawer')),
   till_id    INTEGER REFERENCES till,
   seq        INTEGER REFERENCES event,
   subject    TEXT,
   key        TEXT UNIQUE,
-  body       BLOB,
-  tail       BLOB,
+  body_id    INTEGER REFERENCES print_body,
   heading    TEXT CHECK (heading IN ('original', 'copy')),
   state      TEXT NOT NULL
     CHECK (state IN ('queued', 'held', 'sending', 'await_ack', 'done', 'unknown', 'failed', 'lost')),
@@ -263,21 +268,26 @@ CREATE TABLE print_job (
 CREATE UNIQUE INDEX print_original ON print_job (subject) WHERE heading = 'original';
 CREATE INDEX print_subject ON print_job (subject);
 CREATE INDEX print_seq ON print_job (seq) WHERE seq IS NOT NULL;
+CREATE INDEX print_printer ON print_job (printer, job_id);
+CREATE INDEX print_doubt ON print_job (job_id) WHERE state = 'unknown';
 CREATE INDEX print_open ON print_job (printer, job_id) WHERE state IN ('queued', 'held', 'sending', 'await_ack');
 
--- What old POS software printed, byte for byte, and what became of it. receipt is the event of the one issued.
+-- What old POS software printed, less questions that were answered, and what became of it. lost are bytes that
+-- there was no room for; receipt is the event of the one issued.
 CREATE TABLE captured (
-  captured_id INTEGER PRIMARY KEY,
+  captured_id INTEGER PRIMARY KEY AUTOINCREMENT,
   port        TEXT NOT NULL,
   at          INTEGER NOT NULL,
-  body        BLOB NOT NULL,
+  lost        INTEGER NOT NULL,
   state       TEXT NOT NULL CHECK (state IN ('new', 'passed', 'sold', 'repeated', 'quarantined')),
   template    TEXT,
   receipt     INTEGER REFERENCES receipt,
   reasons     TEXT,
-  changed_at  INTEGER NOT NULL
+  changed_at  INTEGER NOT NULL,
+  body        BLOB NOT NULL
 ) STRICT;
-CREATE INDEX captured_open ON captured (captured_id) WHERE state IN ('new', 'quarantined');
+CREATE INDEX captured_state ON captured (state, captured_id);
+CREATE INDEX captured_receipt ON captured (receipt) WHERE receipt IS NOT NULL;
 
 -- A fiscal printer that we play for old POS software: its open receipt and its last reply, in one piece.
 CREATE TABLE register (

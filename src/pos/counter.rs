@@ -6,19 +6,21 @@
 use std::sync::Arc;
 
 use drivers::capture::key::Key;
+use drivers::capture::sale::CapturedSale;
 use drivers::capture::splice::parts;
 use drivers::capture::template::Template;
 use drivers::capture::{CapturedJob, EndedBy, Reading, read};
 use drivers::job::JobId;
 use fiscal::draft::Draft;
+use rust_decimal::Decimal;
 use sha2::{Digest as _, Sha256};
 
 use super::{sale, words};
 use crate::config::{Plays, PosSetup};
-use crate::ledger::captured::CapturedState;
+use crate::ledger::captured::{CapturedRow, CapturedState};
 use crate::ledger::printing::{NewPrint, PrintWhat, subject_of};
 use crate::ledger::{
-    Ledger, LedgerError, Refusal, Sale, SaleDone, Seq, StorageError, TillId, TillInfo,
+    Issued, Ledger, LedgerError, Refusal, Sale, SaleDone, Seq, StorageError, TillInfo,
 };
 use crate::print::Printers;
 
@@ -66,22 +68,31 @@ impl Counter {
         Ok(found.unwrap_or_else(|| self.till.clone()))
     }
 
+    /// The receipt that a key stands for, on whichever till it was sold: a switch moves new sales, not old ones.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub(super) fn known(&self, key: &str) -> Result<Option<Issued>, LedgerError> {
+        let reader = self.ledger.reader();
+        if let Some(issued) = reader.by_key(self.till.id, key)? {
+            return Ok(Some(issued));
+        }
+        for till in reader.tills()? {
+            if let Some(issued) = reader.by_key(till.id, key)? {
+                return Ok(Some(issued));
+            }
+        }
+        Ok(None)
+    }
+
     /// Keeps a paper before anything else.
     ///
     /// # Errors
     /// It could not be kept.
     pub fn keep(&self, job: &CapturedJob) -> Result<i64, LedgerError> {
-        let (port, body) = (self.setup.name.clone(), job.for_printer());
-        let lost = job.lost;
-        self.ledger.write_blocking(move |core| {
-            let id = core.keep_captured(&port, &body)?;
-            if lost > 0 {
-                let why =
-                    format!("the paper was longer than there is room for: {lost} bytes are lost");
-                core.settle_captured(id, &CapturedState::Quarantined(why), None)?;
-            }
-            Ok(id)
-        })
+        let (port, body, lost) = (self.setup.name.clone(), job.for_printer(), job.lost);
+        self.ledger
+            .write_blocking(move |core| core.keep_captured(&port, &body, lost))
     }
 
     /// Papers that were kept and not read before the power went.
@@ -102,35 +113,27 @@ impl Counter {
         let row = self.ledger.reader().captured(id)?;
         let row = row.ok_or_else(|| missing(id))?;
         if row.state != "new" && !(by_hand && row.state == "quarantined") {
-            // A paper that was too long is put aside as it comes.
-            let put_aside =
-                (row.state == "quarantined").then(|| row.reasons.clone().unwrap_or_default());
-            return match put_aside {
-                Some(why) if !by_hand => self.print(self.slip(id, &[why])),
-                _ => Err(Refusal::Exists(format!(
-                    "the paper {id} is not put aside: it is {}",
-                    row.state
-                ))
-                .into()),
-            };
+            let why = format!("the paper {id} is not put aside: it is {}", row.state);
+            return Err(Refusal::NotNow(why).into());
         }
-        let verdict = self.judge(id, &row.body)?;
+        // A paper that we cannot read for a defect of ours must not keep the others from being sold.
+        let judged = std::panic::AssertUnwindSafe(|| self.judge(&row));
+        let verdict = match std::panic::catch_unwind(judged) {
+            Ok(verdict) => verdict?,
+            Err(_) => {
+                let why = "a defect of the gateway: report it, with the paper (fiscald capture learn --keep)";
+                self.aside(id, &[why.to_owned()], None)
+            }
+        };
+        let till = self.till.id;
         let print = verdict
             .print
             .filter(|print| !by_hand || print.subject.is_some());
         let ids = self.ledger.write_blocking(move |core| {
             let ids = core.queue_prints(print.as_slice())?;
-            core.settle_captured(id, &verdict.state, verdict.template.as_deref())?;
+            core.settle_captured(till, id, &verdict.state, verdict.template.as_deref())?;
             Ok(ids)
         })?;
-        self.printers.ring(&self.setup.printer);
-        Ok(ids.first().copied())
-    }
-
-    fn print(&self, job: NewPrint) -> Result<Option<JobId>, LedgerError> {
-        let ids = self
-            .ledger
-            .write_blocking(move |core| core.queue_prints(&[job]))?;
         self.printers.ring(&self.setup.printer);
         Ok(ids.first().copied())
     }
@@ -142,12 +145,13 @@ impl Counter {
         }
     }
 
-    fn judge(&self, id: i64, body: &[u8]) -> Result<Verdict, LedgerError> {
+    fn judge(&self, row: &CapturedRow) -> Result<Verdict, LedgerError> {
+        let (id, body) = (row.id, row.body.as_slice());
         let job = CapturedJob {
             number: 0,
             bytes: body.to_vec(),
             taken: Vec::new(),
-            lost: 0,
+            lost: row.lost,
             ended_by: EndedBy::File,
         };
         let read = read(&job, &self.templates());
@@ -168,12 +172,11 @@ impl Counter {
             }
             Reading::Reprint(reprint) => {
                 let key = name_of(&Key::of_reprint(&self.setup.name, &reprint));
-                let till = self.selling()?;
-                match self.ledger.reader().by_key(till.id, &key)? {
-                    Some(issued) => {
-                        let print = self.with_block(id, body, till.id, issued.seq);
-                        Ok(verdict(CapturedState::Repeated(issued.seq), print))
-                    }
+                match self.known(&key)? {
+                    Some(issued) => Ok(verdict(
+                        CapturedState::Repeated(issued.seq),
+                        self.with_block(id, body, &issued),
+                    )),
                     None => {
                         let why = format!(
                             "the paper says that it is printed again, and no sale {} of {} for {} was made fiscal here",
@@ -183,35 +186,49 @@ impl Counter {
                     }
                 }
             }
-            Reading::Sale(sale) => {
-                let till = self.selling()?;
-                let taxpayer = self.ledger.reader().taxpayer(till.id)?;
-                let Some(taxpayer) = taxpayer else {
-                    let why = "the configuration of the till is missing".to_owned();
-                    return Ok(self.aside(id, &[why], template));
-                };
-                let now = self.ledger.time().local();
-                let draft = match sale::captured(&sale, &self.setup, &taxpayer, now) {
-                    Ok(draft) => draft,
-                    Err(reasons) => return Ok(self.aside(id, &reasons, template)),
-                };
-                let key = name_of(&Key::of_sale(&self.setup.name, &sale));
-                match self.sell(&till, draft, key)? {
-                    Ok((seq, is_new)) => {
-                        let state = match is_new {
-                            true => CapturedState::Sold(seq),
-                            false => CapturedState::Repeated(seq),
-                        };
-                        Ok(verdict(state, self.with_block(id, body, till.id, seq)))
-                    }
-                    Err(reasons) => Ok(self.aside(id, &reasons, template)),
+            Reading::Sale(sale) => match self.sale(&sale)? {
+                Ok(issued) => {
+                    // Sold by this paper, or by an earlier one: one that was interrupted has settled nothing.
+                    let state = match self.ledger.reader().has_captured(issued.seq)? {
+                        true => CapturedState::Repeated(issued.seq),
+                        false => CapturedState::Sold(issued.seq),
+                    };
+                    Ok(verdict(state, self.with_block(id, body, &issued)))
                 }
-            }
+                Err(reasons) => Ok(self.aside(id, &reasons, template)),
+            },
         }
     }
 
-    /// Sells through the ledger's queue, as the API does. The receipt's event and whether it is new; or why it was
-    /// refused.
+    /// The receipt of a paper: the one that it was sold as, or a new one. Why not, if it cannot be sold.
+    fn sale(&self, sale: &CapturedSale) -> Result<Result<Issued, Vec<String>>, LedgerError> {
+        let key = name_of(&Key::of_sale(&self.setup.name, sale));
+        if let Some(issued) = self.known(&key)? {
+            if same_goods(sale, &issued) {
+                return Ok(Ok(issued));
+            }
+            let why = format!(
+                "the number {} of {} for {} was sold with other goods, as {}",
+                sale.receipt_no.text,
+                sale.date.text,
+                sale.total.value,
+                issued.receipt.invoice_no
+            );
+            return Ok(Err(vec![why]));
+        }
+        let till = self.selling()?;
+        let taxpayer = self.ledger.reader().taxpayer(till.id)?;
+        let Some(taxpayer) = taxpayer else {
+            return Ok(Err(vec!["the configuration of the till is missing".to_owned()]));
+        };
+        let now = self.ledger.time().local();
+        match sale::captured(sale, &self.setup, &taxpayer, now) {
+            Ok(draft) => self.sell(&till, draft, key),
+            Err(reasons) => Ok(Err(reasons)),
+        }
+    }
+
+    /// Sells through the ledger's queue, as the API does; or says why it was refused.
     ///
     /// # Errors
     /// The storage failed, or has no room now: to be tried again with the same key.
@@ -220,11 +237,16 @@ impl Counter {
         till: &TillInfo,
         draft: Draft,
         key: String,
-    ) -> Result<Result<(Seq, bool), Vec<String>>, LedgerError> {
+    ) -> Result<Result<Issued, Vec<String>>, LedgerError> {
         let sale = Sale::new(till.ids(), draft, Some(key), Arc::clone(&self.actor));
         match self.ledger.issue_blocking(sale) {
-            Ok(SaleDone::Issued(issued)) => Ok(Ok((issued.seq, true))),
-            Ok(SaleDone::Repeated(seq)) => Ok(Ok((seq, false))),
+            Ok(SaleDone::Issued(issued)) => Ok(Ok(*issued)),
+            Ok(SaleDone::Repeated(seq)) => {
+                let found = self.ledger.reader().by_seq(seq)?;
+                let lost =
+                    || StorageError::Damaged(format!("the receipt of event {seq} is not there"));
+                Ok(Ok(found.ok_or_else(lost)?))
+            }
             Err(LedgerError::Refused(Refusal::Findings { findings })) => {
                 Ok(Err(findings.iter().map(sale::finding).collect()))
             }
@@ -233,12 +255,12 @@ impl Counter {
         }
     }
 
-    fn with_block(&self, id: i64, body: &[u8], till: TillId, seq: Seq) -> NewPrint {
+    fn with_block(&self, id: i64, body: &[u8], issued: &Issued) -> NewPrint {
         let (before, after) = parts(body);
         NewPrint {
-            till: Some(till),
-            subject: Some(subject_of(seq)),
-            ..self.paper(id, "sold", before, Some(seq), after)
+            till: Some(issued.till.id),
+            subject: Some(subject_of(issued.seq)),
+            ..self.paper(id, "sold", before, Some(issued.seq), after)
         }
     }
 
@@ -267,8 +289,8 @@ impl Counter {
         tracing::warn!(
             port = self.setup.name,
             captured = id,
-            reasons = reasons.join("; "),
-            "a paper could not be sold"
+            reasons = reasons.len(),
+            "a paper could not be sold; `fiscald capture show` says why"
         );
         Verdict {
             state: CapturedState::Quarantined(reasons.join("\n")),
@@ -298,6 +320,25 @@ impl Counter {
 
 fn missing(id: i64) -> LedgerError {
     Refusal::Missing(format!("there is no captured paper {id}")).into()
+}
+
+/// Whether a paper has the goods of a receipt: a POS that prints again may name another cashier or time.
+fn same_goods(sale: &CapturedSale, issued: &Issued) -> bool {
+    let lines = issued.receipt.lines.iter();
+    let mut ours: Vec<(String, i64)> = lines
+        .map(|line| (line.name.clone(), line.total.get().abs()))
+        .collect();
+    let lines = sale.lines.iter().map(|line| {
+        let cents = (line.total.value.abs() * Decimal::ONE_HUNDRED).normalize();
+        (
+            line.name.text.clone(),
+            cents.to_string().parse().unwrap_or(-1),
+        )
+    });
+    let mut theirs: Vec<(String, i64)> = lines.collect();
+    ours.sort_unstable();
+    theirs.sort_unstable();
+    ours == theirs
 }
 
 /// The idempotency key of a paper: visible characters, whatever stands on it.

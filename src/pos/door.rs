@@ -11,7 +11,7 @@ use drivers::job::{Condition, JobId};
 use drivers::transport::{Link, Stop, SystemMonotonic};
 
 use super::{Counter, PortError};
-use crate::ledger::Seq;
+use crate::ledger::{LedgerError, Seq};
 
 /// After a fault of the ledger.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -74,8 +74,9 @@ impl Worker {
     fn forget(&self, ids: impl Iterator<Item = i64>) {
         let mut state = self.shared.lock();
         for id in ids {
-            state.settled.remove(&id);
-            state.unasked.insert(id);
+            if state.settled.remove(&id).is_none() {
+                state.unasked.insert(id);
+            }
         }
     }
 
@@ -123,6 +124,14 @@ fn work(shared: &Shared, counter: &Counter, stop: &Stop) {
                 }
             }
             Err(error) if Counter::is_stopping(&error) => return,
+            // A person was quicker: the paper has been dealt with.
+            Err(LedgerError::Refused(_)) => {
+                let mut state = shared.lock();
+                state.waiting.pop_front();
+                if !state.unasked.remove(&id) {
+                    state.settled.insert(id, None);
+                }
+            }
             Err(error) => {
                 // The paper stays where it is: the ledger may have room again in a moment.
                 tracing::error!(port = counter.setup.name, captured = id, %error, "a paper waits for the ledger");
@@ -212,10 +221,11 @@ impl Door for PortDoor<'_> {
             self.counter.setup.printer.clone(),
             Arc::clone(&self.counter.actor),
         );
+        let till = self.counter.till.id;
         let queued = self
             .counter
             .ledger
-            .write_blocking(move |core| core.queue_drawer(&printer, &actor));
+            .write_blocking(move |core| core.queue_drawer(&printer, Some(till), None, &actor));
         match queued {
             Ok(_) => self.counter.printers.ring(&self.counter.setup.printer),
             Err(error) => tracing::warn!(%error, "the drawer was not opened"),

@@ -3,18 +3,21 @@
 use std::path::Path;
 use std::time::Duration;
 
-use drivers::capture::session::MAX_JOB;
-use drivers::capture::{CapturedJob, EndedBy};
+use drivers::capture::CapturedJob;
+use drivers::capture::session::{MAX_JOB, file};
 use drivers::transport::{Folder, Stop};
 
 use super::{Counter, PortError};
+use crate::ledger::LedgerError;
 
+/// After a file could not be moved.
+const AGAIN: Duration = Duration::from_secs(5);
 /// Between two looks into the folder.
 const LOOK: Duration = Duration::from_millis(500);
 
 pub(super) fn serve(path: &Path, counter: &Counter, stop: &Stop) -> Result<(), PortError> {
     for id in counter.unread()? {
-        counter.settle(id, false)?;
+        settle(counter, id)?;
     }
     std::fs::create_dir_all(path)
         .map_err(|error| PortError::Folder(format!("{}: {error}", path.display())))?;
@@ -24,16 +27,29 @@ pub(super) fn serve(path: &Path, counter: &Counter, stop: &Stop) -> Result<(), P
             stop.wait(LOOK);
             continue;
         };
-        let id = counter.keep(&CapturedJob {
-            number: 0,
-            bytes: dropped.bytes,
-            taken: Vec::new(),
+        let job = CapturedJob {
             lost: dropped.lost,
-            ended_by: EndedBy::File,
-        })?;
-        // Kept: the file has done its work. What is not settled now is settled after the next start.
-        folder.done(&dropped.name)?;
-        counter.settle(id, false)?;
+            ..file(0, dropped.bytes)
+        };
+        let id = counter.keep(&job)?;
+        // Kept: the file has done its work, and must not be kept again. What is not settled now is settled after the
+        // next start.
+        while let Err(error) = folder.done(&dropped.name) {
+            tracing::error!(port = counter.setup.name, %error, "a file that was taken cannot be moved away");
+            stop.wait(AGAIN);
+            if stop.is_set() {
+                return Ok(());
+            }
+        }
+        settle(counter, id)?;
     }
     Ok(())
+}
+
+/// Deals with a paper; one that a person has dealt with already is none of our business.
+fn settle(counter: &Counter, id: i64) -> Result<(), PortError> {
+    match counter.settle(id, false) {
+        Ok(_) | Err(LedgerError::Refused(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }

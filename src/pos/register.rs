@@ -88,39 +88,58 @@ impl LedgerRegister {
     }
 
     /// A storno names its original by the number that the close of it told, which is FDMS's; the note wants the
-    /// shop's.
-    fn with_original(&self, till: &TillInfo, receipt: &OpenReceipt) -> Done<OpenReceipt> {
-        let mut receipt = receipt.clone();
-        let Kind::Storno(storno) = &mut receipt.kind else {
-            return Ok(receipt);
+    /// shop's. Two tills of a switch may both have that number: then nobody can know which is meant.
+    fn original(&self, till: &TillInfo, receipt: &OpenReceipt) -> Done<Option<String>> {
+        let Kind::Storno(storno) = &receipt.kind else {
+            return Ok(None);
         };
-        let number = storno
-            .document
-            .trim()
-            .parse()
-            .ok()
-            .and_then(ReceiptGlobalNo::new);
-        if let Some(number) = number {
-            let found = self.counter.ledger.reader().by_number(till.id, number);
-            if let Some(original) = found.map_err(refused)? {
-                storno.document = original.receipt.invoice_no;
-            }
+        let number = storno.document.trim().parse().ok();
+        let Some(number) = number.and_then(ReceiptGlobalNo::new) else {
+            return Ok(None);
+        };
+        let reader = self.counter.ledger.reader();
+        let mut found = Vec::new();
+        let other = Some(self.counter.till.id).filter(|own| *own != till.id);
+        for id in [Some(till.id), other].into_iter().flatten() {
+            found.extend(reader.by_number(id, number).map_err(refused)?);
         }
-        Ok(receipt)
+        match found.as_slice() {
+            [] => Err(Refusal::not_allowed(format!(
+                "there is no receipt {number} on this till to take back"
+            ))),
+            [one] => Ok(Some(one.receipt.invoice_no.clone())),
+            _ => Err(Refusal::not_allowed(format!(
+                "two tills have a receipt {number}: credit it over the API"
+            ))),
+        }
     }
 
-    fn closed(&self, seq: crate::ledger::Seq) -> Done<Closed> {
-        let found = self.counter.ledger.reader().by_seq(seq).map_err(refused)?;
-        let issued = found
-            .ok_or_else(|| Refusal::new(RefusalClass::Store, "a receipt is known but not found"))?;
-        let proof = paper::proof(&issued);
+    fn sign(&self, receipt: &OpenReceipt, key: &str) -> Done<Issued> {
+        let till = self.till()?;
+        let original = self.original(&till, receipt)?;
+        let setup = &self.counter.setup;
+        let draft = sale::registered(receipt, setup, &self.rules, original.as_deref());
+        let draft = draft.map_err(|reasons| Refusal::syntax(reasons.join("; ")))?;
+        let sold = self.counter.sell(&till, draft, self.key(key));
+        sold.map_err(refused)?.map_err(|reasons| {
+            tracing::warn!(
+                port = setup.name,
+                reasons = reasons.len(),
+                "a receipt was refused"
+            );
+            Refusal::not_allowed(reasons.join("; "))
+        })
+    }
+
+    fn closed(issued: &Issued) -> Closed {
+        let proof = paper::proof(issued);
         let number = u64::from(issued.receipt.global_no.get());
-        Ok(Closed {
+        Closed {
             all: number,
             fiscal: number,
             qr: proof.qr_content,
             verification: fiscal::qr::grouped(&proof.verification_code),
-        })
+        }
     }
 }
 
@@ -155,27 +174,16 @@ impl Register for LedgerRegister {
     }
 
     fn close(&mut self, receipt: &OpenReceipt, key: &str) -> Done<Closed> {
-        let till = self.till()?;
-        let receipt = self.with_original(&till, receipt)?;
-        let draft = sale::registered(&receipt, &self.counter.setup, &self.rules);
-        let draft = draft.map_err(|reasons| Refusal::syntax(reasons.join("; ")))?;
-        let sold = self
-            .counter
-            .sell(&till, draft, self.key(key))
-            .map_err(refused)?;
-        let (seq, _) = sold.map_err(|reasons| {
-            tracing::warn!(
-                port = self.counter.setup.name,
-                reasons = reasons.join("; "),
-                "a receipt was refused"
-            );
-            Refusal::not_allowed(reasons.join("; "))
-        })?;
+        // Signed before, and cut off: whatever has changed in the configuration since, that receipt it is.
+        let issued = match self.counter.known(&self.key(key)).map_err(refused)? {
+            Some(issued) => issued,
+            None => self.sign(receipt, key)?,
+        };
         self.queue(NewPrint {
-            key: Some(self.key(key)),
-            ..NewPrint::receipt(&self.counter.setup.printer, till.id, seq)
+            key: Some(self.key(&format!("{key}-receipt"))),
+            ..NewPrint::receipt(&self.counter.setup.printer, issued.till.id, issued.seq)
         })?;
-        self.closed(seq)
+        Ok(Self::closed(&issued))
     }
 
     fn cancel(&mut self, receipt: &OpenReceipt, key: &str) -> Done<()> {
@@ -265,13 +273,14 @@ impl Register for LedgerRegister {
             let words = "this port may not open the drawer: `drawer = true` in its [[pos]]";
             return Err(Refusal::not_allowed(words));
         }
-        self.queue(NewPrint {
-            printer: self.counter.setup.printer.clone(),
-            till: None,
-            what: PrintWhat::Drawer,
-            subject: None,
-            key: Some(self.key(key)),
-        })
+        let (printer, key) = (self.counter.setup.printer.clone(), self.key(key));
+        let (till, actor) = (self.counter.till.id, Arc::clone(&self.counter.actor));
+        let queued = self.counter.ledger.write_blocking(move |core| {
+            core.queue_drawer(&printer, Some(till), Some(key), &actor)
+        });
+        queued.map_err(refused)?;
+        self.counter.printers.ring(&self.counter.setup.printer);
+        Ok(())
     }
 
     fn display(&mut self, upper: Option<&str>, lower: Option<&str>) {

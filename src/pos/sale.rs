@@ -69,6 +69,13 @@ pub fn captured(
                     .to_owned(),
             ]);
         };
+        if setup.invoice_no.contains("{date}") || setup.invoice_no.contains("{time}") {
+            return Err(vec![
+                "numbers of this shop are made with date or time, and the refund does not say those of the receipt that \
+                 is taken back: credit it over the API"
+                    .to_owned(),
+            ]);
+        }
         let number = template(&setup.invoice_no, sale, Some(&original.text));
         draft.insert("creditDebitNote".into(), json!({ "invoiceNo": number }));
         draft.insert("receiptNotes".into(), REFUNDED.into());
@@ -82,7 +89,7 @@ pub fn captured(
     read(draft)
 }
 
-/// The sale of a fiscal printer's receipt.
+/// The sale of a fiscal printer's receipt; `original` is the shop's number of what a storno takes back.
 ///
 /// # Errors
 /// What the sale's reader finds wrong, or what the receipt lacks.
@@ -90,6 +97,7 @@ pub fn registered(
     receipt: &OpenReceipt,
     setup: &PosSetup,
     rules: &Rules,
+    original: Option<&str>,
 ) -> Result<Draft, Vec<String>> {
     let storno = match &receipt.kind {
         Kind::Storno(storno) => Some(storno),
@@ -121,10 +129,9 @@ pub fn registered(
         hs_code(&mut row, setup);
         lines.push(Value::Object(row));
     }
-    let number = receipt
-        .sale_no
-        .clone()
-        .unwrap_or_else(|| receipt.key.clone());
+    // In a storno the software's number is the original's.
+    let own = receipt.sale_no.clone().filter(|_| storno.is_none());
+    let number = own.unwrap_or_else(|| numbered(&setup.name, &receipt.key));
     let mut draft = head(storno.is_some(), &receipt.currency, &number);
     draft.insert("receiptLinesTaxInclusive".into(), true.into());
     draft.insert("receiptLines".into(), lines.into());
@@ -140,7 +147,8 @@ pub fn registered(
         draft.insert("change".into(), text(receipt.change()));
     }
     if let Some(storno) = storno {
-        draft.insert("creditDebitNote".into(), original(&storno.document));
+        let original = original.unwrap_or(storno.document.trim());
+        draft.insert("creditDebitNote".into(), json!({ "invoiceNo": original }));
         let words = storno
             .words
             .clone()
@@ -157,13 +165,10 @@ pub fn registered(
     read(draft)
 }
 
-/// The original of a storno: by our number of it, which the answer to its close told, or by the shop's.
-fn original(document: &str) -> Value {
-    let digits = document.trim();
-    match digits.parse::<u32>() {
-        Ok(number) => json!({ "receiptGlobalNo": number }),
-        Err(_) => json!({ "invoiceNo": digits }),
-    }
+/// The shop's number of a receipt whose software has none: the port's name keeps those of two ports apart.
+fn numbered(port: &str, key: &str) -> String {
+    let port: String = port.chars().take(20).collect();
+    format!("{port}-{key}")
 }
 
 const fn reason(reason: Reason) -> &'static str {

@@ -11,6 +11,7 @@ use super::Printers;
 use super::pages::{PageError, page};
 use crate::config::PrinterSetup;
 use crate::ledger::Ledger;
+use crate::ledger::printing::PrintWhat;
 
 /// After a defect in a printer's thread it is started again.
 const RESTART: Duration = Duration::from_secs(1);
@@ -46,6 +47,18 @@ impl LedgerSpool {
 }
 
 impl LedgerSpool {
+    /// What was being sent when the thread failed is in doubt.
+    fn recover(&self) {
+        let name = self.setup.name.clone();
+        let copies = self.printers.copies(&name);
+        let done = self
+            .ledger
+            .write_blocking(move |core| core.recover_prints(Some(&name), |_| copies));
+        if let Err(error) = done {
+            tracing::error!(printer = self.setup.name, %error, "what was being sent stays as it is");
+        }
+    }
+
     /// Whether the last job may have broken off in the middle of a command, so that the printer swallows what comes
     /// next. If that cannot be read, it may.
     fn may_be_cut_short(&self) -> bool {
@@ -73,6 +86,11 @@ impl Spool for LedgerSpool {
             let Some(taken) = taken.map_err(refused)? else {
                 return Ok(None);
             };
+            if taken.what == PrintWhat::Drawer && !self.setup.profile.drawer {
+                let why = "the printer's profile has no drawer";
+                self.keep(taken.id, &JobState::Failed(why.to_owned()))?;
+                continue;
+            }
             match page(
                 &taken,
                 self.ledger.reader(),
@@ -108,13 +126,13 @@ impl Spool for LedgerSpool {
 pub(super) fn print(mut spool: LedgerSpool, stop: &Stop) {
     let name = spool.setup.name.clone();
     let mut opener = spool.setup.link.opener();
-    let settings = Settings {
-        patience: spool.setup.patience,
-        cut_short: spool.may_be_cut_short(),
-        ..Settings::default()
-    };
     let profile = spool.setup.profile.clone();
     while !stop.is_set() {
+        let settings = Settings {
+            patience: spool.setup.patience,
+            cut_short: spool.may_be_cut_short(),
+            ..Settings::default()
+        };
         let run = std::panic::AssertUnwindSafe(|| {
             drivers::job::run(
                 opener.as_mut(),
@@ -130,6 +148,7 @@ pub(super) fn print(mut spool: LedgerSpool, stop: &Stop) {
                 printer = name,
                 "a defect in the printer's thread; it is started again"
             );
+            spool.recover();
             spool.wait(RESTART);
         }
     }

@@ -115,8 +115,8 @@ impl Reader {
         self.with(|conn| {
             Ok(conn
                 .prepare_cached(
-                    "SELECT CASE detail WHEN 'seen' THEN 'unknown' ELSE state END FROM print_job WHERE printer = ?1 AND state IN ('done', 'unknown', 'lost', 'sending', 'await_ack')
-                     ORDER BY changed_at DESC, job_id DESC LIMIT 1",
+                    "SELECT CASE detail WHEN 'seen' THEN 'unknown' ELSE state END FROM print_job
+                     WHERE printer = ?1 AND state NOT IN ('queued', 'held', 'failed') ORDER BY job_id DESC LIMIT 1",
                 )?
                 .query_row([printer], |row| row.get(0))
                 .optional()?)
@@ -142,12 +142,16 @@ impl Reader {
     /// # Errors
     /// A fault of the storage.
     pub fn open_prints(&self, printer: Option<&str>) -> Result<Vec<PrintRow>, LedgerError> {
-        let open = format!("j.{OPEN} OR j.state = 'unknown' AND NOT EXISTS (
-            SELECT 1 FROM print_job later WHERE later.subject = j.subject AND later.job_id > j.job_id)");
+        let open = format!(
+            "SELECT job_id FROM print_job WHERE {OPEN} UNION ALL
+             SELECT d.job_id FROM print_job d WHERE d.state = 'unknown' AND NOT EXISTS (
+               SELECT 1 FROM print_job later
+               WHERE later.subject = d.subject AND later.job_id > d.job_id AND later.state <> 'failed')"
+        );
         self.with(|conn| {
             Ok(rows(
                 conn,
-                &format!("(?1 IS NULL OR j.printer = ?1) AND ({open})"),
+                &format!("(?1 IS NULL OR j.printer = ?1) AND j.job_id IN ({open})"),
                 &[&printer],
             )?)
         })
