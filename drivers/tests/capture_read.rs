@@ -233,6 +233,14 @@ fn prices_without_tax_and_a_discount_on_all() {
     }
 }
 
+/// Items that begin in the last row and never end: the reason names that row.
+#[test]
+fn items_without_an_end() {
+    let reasons = reasons("TAX INVOICE\nDESCRIPTION   QTY");
+    let missing = |r: &&Reason| r.doubt == Doubtful::Missing && r.text.contains("ends the items");
+    assert_eq!(reasons.iter().find(missing).unwrap().line, Some(2));
+}
+
 /// A narrow receipt with decimal commas, where the second row of an item is optional.
 #[test]
 fn commas_and_optional_rows() {

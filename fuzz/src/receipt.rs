@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use drivers::capture::grid::{Grid, Span};
 use drivers::capture::job::{CapturedJob, EndedBy};
 use drivers::capture::key::{Key, text_hash};
-use drivers::capture::read::{Read, Reading, by_template, read};
+use drivers::capture::read::{Doubtful, Read, Reading, by_template, read};
 use drivers::capture::sale::{CapturedSale, Number, Text};
 use drivers::capture::template::{SHIPPED, Template};
 use rust_decimal::Decimal;
@@ -103,12 +103,11 @@ pub(crate) fn judge(found: &Read, templates: &[Template]) {
         }
         Reading::Quarantine(reasons) => {
             assert!(!reasons.is_empty(), "doubted without a reason");
+            // What is far beyond the paper's edge makes no row, but a doubt in it.
+            let rows = |doubt| grid.rows().len() + usize::from(doubt == Doubtful::Paper);
             for reason in reasons {
-                assert!(
-                    reason
-                        .line
-                        .is_none_or(|n| (1..=grid.rows().len()).contains(&n))
-                );
+                let lines = 1..=rows(reason.doubt);
+                assert!(reason.line.is_none_or(|n| lines.contains(&n)));
                 assert!(!reason.text.is_empty());
             }
         }
