@@ -73,7 +73,7 @@ mod tests {
         };
         assert_eq!(job.for_printer(), b"A\x14\x01\x00B\x10");
         job.bytes = b"A\x10\x1da\xffB".to_vec();
-        job.taken = vec![2..5];
+        job.taken = std::iter::once(2..5).collect();
         assert_eq!(job.for_printer(), b"A\x10B");
     }
 }
