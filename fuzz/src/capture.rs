@@ -159,7 +159,7 @@ fn is_seam(job: &[u8], before: &[u8], after: &[u8]) -> bool {
 
 /// Page mode, own code pages and widths may hide what a block says from the look of a grid.
 fn is_strange(bytes: &[u8]) -> bool {
-    tokens(bytes).any(|t| matches!(t.bytes, [0x1B | 0x1D | 0x1C, ..]))
+    tokens(bytes).any(|t| matches!(t.bytes, [0x1B..=0x1D, ..]))
 }
 
 /// The jobs laid end to end are the stream, but for a buffer that was cleared and what is no job at its end.
@@ -171,12 +171,10 @@ fn nothing_is_lost(outputs: &[Output], stream: &[u8], settings: &Settings) {
         Output::Job(job) => Some(job),
         _ => None,
     });
-    let mut numbers = 1;
     let mut sum = 0;
     let mut together = Vec::new();
-    for job in jobs {
-        assert_eq!(job.number, numbers);
-        numbers += 1;
+    for (number, job) in (1..).zip(jobs) {
+        assert_eq!(job.number, number);
         let lost = usize::try_from(job.lost).unwrap_or(usize::MAX);
         assert!(lost == 0 || job.bytes.len() == settings.max_job);
         sum += job.bytes.len() + lost;

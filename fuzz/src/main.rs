@@ -17,7 +17,7 @@ mod zfp;
 
 use std::sync::LazyLock;
 
-static TARGET: LazyLock<fn(&[u8])> = LazyLock::new(|| {
+static TARGET: LazyLock<targets::Target> = LazyLock::new(|| {
     let name = std::env::var("FUZZ_TARGET").unwrap_or_default();
     targets::named(&name).unwrap_or_else(|| panic!("FUZZ_TARGET: there is no target {name:?}"))
 });

@@ -84,7 +84,7 @@ impl Printer {
             out.push('-');
         }
         for (n, digit) in whole.chars().enumerate() {
-            if n > 0 && (whole.len() - n) % 3 == 0 {
+            if n > 0 && (whole.len() - n).is_multiple_of(3) {
                 out.push(group);
             }
             out.push(digit);

@@ -2,8 +2,11 @@
 
 use crate::{capture, encoder, isl, receipt, status, template, zfp};
 
+/// Plays one input; panics where something does not hold.
+pub(crate) type Target = fn(&[u8]);
+
 /// Every target and its name.
-pub(crate) const ALL: [(&str, fn(&[u8])); 7] = [
+pub(crate) const ALL: [(&str, Target); 7] = [
     ("capture", capture::run),
     ("isl", isl::run),
     ("zfp", zfp::run),
@@ -14,6 +17,6 @@ pub(crate) const ALL: [(&str, fn(&[u8])); 7] = [
 ];
 
 /// The target of a name.
-pub(crate) fn named(name: &str) -> Option<fn(&[u8])> {
+pub(crate) fn named(name: &str) -> Option<Target> {
     ALL.iter().find(|(n, _)| *n == name).map(|(_, run)| *run)
 }
