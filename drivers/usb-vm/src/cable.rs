@@ -48,7 +48,7 @@ impl Cable {
             &function.join("pnp_string"),
             "MFG:EPSON;CMD:ESC/POS;MDL:TM-T20III;CLS:PRINTER;",
         )?;
-        set(&function.join("q_len"), "10")?;
+        set(&function.join("q_len"), "1")?;
         let link = config.join("printer.g0");
         symlink(&function, &link).map_err(|error| failed(&link, &error))?;
         Ok(Self {

@@ -281,7 +281,7 @@ impl Day<'_> {
                 let place = usize::try_from(place).unwrap_or(0).saturating_add(1);
                 if self.device.work(now, Some(hit), place)? {
                     let job = self.device.job.unwrap_or(job);
-                    return Ok((job.taken, job.length));
+                    return Ok((job.taken.min(job.length), job.length));
                 }
             } else {
                 self.device.work(now, None, 0)?;

@@ -10,6 +10,9 @@ use crate::plan::{Hit, Pull};
 
 /// What every job's bytes begin with; before it there may be filler, for a command that was cut short.
 const ESC: u8 = 0x1B;
+/// What the kernel takes from the host at once. It is read whole: a rest that is in the kernel when the cable is
+/// pulled is freed there, and used all the same after the next plugging.
+const WHOLE: usize = 8192;
 /// Nothing happens for so long: then all is looked at once more.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -70,7 +73,7 @@ impl<'a> Device<'a> {
     pub(crate) fn fetch(&mut self, now: Duration) -> Result<(), String> {
         self.printer.advance(now);
         if self.inbox.is_empty() {
-            let mut buffer = [0; 512];
+            let mut buffer = [0; WHOLE];
             let count = self.cable.read(&mut buffer)?;
             self.inbox.extend(buffer.iter().take(count));
             self.spoken_to |= count > 0;
