@@ -228,6 +228,12 @@ impl Day<'_> {
         self.tally.outcomes.push(outcome.clone());
         let number = self.tally.outcomes.len();
         tell(self.said, format_args!("{number:>4}  {outcome}"))?;
+        if pull.hit == Hit::Idle && matches!(outcome.state, JobState::Unknown(_)) {
+            return Err(format!(
+                "{} is unknown, and no byte of it can have been sent",
+                outcome.head
+            ));
+        }
         if back > RECOVERY {
             return Err(format!(
                 "the printer is reached {} after it was plugged in",
