@@ -305,6 +305,9 @@ impl Day<'_> {
             let now = self.time.now();
             let passed = now.saturating_sub(begin);
             self.device.go_on(now, pull);
+            if passed >= pull.fades.min(pull.away) {
+                self.device.fade(now, pull);
+            }
             if comes && passed >= pull.away / 2 {
                 comes = false;
                 self.receipt();

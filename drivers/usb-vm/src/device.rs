@@ -166,11 +166,15 @@ impl<'a> Device<'a> {
         self.inbox.clear();
         self.job = None;
         self.spoken_to = false;
-        if pull.power_lost {
-            self.printer.suffer(now, Fault::PowerOff);
-        }
         self.go_on(now, pull);
         Ok(())
+    }
+
+    /// The power goes, if it is to go with this pull and has not gone yet.
+    pub(crate) fn fade(&mut self, now: Duration, pull: &Pull) {
+        if pull.power_lost && self.printer.is_on() {
+            self.printer.suffer(now, Fault::PowerOff);
+        }
     }
 
     /// Prints what it has, with the cable out.

@@ -96,6 +96,8 @@ pub(crate) struct Pull {
     pub(crate) hit: Hit,
     /// The printer loses its power with it: what it has not printed, and its modes.
     pub(crate) power_lost: bool,
+    /// How long after the pull, as a rule with some lines on paper.
+    pub(crate) fades: Duration,
     /// The printer keeps its answers until it is plugged in again.
     pub(crate) late: bool,
     /// How long the cable is out.
@@ -113,6 +115,7 @@ impl Pull {
         Self {
             hit,
             power_lost,
+            fades: dice.millis(0, 1000),
             late: !power_lost && dice.chance(50),
             away: match dice.below(4) {
                 0 => dice.millis(30, 300),
