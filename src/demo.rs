@@ -149,10 +149,7 @@ impl DemoStore {
         let lines = TcpListener::bind("127.0.0.1:0").await?;
         let lines_port = lines.local_addr()?.port();
         let daemon = Daemon {
-            devices: crate::api::Devices {
-                printers: Printers::new(config.print_plan().map_err(anyhow::Error::msg)?),
-                pos: PosPorts::new(config.pos().map_err(anyhow::Error::msg)?),
-            },
+            devices: opened(&config)?,
             ledger: ledger.clone(),
             api: api_settings(&config),
             listeners: Some(Listeners {
@@ -186,6 +183,14 @@ impl DemoStore {
         self.sandbox.stopped().await;
         Ok(())
     }
+}
+
+/// The devices of a configuration.
+fn opened(config: &Config) -> anyhow::Result<crate::api::Devices> {
+    Ok(crate::api::Devices {
+        printers: Printers::new(config.print_plan().map_err(anyhow::Error::msg)?),
+        pos: PosPorts::new(config.pos().map_err(anyhow::Error::msg)?),
+    })
 }
 
 /// A printer made of software, and a port where old POS software finds it.

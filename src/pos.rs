@@ -110,7 +110,9 @@ fn keep_serving(setup: &PosSetup, ledger: &Ledger, printers: &Printers, stop: &S
         }));
         match served {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(port = setup.name, %error, "the port is opened again"),
+            Ok(Err(error)) => {
+                tracing::warn!(port = setup.name, %error, "the port cannot be served; it is tried again in a moment")
+            }
             Err(_) => tracing::error!(
                 port = setup.name,
                 "a defect in the port's thread; it is started again"
@@ -154,6 +156,15 @@ fn serve(
 ) -> Result<(), PortError> {
     let till = till(setup, ledger)?;
     let counter = Counter::new(setup, till, ledger, printers);
+    if let Plays::Printer(templates) = &setup.plays
+        && let Err(error) = templates.current()
+    {
+        tracing::error!(
+            port = setup.name,
+            error,
+            "the templates of the port cannot be read: its papers are put aside until they are mended"
+        );
+    }
     match (&setup.plays, &setup.listen) {
         (Plays::Printer(_), Listen::Folder(path)) => folder::serve(path, &counter, stop),
         (Plays::Printer(_), Listen::Link(_)) => {
@@ -172,7 +183,9 @@ fn serve(
             let mut register = register::LedgerRegister::new(counter, Arc::clone(rules));
             // A close that was cut off is brought to its end, whether the software comes again or not.
             let resumed = match &setup.plays {
-                Plays::Isl(_) => drivers::isl::Session::start(Arc::clone(rules), &mut register).err(),
+                Plays::Isl(_) => {
+                    drivers::isl::Session::start(Arc::clone(rules), &mut register).err()
+                }
                 _ => drivers::zfp::Session::start(Arc::clone(rules), &mut register).err(),
             };
             if let Some(refusal) = resumed {

@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
 use clock::Timestamp;
 use drivers::capture::grid::{Grid, Paper};
 use fiscal::ReceiptGlobalNo;
 use fiscal::wire::{Object, rows};
+use serde::Deserialize;
 
 use super::access::{Caller, Scope};
 use super::answer::{local, strings};
@@ -26,7 +27,16 @@ use crate::pos::Counter;
 /// Papers in a list when nothing is said, and at most.
 const LIST: (u32, u32) = (50, 500);
 /// States that may be asked for.
-const STATES: [&str; 5] = ["new", "passed", "sold", "repeated", "quarantined"];
+const STATES: [&str; 6] = [
+    "new",
+    "passed",
+    "sold",
+    "repeated",
+    "quarantined",
+    "dropped",
+];
+/// Longest reason, characters.
+const REASON_MAX: usize = 500;
 
 /// A paper with the number of its receipt.
 type Told = (CapturedRow, Option<ReceiptGlobalNo>);
@@ -176,6 +186,49 @@ pub(super) async fn replay(
     });
     let sold = shared.in_time(sold).await?;
     sold.unwrap_or(Err(StorageError::Stopping.into()))?;
+    shared.capture_answer(captured).await
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct DropCapture {
+    reason: String,
+}
+
+/// Say that a paper that was put aside will not be sold, and why. It stays in the list.
+#[utoipa::path(
+    post,
+    path = "/v1/captures/{capture}/drop",
+    tag = "printing",
+    operation_id = "dropCapture",
+    params(schema::CapturePath),
+    request_body = schema::Pause,
+    responses(
+        (status = 200, description = "The paper.", body = schema::Capture),
+        (status = "default", description = "Any problem.", body = schema::Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn dropped(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    Params::of(&parts.uri, &[])?;
+    technician(&caller)?;
+    let bytes = shared.body(&parts.headers, body).await?;
+    let DropCapture { reason } = serde_json::from_slice(&bytes)
+        .map_err(|error| Problem::new(P::BodyInvalid, error.to_string()))?;
+    if reason.trim().is_empty() || reason.chars().count() > REASON_MAX {
+        let detail = format!("a reason of 1 to {REASON_MAX} characters is needed");
+        return Err(Problem::new(P::BodyInvalid, detail).at("/reason"));
+    }
+    let (row, _) = shared.captured(number(&id)?).await?;
+    let (captured, actor) = (row.id, caller.actor);
+    shared
+        .write(move |core| core.drop_captured(captured, &reason, &actor))
+        .await?;
     shared.capture_answer(captured).await
 }
 

@@ -85,6 +85,7 @@ pub(super) fn routes() -> (Router<Arc<Shared>>, OpenApi) {
         .routes(routes!(captures::one))
         .routes(routes!(captures::raw))
         .routes(routes!(captures::replay))
+        .routes(routes!(captures::dropped))
         .routes(routes!(printing::receipt_pdf))
         .routes(routes!(printing::day_pdf))
         .routes(routes!(status::status))

@@ -19,8 +19,8 @@ use super::problem::{Problem, ProblemCode as P};
 use super::receipts::{json, receipt_number, unknown};
 use super::{Shared, schema};
 use crate::config::PrinterSetup;
-use crate::ledger::TillInfo;
 use crate::ledger::printing::{NewPrint, PrintRow, PrintWhat, held, subject_of};
+use crate::ledger::{TillId, TillInfo};
 use crate::paper;
 use crate::print::words;
 
@@ -90,7 +90,8 @@ pub(super) async fn test(
     let printer = shared.own_printer(&caller, &name).await?;
     let time = shared.ledger.time().local().to_string();
     let blocks = words::test_page(printer, &time);
-    shared.queue_blocks(printer, None, &blocks).await
+    let till = shared.own_till(&caller).await?;
+    shared.queue_blocks(printer, till, &blocks).await
 }
 
 /// Open the cash drawer.
@@ -122,9 +123,10 @@ pub(super) async fn drawer(
         );
         return Err(Problem::new(P::NotPermitted, detail));
     }
+    let till = shared.own_till(&caller).await?;
     let (name, actor) = (printer.name.clone(), caller.actor);
     let id = shared
-        .write(move |core| core.queue_drawer(&name, None, None, &actor))
+        .write(move |core| core.queue_drawer(&name, till, None, &actor))
         .await?;
     shared.printers.ring(&printer.name);
     shared.job_answer(StatusCode::ACCEPTED, id).await
@@ -331,7 +333,7 @@ pub(super) async fn day(
     if let Some(warning) = warning {
         paper::warn(&mut blocks, warning);
     }
-    shared.queue_blocks(printer, Some(&till), &blocks).await
+    shared.queue_blocks(printer, Some(till.id), &blocks).await
 }
 
 /// A receipt as PDF: the authority's InvoiceA4; `copy=true` heads it COPY.
@@ -428,6 +430,15 @@ impl Shared {
         })
     }
 
+    /// The till whose own token asks; none for callers who may steer every till.
+    async fn own_till(&self, caller: &Caller) -> Result<Option<TillId>, Problem> {
+        if caller.scope == Scope::All {
+            return Ok(None);
+        }
+        let tills = self.tills(caller, TillChoice::default()).await?;
+        Ok(tills.first().map(|till| till.id))
+    }
+
     /// A printer that the caller may use: a till's own token steers only those that print its papers.
     async fn own_printer(&self, caller: &Caller, name: &str) -> Result<&PrinterSetup, Problem> {
         let printer = self.printer_named(name)?;
@@ -445,7 +456,8 @@ impl Shared {
             let printer = self.printer_named(name)?;
             if !printer.serves(till.device_id) {
                 let device = till.device_id;
-                let detail = format!("the printer \"{name}\" prints no papers of the till {device}");
+                let detail =
+                    format!("the printer \"{name}\" prints no papers of the till {device}");
                 return Err(Problem::new(P::NotAllowed, detail));
             }
             return Ok(printer);
@@ -466,14 +478,14 @@ impl Shared {
     async fn queue_blocks(
         &self,
         printer: &PrinterSetup,
-        till: Option<&TillInfo>,
+        till: Option<TillId>,
         blocks: &[Block],
     ) -> Result<Response, Problem> {
         // Blocks hold only texts and words: they always serialise.
         let json = serde_json::to_string(blocks).unwrap_or_default();
         self.queue_job(NewPrint {
             printer: printer.name.clone(),
-            till: till.map(|till| till.id),
+            till,
             what: PrintWhat::Blocks(json),
             subject: None,
             key: None,

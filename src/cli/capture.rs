@@ -45,9 +45,18 @@ pub(super) enum CaptureCommand {
         #[arg(long, value_name = "FOLDER")]
         keep: Option<PathBuf>,
     },
+    /// Say that a paper that was put aside will not be sold: it was rung up again, or was no sale.
+    Drop {
+        /// Its number.
+        capture: i64,
+        /// Why, for the audit.
+        #[arg(long)]
+        reason: String,
+    },
     /// Read papers again that could not be sold, by the templates as they are now, and sell them.
     Replay {
         /// Their numbers.
+        #[arg(required_unless_present = "all")]
         captures: Vec<i64>,
         /// Every paper that is put aside, the oldest first.
         #[arg(long, conflicts_with = "captures")]
@@ -88,6 +97,13 @@ pub(super) fn capture(config: &Config, command: &CaptureCommand) -> Done {
             template: name,
             keep,
         } => learned(config, papers, name.as_deref(), keep.as_ref()),
+        CaptureCommand::Drop { capture, reason } => {
+            let body = serde_json::json!({ "reason": reason }).to_string();
+            let path = format!("/v1/captures/{capture}/drop");
+            let text = ask(config, Method::POST, &path, body.into_bytes())?.success()?;
+            show(&serde_json::from_str(&text)?);
+            Ok(ExitCode::SUCCESS)
+        }
         CaptureCommand::Replay { captures, all } => replay(config, captures, *all),
     }
 }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Done, RunArgs};
 use crate::api::Devices;
-use crate::config::Config;
+use crate::config::{Config, Plays};
 use crate::daemon::{
     ConfiguredConnector, Daemon, Lan, Listeners, api_settings, lan_parts, stop_signal,
 };
@@ -184,12 +184,45 @@ pub(super) fn check(config: &Config, path: Option<&Path>) -> Done {
     for ((environment, device), days) in &settings.days_of {
         println!("  till {device} ({environment}): {days}");
     }
+    let good = check_devices(config).map_err(anyhow::Error::msg)?;
     let key = config.sealing_key();
     match &key {
         Ok(key) => println!("sealing key     {}", key.name()),
         Err(error) => println!("sealing key     none yet: {error}"),
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(match good {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(super::EX_CONFIG),
+    })
+}
+
+/// Printers and ports; false if one of them will not do what it is there for.
+fn check_devices(config: &Config) -> Result<bool, String> {
+    let mut good = true;
+    for printer in config.print_plan()?.printers {
+        println!(
+            "printer         {}: {}, {} columns",
+            printer.name, printer.link, printer.profile.columns
+        );
+        if let Some(logo) = printer.logo.as_deref().filter(|path| !path.is_file()) {
+            println!("  the logo {} is not there", logo.display());
+            good = false;
+        }
+    }
+    for port in config.pos()? {
+        let (environment, device) = port.till;
+        println!(
+            "port            {}: {}, till {device} ({environment}), printer {}",
+            port.name, port.listen, port.printer
+        );
+        if let Plays::Printer(templates) = &port.plays
+            && let Err(error) = templates.current()
+        {
+            println!("  {error}");
+            good = false;
+        }
+    }
+    Ok(good)
 }
 
 #[cfg(test)]

@@ -288,7 +288,10 @@ impl Config {
             let setup = printer.setup()?;
             if let Some(other) = plan.printers.iter().find(|other| other.link == setup.link) {
                 let (name, link) = (&setup.name, &setup.link);
-                return Err(format!("printers: {name} and {} are both at {link}", other.name));
+                return Err(format!(
+                    "printers: {name} and {} are both at {link}",
+                    other.name
+                ));
             }
             plan.printers.push(setup);
         }

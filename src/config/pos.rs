@@ -1,5 +1,6 @@
 //! `[[pos]]`: ports for old POS software, which prints, or drives a fiscal printer.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -91,6 +92,15 @@ pub enum Listen {
     Folder(PathBuf),
 }
 
+impl fmt::Display for Listen {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Link(link) => fmt::Display::fmt(link, formatter),
+            Self::Folder(path) => write!(formatter, "folder:{}", path.display()),
+        }
+    }
+}
+
 /// What a port plays.
 #[derive(Debug, Clone)]
 pub enum Plays {
@@ -146,7 +156,10 @@ impl Config {
                 .map_err(|what| format!("pos: {}: {what}", pos.name))?;
             if let Some(other) = ports.iter().find(|other| other.listen == setup.listen) {
                 let names = (&setup.name, &other.name);
-                return Err(format!("pos: {} and {} listen at the same place", names.0, names.1));
+                return Err(format!(
+                    "pos: {} and {} listen at the same place",
+                    names.0, names.1
+                ));
             }
             ports.push(setup);
         }
@@ -225,7 +238,10 @@ impl PosConfig {
             if self.register.is_some() {
                 return Err("`register` belongs to the kinds isl and zfp".to_owned());
             }
-            return Ok(Plays::Printer(Arc::new(Templates::load(&self.templates)?)));
+            if self.templates.is_empty() {
+                return Err("templates are missing: without one nothing can be read".to_owned());
+            }
+            return Ok(Plays::Printer(Arc::new(Templates::load(&self.templates))));
         }
         let Some(settings) = self.register.clone() else {
             return Err("[pos.register] is missing: currency and tax letters".to_owned());
@@ -238,41 +254,50 @@ impl PosConfig {
     }
 }
 
-/// A port's templates, which a technician mends while it is served.
+/// A port's templates, which a technician mends while it is served. One that cannot be used keeps neither the daemon
+/// nor its other ports from running: the papers of this port are put aside until it is mended.
 #[derive(Debug)]
 pub struct Templates {
     names: Vec<String>,
-    loaded: RwLock<Arc<Vec<Template>>>,
+    loaded: RwLock<Result<Arc<Vec<Template>>, String>>,
 }
 
 impl Templates {
     /// Reads them.
-    ///
-    /// # Errors
-    /// One is not there, or cannot be used.
-    pub fn load(names: &[String]) -> Result<Self, String> {
-        let templates = names.iter().map(|name| template(name));
-        Ok(Self {
+    #[must_use]
+    pub fn load(names: &[String]) -> Self {
+        Self {
             names: names.to_vec(),
-            loaded: RwLock::new(Arc::new(templates.collect::<Result<_, _>>()?)),
-        })
+            loaded: RwLock::new(read(names)),
+        }
     }
 
     /// The templates as they were read last.
-    #[must_use]
-    pub fn current(&self) -> Arc<Vec<Template>> {
-        Arc::clone(&self.loaded.read().unwrap_or_else(PoisonError::into_inner))
+    ///
+    /// # Errors
+    /// One is not there, or cannot be used.
+    pub fn current(&self) -> Result<Arc<Vec<Template>>, String> {
+        self.loaded
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Reads them again: from now on the port uses what stands in the files.
     ///
     /// # Errors
-    /// One is not there, or cannot be used: then those that were read last stay.
+    /// One is not there, or cannot be used.
     pub fn reload(&self) -> Result<(), String> {
-        let fresh = Self::load(&self.names)?.current();
+        let fresh = read(&self.names);
+        let told = fresh.clone().map(drop);
         *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = fresh;
-        Ok(())
+        told
     }
+}
+
+fn read(names: &[String]) -> Result<Arc<Vec<Template>>, String> {
+    let templates = names.iter().map(|name| template(name));
+    Ok(Arc::new(templates.collect::<Result<_, _>>()?))
 }
 
 /// A template by the name of a shipped one, or by its file.

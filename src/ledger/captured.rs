@@ -75,7 +75,12 @@ impl Core {
                 "INSERT INTO captured (port, at, body, lost, state, changed_at)
                  VALUES (?1, ?2, ?3, ?4, 'new', ?2)",
             )?
-            .execute(params![port, now, body, i64::try_from(lost).unwrap_or(i64::MAX)])?;
+            .execute(params![
+                port,
+                now,
+                body,
+                i64::try_from(lost).unwrap_or(i64::MAX)
+            ])?;
         Ok(self.conn.last_insert_rowid())
     }
 
@@ -107,14 +112,39 @@ impl Core {
             )?
             .execute(params![id, state.word(), template, receipt, reasons, self.now_ms()])?;
         if changed == 0 {
-            return Err(Refusal::NotNow(format!("the paper {id} has been dealt with already")).into());
+            return Err(
+                Refusal::NotNow(format!("the paper {id} has been dealt with already")).into(),
+            );
         }
         if let Some(reasons) = reasons {
             let detail = serde_json::json!({ "captured": id, "reasons": reasons.lines().count() });
             let seq = self.take_seq();
-            self.append_event(seq, Some(till), "capture.quarantined", Some(&detail.to_string()))?;
+            self.append_event(
+                seq,
+                Some(till),
+                "capture.quarantined",
+                Some(&detail.to_string()),
+            )?;
         }
         Ok(())
+    }
+
+    /// A person says that a paper that was put aside will not be sold, and why: it was rung up again, or was no sale.
+    ///
+    /// # Errors
+    /// It is not put aside.
+    pub fn drop_captured(&mut self, id: i64, reason: &str, actor: &str) -> Result<(), LedgerError> {
+        let changed = self
+            .conn
+            .prepare_cached(
+                "UPDATE captured SET state = 'dropped', reasons = ?2, changed_at = ?3
+                 WHERE captured_id = ?1 AND state = 'quarantined'",
+            )?
+            .execute(params![id, reason, self.now_ms()])?;
+        if changed == 0 {
+            return Err(Refusal::NotNow(format!("the paper {id} is not put aside")).into());
+        }
+        Ok(self.audit(actor, "capture.drop", None, &format!("{id}: {reason}"))?)
     }
 
     /// Forgets papers that were only passed on, a month later: kitchen slips are no records.
@@ -179,7 +209,13 @@ impl Reader {
                 Some(_) => "state = ?1",
                 None => "?1 IS NULL",
             };
-            Ok(rows(conn, "x''", which, "DESC LIMIT ?2", &[&state, &limit])?)
+            Ok(rows(
+                conn,
+                "x''",
+                which,
+                "DESC LIMIT ?2",
+                &[&state, &limit],
+            )?)
         })
     }
 
@@ -189,7 +225,13 @@ impl Reader {
     /// A fault of the storage.
     pub fn unread_captured(&self, port: &str) -> Result<Vec<CapturedRow>, LedgerError> {
         self.with(|conn| {
-            Ok(rows(conn, "x''", "state = 'new' AND port = ?1", "", &[&port])?)
+            Ok(rows(
+                conn,
+                "x''",
+                "state = 'new' AND port = ?1",
+                "",
+                &[&port],
+            )?)
         })
     }
 

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use drivers::job::{HeldReason, JobId, JobState, Level, UnknownReason};
+use drivers::job::{JobId, JobState, UnknownReason};
 use fiscal::ReceiptGlobalNo;
 use rusqlite::{OptionalExtension as _, Row, params};
 
@@ -14,9 +14,12 @@ use super::core::Core;
 use super::{LedgerError, Refusal, Seq, StorageError, TillId, sql};
 
 mod asked;
+mod words;
 
 use asked::rows;
 pub use asked::{PrintRow, PrintableEvent, PrintableEvents};
+use words::Word;
+pub use words::{held, level_word};
 
 /// Copies that are printed by themselves of a paper whose fate is not known; then a person is asked.
 const COPIES_BY_THEMSELVES: i64 = 3;
@@ -144,61 +147,6 @@ pub struct TakenPrint {
     pub till: Option<TillId>,
     /// What is to be printed.
     pub what: PrintWhat,
-}
-
-/// A state as a word and what belongs to it.
-struct Word {
-    state: &'static str,
-    detail: Option<String>,
-}
-
-impl Word {
-    fn of(state: &JobState) -> Self {
-        let (state, detail) = match state {
-            JobState::Queued => ("queued", None),
-            JobState::Held(why) => ("held", Some(held(*why).to_owned())),
-            JobState::Sending => ("sending", None),
-            JobState::AwaitAck => ("await_ack", None),
-            JobState::Done(level) => ("done", Some(level_word(*level).to_owned())),
-            JobState::Unknown(why) => ("unknown", Some(unknown(*why).to_owned())),
-            JobState::Failed(why) => ("failed", Some(why.clone())),
-        };
-        Self { state, detail }
-    }
-}
-
-/// The word of a grade.
-#[must_use]
-pub const fn level_word(level: Level) -> &'static str {
-    match level {
-        Level::Sent => "sent",
-        Level::SentHealthy => "sent_healthy",
-        Level::Processed => "processed",
-        Level::Printed => "printed",
-    }
-}
-
-/// The word of what keeps a printer from printing.
-#[must_use]
-pub const fn held(why: HeldReason) -> &'static str {
-    match why {
-        HeldReason::PaperOut => "paper_out",
-        HeldReason::CoverOpen => "cover_open",
-        HeldReason::Cutter => "cutter",
-        HeldReason::Hot => "hot",
-        HeldReason::Offline => "offline",
-        HeldReason::Fault => "fault",
-        HeldReason::Unreachable => "unreachable",
-    }
-}
-
-const fn unknown(why: UnknownReason) -> &'static str {
-    match why {
-        UnknownReason::LinkLost => "link_lost",
-        UnknownReason::PowerCycled => "power_cycled",
-        UnknownReason::Timeout => "timeout",
-        UnknownReason::Restarted => "restarted",
-    }
 }
 
 impl fmt::Display for Heading {
@@ -559,6 +507,17 @@ impl Core {
             return Ok(None);
         }
         self.set_print(job, "lost", "seen")?;
+        // A copy that is on its way, or has come out by itself, is enough.
+        let has_later: bool = self
+            .conn
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM print_job later WHERE later.job_id > ?1 AND later.state <> 'failed'
+                   AND later.subject = (SELECT subject FROM print_job WHERE job_id = ?1))",
+            )?
+            .query_row([job.0], |row| row.get(0))?;
+        if has_later {
+            return Ok(None);
+        }
         Ok(self.copy_of(job, i64::MAX)?)
     }
 
@@ -576,7 +535,10 @@ impl Core {
             .into());
         }
         if row.heading.is_some() {
-            let why = format!("the print job {} is just being sent; ask again in a moment", job.0);
+            let why = format!(
+                "the print job {} is just being sent; ask again in a moment",
+                job.0
+            );
             return Err(Refusal::NotNow(why).into());
         }
         self.audit(actor, "print.cancel", row.till, &job.0.to_string())?;

@@ -279,7 +279,7 @@ CREATE TABLE captured (
   port        TEXT NOT NULL,
   at          INTEGER NOT NULL,
   lost        INTEGER NOT NULL,
-  state       TEXT NOT NULL CHECK (state IN ('new', 'passed', 'sold', 'repeated', 'quarantined')),
+  state       TEXT NOT NULL CHECK (state IN ('new', 'passed', 'sold', 'repeated', 'quarantined', 'dropped')),
   template    TEXT,
   receipt     INTEGER REFERENCES receipt,
   reasons     TEXT,

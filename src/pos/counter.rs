@@ -138,10 +138,10 @@ impl Counter {
         Ok(ids.first().copied())
     }
 
-    fn templates(&self) -> Arc<Vec<Template>> {
+    fn templates(&self) -> Result<Arc<Vec<Template>>, String> {
         match &self.setup.plays {
             Plays::Printer(templates) => templates.current(),
-            Plays::Isl(_) | Plays::Zfp(_) => Arc::default(),
+            Plays::Isl(_) | Plays::Zfp(_) => Ok(Arc::default()),
         }
     }
 
@@ -154,7 +154,11 @@ impl Counter {
             lost: row.lost,
             ended_by: EndedBy::File,
         };
-        let read = read(&job, &self.templates());
+        let templates = match self.templates() {
+            Ok(templates) => templates,
+            Err(why) => return Ok(self.aside(id, &[why], None)),
+        };
+        let read = read(&job, &templates);
         let template = read.template;
         let verdict = |state, print| Verdict {
             state,
@@ -209,17 +213,16 @@ impl Counter {
             }
             let why = format!(
                 "the number {} of {} for {} was sold with other goods, as {}",
-                sale.receipt_no.text,
-                sale.date.text,
-                sale.total.value,
-                issued.receipt.invoice_no
+                sale.receipt_no.text, sale.date.text, sale.total.value, issued.receipt.invoice_no
             );
             return Ok(Err(vec![why]));
         }
         let till = self.selling()?;
         let taxpayer = self.ledger.reader().taxpayer(till.id)?;
         let Some(taxpayer) = taxpayer else {
-            return Ok(Err(vec!["the configuration of the till is missing".to_owned()]));
+            return Ok(Err(vec![
+                "the configuration of the till is missing".to_owned(),
+            ]));
         };
         let now = self.ledger.time().local();
         match sale::captured(sale, &self.setup, &taxpayer, now) {

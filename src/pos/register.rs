@@ -275,9 +275,10 @@ impl Register for LedgerRegister {
         }
         let (printer, key) = (self.counter.setup.printer.clone(), self.key(key));
         let (till, actor) = (self.counter.till.id, Arc::clone(&self.counter.actor));
-        let queued = self.counter.ledger.write_blocking(move |core| {
-            core.queue_drawer(&printer, Some(till), Some(key), &actor)
-        });
+        let queued = self
+            .counter
+            .ledger
+            .write_blocking(move |core| core.queue_drawer(&printer, Some(till), Some(key), &actor));
         queued.map_err(refused)?;
         self.counter.printers.ring(&self.counter.setup.printer);
         Ok(())

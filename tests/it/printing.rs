@@ -196,7 +196,7 @@ async fn a_person_is_asked() {
                 assert_eq!(copy.heading.as_deref(), Some("copy"));
             }
         }
-        shop.ask(&settle).await.problem(409, "exists");
+        shop.ask(&settle).await.problem(409, "not_now");
     }
 }
 
@@ -323,7 +323,7 @@ async fn reports_and_drawer() {
 
     let closed = Shop::printing(&config(&printer, "")).await;
     let refused = closed.ask(&post("/v1/printers/front/drawer", "")).await;
-    let refused = refused.problem(403, "not_allowed");
+    let refused = refused.problem(403, "not_permitted");
     assert!(refused.detail.contains("drawer = true"));
     closed
         .ask(&post("/v1/printers/back/test", ""))
@@ -351,7 +351,7 @@ async fn test_page_and_cancel() {
     let done = job_when(&shop, job.job, |job| job.state == "done").await;
     assert_eq!(done.detail.as_deref(), Some("sent_healthy"));
     let cancel = |job: i64| post(format!("/v1/prints/{job}/cancel"), "").token("all");
-    shop.ask(&cancel(job.job)).await.problem(409, "exists");
+    shop.ask(&cancel(job.job)).await.problem(409, "not_now");
     printer.open_cover();
     let held = shop.sell("T1-1").await;
     job_when(&shop, 2, |job| job.detail.as_deref() == Some("cover_open")).await;
@@ -424,4 +424,71 @@ async fn where_printing_begins() {
     assert!(sheets(&printer, 2)[1].says("T1-3"));
     stop.cancel();
     running.await.unwrap();
+}
+
+/// A job that has been taken to be sent cannot be taken out of the queue: its original might come out and be printed as
+/// an original again. Before, and while the printer holds it, it can.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cancel_and_the_one_original() {
+    let shop = Shop::printing("").await;
+    shop.sell("T1-1").await;
+    let till = shop.tills[0];
+    let seen = shop
+        .ledger
+        .write(move |core| {
+            let paper = NewPrint::receipt("front", till, fiscald::ledger::Seq(2));
+            let first = core.queue_prints(std::slice::from_ref(&paper))?[0];
+            let taken = core.take_print("front")?.unwrap();
+            let refused = core.cancel_print(first, "test").is_err();
+            // The printer cannot: nothing was sent, and another printer's paper may be the original.
+            core.keep_print(
+                first,
+                &JobState::Held(drivers::job::HeldReason::CoverOpen),
+                true,
+            )?;
+            core.queue_prints(&[NewPrint {
+                printer: "back".to_owned(),
+                ..paper
+            }])?;
+            let other = core.take_print("back")?.unwrap();
+            core.cancel_print(first, "test")?;
+            let ended = core.keep_print(first, &JobState::Sending, true).is_err();
+            Ok((taken.heading, refused, other.heading, ended))
+        })
+        .await
+        .unwrap();
+    use fiscald::ledger::printing::Heading::Original;
+    assert_eq!(seen, (Original, true, Original, true));
+}
+
+/// A till's own token sees its own papers and steers only printers that print them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whose_papers() {
+    let printer = printer(PrinterSetup::epson_80());
+    let more = "tills = [101]\ndrawer = true\n";
+    let shop = Shop::printing(&config(&printer, more)).await;
+    shop.sell("T1-1").await;
+    sheets(&printer, 1);
+    job_when(&shop, 1, |job| job.state == "done").await;
+    for path in ["/v1/printers/front/test", "/v1/printers/front/drawer"] {
+        shop.ask(&post(path, "").token("two"))
+            .await
+            .problem(403, "not_allowed");
+    }
+    for ask in [
+        get("/v1/prints/1"),
+        post("/v1/prints/1/settle", r#"{"cameOut": true}"#),
+        post("/v1/prints/1/cancel", ""),
+    ] {
+        shop.ask(&ask.token("two")).await.problem(404, "missing");
+    }
+    let none: schema::PrintJobs = shop.ask(&get("/v1/prints").token("two")).await.read(200);
+    assert!(none.prints.is_empty());
+    let own: schema::PrintJob = shop
+        .ask(&post("/v1/printers/front/drawer", ""))
+        .await
+        .read(202);
+    shop.ask(&get(format!("/v1/prints/{}", own.job)))
+        .await
+        .read::<schema::PrintJob>(200);
 }

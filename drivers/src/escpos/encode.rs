@@ -223,6 +223,10 @@ impl Output<'_> {
         if bytes.is_empty() {
             return;
         }
+        // An old POS counts on a printer that writes small letters at the left.
+        if matches!(self.state, State::Known(modes) if modes != Modes::default()) {
+            self.set(Modes::default());
+        }
         let start = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
         let range = start..self.bytes.len();

@@ -108,10 +108,9 @@ pub fn receipt48(paper: &ReceiptOnPaper<'_>) -> Vec<Block> {
 #[must_use]
 pub fn fiscal_block(paper: &ReceiptOnPaper<'_>) -> Vec<Block> {
     let receipt = paper.receipt;
-    let mut blocks = vec![
-        Block::Rule,
-        Block::title(facts::title(receipt, paper.taxpayer)),
-    ];
+    let mut blocks = vec![Block::Rule];
+    blocks.extend(marks(paper.marks));
+    blocks.push(Block::title(facts::title(receipt, paper.taxpayer)));
     blocks.push(Block::center(&paper.taxpayer.name));
     blocks.push(Block::center(format!("TIN: {}", paper.taxpayer.tin)));
     let vat = paper.taxpayer.vat_number.as_ref();

@@ -91,7 +91,7 @@ pub struct Capture {
     pub port: String,
     /// When, local.
     pub at: String,
-    /// `new`, `passed` (no sale), `sold`, `repeated` (sold before), `quarantined`.
+    /// `new`, `passed` (no sale), `sold`, `repeated` (sold before), `quarantined`, `dropped`.
     pub state: String,
     /// The template that it was read by.
     pub template: Option<String>,

@@ -201,12 +201,19 @@ impl Shop {
 
     /// A shop with printers, from the `[[printers]]` and `[store]` of a configuration.
     pub(crate) async fn printing(config: &str) -> Self {
+        Self::with_devices(config).await.0
+    }
+
+    /// The same, and its devices.
+    pub(crate) async fn with_devices(config: &str) -> (Self, Devices) {
         let config = fiscald::config::Config::parse(Path::new("fiscald.toml"), config).unwrap();
         let devices = Devices {
             printers: Printers::new(config.print_plan().unwrap()),
             pos: PosPorts::new(config.pos().unwrap()),
         };
-        Self::build(ApiSettings::default(), Settings::default(), devices).await
+        let (settings, ledger) = (ApiSettings::default(), Settings::default());
+        let shop = Self::build(settings, ledger, devices.clone()).await;
+        (shop, devices)
     }
 
     async fn build(settings: ApiSettings, ledger: Settings, devices: Devices) -> Self {
