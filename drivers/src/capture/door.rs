@@ -80,8 +80,7 @@ pub enum ServeError {
     Door(#[from] DoorError),
 }
 
-/// Serves one connection until it ends or `stop` is set. A job that is not ended when we are to stop is left
-/// where it is: the POS has no answer, and sends it again.
+/// Serves one connection until it ends or `stop` is set; what has come by then is handed over.
 ///
 /// # Errors
 /// A job could not be kept.
@@ -107,6 +106,10 @@ pub fn serve(
             return Ok(Ended::Closed);
         }
     }
+    // What has come must not be lost: software that never reads answers does not send it a second time. Half a paper
+    // adds up to nothing and is put aside.
+    let out = server.session.closed();
+    server.carry_out(out)?;
     Ok(Ended::Stopped)
 }
 

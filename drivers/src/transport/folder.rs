@@ -1,8 +1,9 @@
 //! A watched folder: a file that is dropped in it is a job.
 //!
 //! The other program may still be writing, so a file is taken when it has not changed from one look to the next;
-//! names that begin with a point or end in `.tmp` or `.part` are left until they are renamed. A file is moved to
-//! `done/` only when its owner says so: after a power cut it is found again.
+//! names that begin with a point or end in `.tmp` or `.part` are left until they are renamed. It is moved to `taken/`
+//! before it is read, so that a program that writes the same name again takes nothing away, and to `done/` when its
+//! owner says so: after a power cut it is found again.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -13,6 +14,8 @@ use std::path::{Path, PathBuf};
 
 use crate::transport::LinkError;
 
+/// Where files go that are being read.
+const TAKEN: &str = "taken";
 /// Where files go that are done with.
 const DONE: &str = "done";
 /// Most names that are tried for a file in `done/`.
@@ -41,7 +44,7 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Opens a folder, with `done/` in it. Of each file at most `max` bytes are read.
+    /// Opens a folder, with `taken/` and `done/` in it. Of each file at most `max` bytes are read.
     ///
     /// # Errors
     /// It is not there, or may not be written.
@@ -51,17 +54,20 @@ impl Folder {
             max,
             before: BTreeMap::new(),
         };
-        let done = folder.path.join(DONE);
-        match fs::create_dir(&done) {
-            Ok(()) => Ok(folder),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && done.is_dir() => {
-                Ok(folder)
+        for name in [TAKEN, DONE] {
+            let inner = folder.path.join(name);
+            match fs::create_dir(&inner) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && inner.is_dir() => {}
+                Err(error) => {
+                    return Err(LinkError::Open {
+                        link: folder.path.display().to_string(),
+                        why: format!("{error}; the folder must be there and be ours to write"),
+                    });
+                }
             }
-            Err(error) => Err(LinkError::Open {
-                link: folder.path.display().to_string(),
-                why: format!("{error}; the folder must be there and be ours to write"),
-            }),
         }
+        Ok(folder)
     }
 
     /// Looks once: the first file by name that is whole, if there is one. The same file comes again until it is
@@ -70,7 +76,11 @@ impl Folder {
     /// # Errors
     /// The folder cannot be read.
     pub fn look(&mut self) -> Result<Option<Dropped>, LinkError> {
-        let now = self.files().map_err(|error| self.lost(&error))?;
+        let taken = files(&self.path.join(TAKEN)).map_err(|error| self.lost(&error))?;
+        if let Some(name) = taken.keys().next() {
+            return self.read(name).map(Some).map_err(|error| self.lost(&error));
+        }
+        let now = files(&self.path).map_err(|error| self.lost(&error))?;
         let whole = now
             .iter()
             .find(|(name, look)| self.before.get(*name) == Some(look))
@@ -79,11 +89,23 @@ impl Folder {
         let Some(name) = whole else {
             return Ok(None);
         };
-        match self.read(&name) {
-            Ok(dropped) => Ok(Some(dropped)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(self.lost(&error)),
+        match self.moved(&self.path.join(&name), TAKEN, &name) {
+            Ok(()) => {}
+            // Whoever dropped it has taken it away again.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(self.lost(&error)),
         }
+        self.before.remove(&name);
+        self.look()
+    }
+
+    /// Moves a file into one of the inner folders; another of the same name there stays.
+    fn moved(&self, from: &Path, inner: &str, name: &OsStr) -> io::Result<()> {
+        let inner = self.path.join(inner);
+        let free = (0..MAX_NAMES)
+            .map(|n| inner.join(numbered(name, n)))
+            .find(|path| fs::symlink_metadata(path).is_err());
+        fs::rename(from, free.ok_or(io::ErrorKind::AlreadyExists)?)
     }
 
     /// Moves a file to `done/`; another of the same name there stays.
@@ -91,33 +113,13 @@ impl Folder {
     /// # Errors
     /// It cannot be moved.
     pub fn done(&mut self, name: &OsStr) -> Result<(), LinkError> {
-        self.before.remove(name);
-        let from = self.path.join(name);
-        let done = self.path.join(DONE);
-        let free = (0..MAX_NAMES)
-            .map(|n| done.join(numbered(name, n)))
-            .find(|path| fs::symlink_metadata(path).is_err());
-        let to = free.ok_or_else(|| self.lost(&io::ErrorKind::AlreadyExists.into()))?;
-        fs::rename(from, to).map_err(|error| self.lost(&error))
-    }
-
-    fn files(&self) -> io::Result<BTreeMap<OsString, Look>> {
-        let mut out = BTreeMap::new();
-        for entry in fs::read_dir(&self.path)? {
-            let entry = entry?;
-            let name = entry.file_name();
-            match entry.metadata() {
-                Ok(data) if data.is_file() && data.len() > 0 && !is_unfinished(&name) => {
-                    out.insert(name, look(&data));
-                }
-                _ => {}
-            }
-        }
-        Ok(out)
+        let from = self.path.join(TAKEN).join(name);
+        self.moved(&from, DONE, name)
+            .map_err(|error| self.lost(&error))
     }
 
     fn read(&self, name: &OsStr) -> io::Result<Dropped> {
-        let file = File::open(self.path.join(name))?;
+        let file = File::open(self.path.join(TAKEN).join(name))?;
         let size = file.metadata()?.len();
         let mut bytes = Vec::new();
         file.take(u64::try_from(self.max).unwrap_or(u64::MAX))
@@ -136,6 +138,21 @@ impl Folder {
             why: error.to_string(),
         }
     }
+}
+
+fn files(folder: &Path) -> io::Result<BTreeMap<OsString, Look>> {
+    let mut out = BTreeMap::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        match entry.metadata() {
+            Ok(data) if data.is_file() && data.len() > 0 && !is_unfinished(&name) => {
+                out.insert(name, look(&data));
+            }
+            _ => {}
+        }
+    }
+    Ok(out)
 }
 
 fn look(data: &Metadata) -> Look {
@@ -179,7 +196,16 @@ mod tests {
             (&b"one, two"[..], 0)
         );
         assert_eq!(folder.look(), Ok(Some(dropped.clone())));
+        // The program writes the same name again before we are done: both are papers.
+        fs::write(&file, "again").unwrap();
         folder.done(&dropped.name).unwrap();
+        assert_eq!(folder.look(), Ok(None));
+        let again = folder.look().unwrap().unwrap();
+        assert_eq!(again.bytes, b"again");
+        // After a power cut it is found again.
+        let mut folder = Folder::open(room.path(), 10).unwrap();
+        assert_eq!(folder.look(), Ok(Some(again.clone())));
+        folder.done(&again.name).unwrap();
         assert_eq!(folder.look(), Ok(None));
 
         fs::write(&file, "a longer one").unwrap();
@@ -190,7 +216,8 @@ mod tests {
         folder.done(&dropped.name).unwrap();
         let done = |name| fs::read_to_string(room.path().join("done").join(name)).unwrap();
         assert_eq!(done("a.prn"), "one, two");
-        assert_eq!(done("a.prn.1"), "a longer one");
+        assert_eq!(done("a.prn.1"), "again");
+        assert_eq!(done("a.prn.2"), "a longer one");
     }
 
     /// A folder that is not there is said to be so.
