@@ -291,7 +291,7 @@ enum DayCommand {
         #[command(flatten)]
         till: TillArg,
     },
-    /// Write a day's report as PDF.
+    /// Write a day's report as PDF (`-` is standard output).
     Pdf {
         /// The day's number; left out: the latest.
         no: Option<u32>,
@@ -334,7 +334,7 @@ enum ReceiptCommand {
         #[command(flatten)]
         till: TillArg,
     },
-    /// Write a receipt as PDF (InvoiceA4).
+    /// Write a receipt as PDF, InvoiceA4 (`-` is standard output).
     Pdf {
         /// Its receiptGlobalNo.
         no: u32,

@@ -94,8 +94,8 @@ fn probe(link: &LinkConfig) -> anyhow::Result<(String, bool)> {
         true => (format!("{link}: a receipt printer answers."), true),
         false => (
             format!(
-                "{link}: opened, {} bytes: nothing that a receipt printer says. It may be one that never answers (profile with `ack = \"one_way\"`), \
-                 or no receipt printer.",
+                "{link}: opened, {} bytes: nothing that a receipt printer says. The gateway may be using it (stop it first), it may be one that never \
+                 answers (profile with `ack = \"one_way\"`), or no receipt printer.",
                 answer.received.map_or(0, |bytes| bytes.len())
             ),
             false,

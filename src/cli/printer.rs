@@ -151,7 +151,9 @@ fn show_printers(answer: &Value, only: Option<&str>) {
             }
         }
     }
-    if !any {
+    if let (false, Some(name)) = (any, only) {
+        println!("there is no printer \"{name}\"; `fiscald printer list` shows them");
+    } else if !any {
         println!("none; add [[printers]] to the configuration (docs/PRINTING.md)");
     }
 }
@@ -235,7 +237,7 @@ fn verdict(state: &str, detail: &str) -> (&'static str, ExitCode) {
             ExitCode::FAILURE,
         ),
         _ => (
-            "The page is still under way: the printer is busy, or it waits for paper. `fiscald printer status` tells more.",
+            "The page has not come out yet: it waits behind other papers, or the printer cannot print now. See below what to do; it goes on by itself.",
             ExitCode::FAILURE,
         ),
     }

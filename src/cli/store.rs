@@ -1,6 +1,6 @@
 //! `fiscald day`, `receipt` and `queue`: what a technician asks of the running store.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -85,6 +85,10 @@ fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
 /// Writes a document into a file.
 fn pdf(config: &Config, path: &str, to: &Path) -> Done {
     let document = ask(config, Method::GET, path, Vec::new())?.document()?;
+    if to.as_os_str() == "-" {
+        std::io::stdout().write_all(&document)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     std::fs::write(to, document).with_context(|| format!("{} cannot be written", to.display()))?;
     println!("{}", to.display());
     Ok(ExitCode::SUCCESS)

@@ -492,3 +492,38 @@ async fn whose_papers() {
         .await
         .read::<schema::PrintJob>(200);
 }
+
+/// The customer's display beside the printer shows the total of each receipt; a display that is not there holds nothing
+/// up. A logo stands above the receipt.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn display_and_logo() {
+    let dir = tempfile::tempdir().unwrap();
+    let logo = dir.path().join("logo.png");
+    let mut file = png::Encoder::new(std::fs::File::create(&logo).unwrap(), 64, 32);
+    file.set_color(png::ColorType::Grayscale);
+    file.set_depth(png::BitDepth::Eight);
+    file.write_header()
+        .unwrap()
+        .write_image_data(&[0; 64 * 32])
+        .unwrap();
+    let display = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let printer = printer(PrinterSetup::epson_80());
+    let more = format!(
+        "logo = {logo:?}\ndisplay = {{ link = \"tcp:{}\", dialect = \"cd5220\" }}\n",
+        display.local_addr().unwrap()
+    );
+    let shop = Shop::printing(&config(&printer, &more)).await;
+    shop.sell("T1-1").await;
+    let sheet = &sheets(&printer, 1)[0];
+    assert_eq!(sheet.pictures().count(), 2, "logo and code");
+    let (mut stream, _) = display.accept().unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut shown = Vec::new();
+    while !String::from_utf8_lossy(&shown).contains("RECEIPT SIGNED") {
+        let mut buffer = [0; 64];
+        let count = std::io::Read::read(&mut stream, &mut buffer).unwrap();
+        assert!(count > 0, "{}", String::from_utf8_lossy(&shown));
+        shown.extend_from_slice(&buffer[..count]);
+    }
+    assert!(String::from_utf8_lossy(&shown).contains("TOTAL USD 2.40"));
+}
