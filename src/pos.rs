@@ -119,13 +119,9 @@ fn keep_serving(setup: &PosSetup, ledger: &Ledger, printers: &Printers, stop: &S
             ),
         }
         if !stop.is_set() {
-            pause(stop, AGAIN);
+            stop.wait(AGAIN);
         }
     }
-}
-
-fn pause(stop: &Stop, at_most: Duration) {
-    stop.wait(at_most);
 }
 
 /// Why a port cannot be served now.

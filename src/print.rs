@@ -11,12 +11,11 @@ use std::time::Duration;
 
 use drivers::job::Condition;
 use drivers::transport::Stop;
-use fiscal::DeviceId;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{PrintPlan, PrintPolicy, PrinterSetup};
-use crate::ledger::printing::{NewPrint, PrintWhat, PrintableEvent, subject_of};
-use crate::ledger::{Environment, Ledger, LedgerError, Seq, StorageError};
+use crate::ledger::printing::{NewPrint, PrintableEvent};
+use crate::ledger::{Ledger, LedgerError, Seq, StorageError};
 
 mod bell;
 mod display;
@@ -279,13 +278,8 @@ impl Printers {
     fn job(&self, event: &PrintableEvent) -> Option<NewPrint> {
         let plan = &self.shared.plan;
         if event.is_close {
-            return plan.z_printer(event.device).map(|printer| NewPrint {
-                printer: printer.name.clone(),
-                till: Some(event.till),
-                what: PrintWhat::ZReport(event.seq),
-                subject: Some(subject_of(event.seq)),
-                key: None,
-            });
+            let printer = plan.z_printer(event.device)?;
+            return Some(NewPrint::z_report(&printer.name, event.till, event.seq));
         }
         let printer = plan.printer(event.device)?;
         let wanted = match plan.policy(event.device) {
@@ -294,18 +288,5 @@ impl Printers {
             PrintPolicy::Never => false,
         };
         wanted.then(|| NewPrint::receipt(&printer.name, event.till, event.seq))
-    }
-
-    /// The printer that a command means: the named one, or the till's.
-    #[must_use]
-    pub fn choose(
-        &self,
-        name: Option<&str>,
-        till: (Environment, DeviceId),
-    ) -> Option<&PrinterSetup> {
-        match name {
-            Some(name) => self.shared.plan.named(name),
-            None => self.shared.plan.printer(till),
-        }
     }
 }

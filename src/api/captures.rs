@@ -11,13 +11,14 @@ use clock::Timestamp;
 use drivers::capture::grid::{Grid, Paper};
 use fiscal::ReceiptGlobalNo;
 use fiscal::wire::{Object, rows};
-use serde::Deserialize;
 
-use super::access::{Caller, Scope};
+use super::access::Caller;
 use super::answer::{local, strings};
 use super::params::Params;
 use super::problem::{Problem, ProblemCode as P};
+use super::queue::Pause;
 use super::receipts::json;
+use super::tills::technician;
 use super::{Shared, schema};
 use crate::config::Plays;
 use crate::ledger::captured::CapturedRow;
@@ -35,8 +36,6 @@ const STATES: [&str; 6] = [
     "quarantined",
     "dropped",
 ];
-/// Longest reason, characters.
-const REASON_MAX: usize = 500;
 
 /// A paper with the number of its receipt.
 type Told = (CapturedRow, Option<ReceiptGlobalNo>);
@@ -189,12 +188,6 @@ pub(super) async fn replay(
     shared.capture_answer(captured).await
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct DropCapture {
-    reason: String,
-}
-
 /// Say that a paper that was put aside will not be sold, and why. It stays in the list.
 #[utoipa::path(
     post,
@@ -217,27 +210,16 @@ pub(super) async fn dropped(
     let (parts, body) = request.into_parts();
     Params::of(&parts.uri, &[])?;
     technician(&caller)?;
-    let bytes = shared.body(&parts.headers, body).await?;
-    let DropCapture { reason } = serde_json::from_slice(&bytes)
-        .map_err(|error| Problem::new(P::BodyInvalid, error.to_string()))?;
-    if reason.trim().is_empty() || reason.chars().count() > REASON_MAX {
-        let detail = format!("a reason of 1 to {REASON_MAX} characters is needed");
-        return Err(Problem::new(P::BodyInvalid, detail).at("/reason"));
-    }
+    let reason = shared
+        .wanted::<Pause>(&parts.headers, body)
+        .await?
+        .reason()?;
     let (row, _) = shared.captured(number(&id)?).await?;
     let (captured, actor) = (row.id, caller.actor);
     shared
         .write(move |core| core.drop_captured(captured, &reason, &actor))
         .await?;
     shared.capture_answer(captured).await
-}
-
-fn technician(caller: &Caller) -> Result<(), Problem> {
-    if caller.scope == Scope::All {
-        return Ok(());
-    }
-    let detail = "this needs a token for every till, or the gateway's own user";
-    Err(Problem::new(P::NotAllowed, detail))
 }
 
 fn number(text: &str) -> Result<i64, Problem> {

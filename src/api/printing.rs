@@ -19,7 +19,7 @@ use super::problem::{Problem, ProblemCode as P};
 use super::receipts::{json, receipt_number, unknown};
 use super::{Shared, schema};
 use crate::config::PrinterSetup;
-use crate::ledger::printing::{NewPrint, PrintRow, PrintWhat, held, subject_of};
+use crate::ledger::printing::{NewPrint, PrintRow, held};
 use crate::ledger::{TillId, TillInfo};
 use crate::paper;
 use crate::print::words;
@@ -224,9 +224,7 @@ pub(super) async fn settle(
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     Params::of(&parts.uri, &[])?;
-    let bytes = shared.body(&parts.headers, body).await?;
-    let Settle { came_out } = serde_json::from_slice(&bytes)
-        .map_err(|error| Problem::new(P::BodyInvalid, error.to_string()))?;
+    let Settle { came_out } = shared.wanted(&parts.headers, body).await?;
     let row = shared.own_job(&caller, &job).await?;
     let (id, actor) = (row.id, caller.actor);
     let copy = shared
@@ -319,15 +317,8 @@ pub(super) async fn day(
     let printer = shared.printer_for(&params, &till)?;
     let (facts, taxpayer, warning) = shared.day_on_paper(till.id, &no).await?;
     if let Some(close) = &facts.close {
-        return shared
-            .queue_job(NewPrint {
-                printer: printer.name.clone(),
-                till: Some(till.id),
-                what: PrintWhat::ZReport(close.seq),
-                subject: Some(subject_of(close.seq)),
-                key: None,
-            })
-            .await;
+        let job = NewPrint::z_report(&printer.name, till.id, close.seq);
+        return shared.queue_job(job).await;
     }
     let mut blocks = paper::report_blocks(&till, &taxpayer, &facts);
     if let Some(warning) = warning {
@@ -481,16 +472,8 @@ impl Shared {
         till: Option<TillId>,
         blocks: &[Block],
     ) -> Result<Response, Problem> {
-        // Blocks hold only texts and words: they always serialise.
-        let json = serde_json::to_string(blocks).unwrap_or_default();
-        self.queue_job(NewPrint {
-            printer: printer.name.clone(),
-            till,
-            what: PrintWhat::Blocks(json),
-            subject: None,
-            key: None,
-        })
-        .await
+        self.queue_job(NewPrint::blocks(&printer.name, till, blocks))
+            .await
     }
 
     async fn queue_job(&self, job: NewPrint) -> Result<Response, Problem> {

@@ -19,13 +19,26 @@ use super::status::Queue;
 use super::{Shared, schema};
 use crate::ledger::TillInfo;
 
-/// Longest reason of a pause, characters.
+/// Longest reason, characters.
 const REASON_MAX: usize = 500;
 
+/// Why something is paused or given up.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Pause {
+pub(super) struct Pause {
     reason: String,
+}
+
+impl Pause {
+    /// The reason, for the audit.
+    pub(super) fn reason(self) -> Result<String, Problem> {
+        let reason = self.reason;
+        if reason.trim().is_empty() || reason.chars().count() > REASON_MAX {
+            let detail = format!("a reason of 1 to {REASON_MAX} characters is needed");
+            return Err(Problem::new(P::BodyInvalid, detail).at("/reason"));
+        }
+        Ok(reason)
+    }
 }
 
 /// Let a parked or paused queue try again, or one that waits try now; `all=true` every one.
@@ -79,11 +92,8 @@ pub(super) async fn pause(
     caller: Caller,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (till, Pause { reason }) = shared.command(&caller, request).await?;
-    if reason.trim().is_empty() || reason.chars().count() > REASON_MAX {
-        let detail = format!("a reason of 1 to {REASON_MAX} characters is needed");
-        return Err(Problem::new(P::BodyInvalid, detail).at("/reason"));
-    }
+    let (till, pause): (_, Pause) = shared.command(&caller, request).await?;
+    let reason = pause.reason()?;
     let (id, actor) = (till.id, caller.actor);
     shared
         .write(move |core| core.pause_stream(id, &reason, &actor))

@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use fiscal::counters::DayTotals;
 use fiscal::json::Value;
@@ -376,6 +377,15 @@ fn confirmed(confirm: u32, till: &TillInfo) -> Result<(), Problem> {
     Err(Problem::new(P::BodyInvalid, detail).at("/confirm"))
 }
 
+/// Whether a caller may steer every till.
+pub(super) fn technician(caller: &Caller) -> Result<(), Problem> {
+    if caller.scope == Scope::All {
+        return Ok(());
+    }
+    let detail = "this needs a token for every till, or the gateway's own user";
+    Err(Problem::new(P::NotAllowed, detail))
+}
+
 impl Shared {
     /// The till that a technician means; a till's own token may not do what he does.
     pub(super) async fn technicians(
@@ -383,10 +393,7 @@ impl Shared {
         caller: &Caller,
         params: &Params,
     ) -> Result<Arc<TillInfo>, Problem> {
-        if caller.scope != Scope::All {
-            let detail = "this needs a token for every till, or the gateway's own user";
-            return Err(Problem::new(P::NotAllowed, detail));
-        }
+        technician(caller)?;
         self.till(caller, TillChoice::of(params)?).await
     }
 
@@ -399,10 +406,18 @@ impl Shared {
         let (parts, body) = request.into_parts();
         let params = Params::of(&parts.uri, &[])?;
         let till = self.technicians(caller, &params).await?;
-        let bytes = self.body(&parts.headers, body).await?;
-        let wanted = serde_json::from_slice(&bytes)
-            .map_err(|error| Problem::new(P::BodyInvalid, error.to_string()))?;
-        Ok((till, wanted))
+        Ok((till, self.wanted(&parts.headers, body).await?))
+    }
+
+    /// What a body asks for.
+    pub(super) async fn wanted<T: DeserializeOwned>(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<T, Problem> {
+        let bytes = self.body(headers, body).await?;
+        serde_json::from_slice(&bytes)
+            .map_err(|error| Problem::new(P::BodyInvalid, error.to_string()))
     }
 
     pub(super) async fn state_answer(&self, till: Arc<TillInfo>) -> Result<Response, Problem> {

@@ -306,12 +306,8 @@ impl Counter {
         let time = self.ledger.time().local().to_string();
         let blocks = words::slip(id, &self.setup.name, reasons, &time);
         NewPrint {
-            printer: self.setup.printer.clone(),
-            till: Some(self.till.id),
-            // Blocks hold only texts and words: they always serialise.
-            what: PrintWhat::Blocks(serde_json::to_string(&blocks).unwrap_or_default()),
-            subject: None,
             key: Some(format!("captured {id} aside")),
+            ..NewPrint::blocks(&self.setup.printer, Some(self.till.id), &blocks)
         }
     }
 

@@ -15,7 +15,7 @@ use fiscal::{Percent, ReceiptGlobalNo, TaxId};
 use rust_decimal::Decimal;
 
 use super::{Counter, sale};
-use crate::ledger::printing::{NewPrint, PrintWhat, subject_of};
+use crate::ledger::printing::NewPrint;
 use crate::ledger::{Issued, LedgerError, TillInfo};
 use crate::paper;
 
@@ -66,13 +66,10 @@ impl LedgerRegister {
     }
 
     fn blocks(&self, till: &TillInfo, blocks: &[Block], key: &str) -> NewPrint {
+        let printer = &self.counter.setup.printer;
         NewPrint {
-            printer: self.counter.setup.printer.clone(),
-            till: Some(till.id),
-            // Blocks hold only texts and words: they always serialise.
-            what: PrintWhat::Blocks(serde_json::to_string(blocks).unwrap_or_default()),
-            subject: None,
             key: Some(self.key(key)),
+            ..NewPrint::blocks(printer, Some(till.id), blocks)
         }
     }
 
@@ -235,11 +232,8 @@ impl Register for LedgerRegister {
                 return Ok(());
             };
             core.queue_prints(&[NewPrint {
-                printer,
-                till: Some(id),
-                what: PrintWhat::ZReport(close),
-                subject: Some(subject_of(close)),
                 key: Some(key),
+                ..NewPrint::z_report(&printer, id, close)
             }])?;
             Ok(())
         });

@@ -24,8 +24,7 @@ impl Word {
 }
 
 /// The word of a grade.
-#[must_use]
-pub const fn level_word(level: Level) -> &'static str {
+const fn level_word(level: Level) -> &'static str {
     match level {
         Level::Sent => "sent",
         Level::SentHealthy => "sent_healthy",
