@@ -1,2 +1,5 @@
-//! x
-fn main() {}
+//! `fiscal-hq`: see the library.
+
+fn main() -> std::process::ExitCode {
+    fiscal_hq::cli::main()
+}

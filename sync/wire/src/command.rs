@@ -20,7 +20,6 @@ pub struct Command {
     /// Not begun after this moment, milliseconds since 1970 on HQ's clock; then answered `expired`.
     pub expires: i64,
     /// What is to be done.
-    #[serde(flatten)]
     pub order: Order,
 }
 

@@ -40,7 +40,6 @@ impl std::fmt::Debug for Enrol {
 #[serde(rename_all = "camelCase")]
 pub struct KnownTill {
     /// Which.
-    #[serde(flatten)]
     pub till: TillRef,
     /// Its prefix.
     pub invoice_prefix: String,
@@ -84,7 +83,6 @@ impl std::fmt::Debug for Enrolled {
 #[serde(rename_all = "camelCase")]
 pub struct ExpectedTill {
     /// Which.
-    #[serde(flatten)]
     pub till: TillRef,
     /// Its serial number.
     pub serial_no: String,

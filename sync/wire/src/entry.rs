@@ -12,7 +12,7 @@ use crate::{Environment, TillRef};
 pub const MAX_LINE: usize = 1 << 20;
 
 /// An event. `kind` names what happened; [`Fact`] reads `body`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Entry {
     /// The number of the event in the ledger. It rises, not always by one.
     pub seq: i64,

@@ -31,7 +31,6 @@ pub struct StoreState {
 #[serde(rename_all = "camelCase")]
 pub struct TillState {
     /// Which.
-    #[serde(flatten)]
     pub till: TillRef,
     /// Serial number of the device.
     pub serial_no: String,

@@ -1,0 +1,93 @@
+//! Asking a store to do something: a row with a number, handed down with the next exchange, carried out once.
+
+use std::time::Duration;
+
+use clock::Timestamp;
+use deadpool_postgres::Transaction;
+use sync_wire::command::Order;
+use uuid::Uuid;
+
+use crate::audit::{self, Deed};
+use crate::db::TenantId;
+use crate::problem::{Code, Problem};
+
+/// A command that a store has not begun by then is not carried out.
+pub const GOOD_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Puts a command into a store's queue, with an audit row; its id.
+///
+/// # Errors
+/// There is no such store, it has not joined, or Postgres is away.
+pub async fn order(
+    tx: &Transaction<'_>,
+    tenant: TenantId,
+    store: Uuid,
+    order: &Order,
+    actor: &str,
+    now: Timestamp,
+) -> Result<Uuid, Problem> {
+    let number = tx
+        .prepare_cached(
+            "UPDATE store_cursors SET last_command = last_command + 1
+             WHERE tenant_id = $1 AND store_id = $2 RETURNING last_command",
+        )
+        .await?;
+    let row = tx.query_opt(&number, &[&tenant.0, &store]).await?;
+    let Some(row) = row else {
+        return Err(Problem::new(
+            Code::Conflict,
+            "the store has not joined yet: make it a code, and run `fiscald hq join` there",
+        ));
+    };
+    let no: i64 = row.get(0);
+    let id = Uuid::new_v4();
+    let body = serde_json::to_value(order).map_err(|error| {
+        Problem::new(
+            Code::Internal,
+            format!("the command cannot be written: {error}"),
+        )
+    })?;
+    let till = order.till();
+    let insert = tx
+        .prepare_cached(
+            "INSERT INTO commands (tenant_id, store_id, command_no, command_id, kind, environment, device_id, body,
+               issued_by, issued_at, expires_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        )
+        .await?;
+    let device = till.and_then(|till| i32::try_from(till.device_id).ok());
+    tx.execute(
+        &insert,
+        &[
+            &tenant.0,
+            &store,
+            &no,
+            &id,
+            &order.kind(),
+            &till.map(|till| till.environment.as_str()),
+            &device,
+            &body,
+            &actor,
+            &now,
+            &now.saturating_add(GOOD_FOR).unwrap_or(Timestamp::MAX),
+        ],
+    )
+    .await?;
+    let action = format!("command.{}", order.kind());
+    let subject = till.map_or_else(|| format!("store {store}"), |till| format!("till {till}"));
+    let after = serde_json::json!({ "command": id, "no": no });
+    audit::record(
+        tx,
+        tenant,
+        now,
+        &Deed {
+            actor,
+            action: &action,
+            subject: &subject,
+            before: None,
+            after: Some(after),
+        },
+    )
+    .await?;
+    Ok(id)
+}
