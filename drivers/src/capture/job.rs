@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::capture::token::DLE;
+use crate::capture::token::{DLE, tokens};
 
 /// Why a job is taken to be complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,17 +41,22 @@ impl CapturedJob {
     #[must_use]
     pub fn for_printer(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.bytes.len());
-        let mut from = 0;
-        let end = self.bytes.len()..self.bytes.len();
-        for range in self.taken.iter().chain([&end]) {
-            let piece = self.bytes.get(from..range.start).unwrap_or_default();
-            if matches!(piece, [0x04 | 0x05 | 0x14, ..]) {
-                while out.last() == Some(&DLE) {
-                    out.pop();
-                }
+        let mut taken = self.taken.iter().peekable();
+        // Stray DLEs at the end of `out`; the same byte inside a picture or a code belongs to that.
+        let mut stray = 0;
+        let mut is_seam = false;
+        for token in tokens(&self.bytes) {
+            while taken.next_if(|range| range.end <= token.at).is_some() {}
+            if taken.peek().is_some_and(|range| range.contains(&token.at)) {
+                is_seam = true;
+                continue;
             }
-            out.extend_from_slice(piece);
-            from = range.end;
+            if is_seam && matches!(token.bytes, [0x04 | 0x05 | 0x14, ..]) {
+                out.truncate(out.len() - stray);
+            }
+            is_seam = false;
+            stray = if token.bytes == [DLE] { stray + 1 } else { 0 };
+            out.extend_from_slice(token.bytes);
         }
         out
     }
@@ -75,5 +80,19 @@ mod tests {
         job.bytes = b"A\x10\x1da\xffB".to_vec();
         job.taken = std::iter::once(2..5).collect();
         assert_eq!(job.for_printer(), b"A\x10B");
+    }
+
+    /// A DLE at the end of a picture is the picture's, whatever comes together behind it.
+    #[test]
+    fn pictures_keep_their_bytes() {
+        let picture = b"\x1dv0\0\x01\0\x03\0\x10\x10\x10";
+        let job = CapturedJob {
+            number: 1,
+            bytes: [&picture[..], b"\x10\x1da\xff\x04\x01"].concat(),
+            taken: vec![12..15],
+            lost: 0,
+            ended_by: EndedBy::Closed,
+        };
+        assert_eq!(job.for_printer(), [&picture[..], b"\x04\x01"].concat());
     }
 }
