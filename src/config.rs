@@ -19,7 +19,8 @@ mod devices;
 mod pos;
 
 pub use devices::{
-    AfterUnknown, PrintPlan, PrintPolicy, PrinterConfig, PrinterSetup, ProfileSetting, TillPrinting,
+    AfterUnknown, PrintPlan, PrintPolicy, PrinterConfig, PrinterSetup, ProfileSetting,
+    TillPrinting, picture,
 };
 
 pub use pos::{Listen, Plays, PosConfig, PosKind, PosSetup, Templates, template};
@@ -108,6 +109,8 @@ pub struct StoreConfig {
     pub online_wait_ms: u32,
     /// Whether receipts are printed by themselves.
     pub print: PrintPolicy,
+    /// The shop's logo, PNG: on PDF invoices, and above receipts of printers that have none of their own.
+    pub logo: Option<PathBuf>,
 }
 
 /// When a sale is answered. That a device reports by file is the authority's word, not a setting.
@@ -138,6 +141,7 @@ impl Default for StoreConfig {
             answers: Answers::default(),
             online_wait_ms: 5000,
             print: PrintPolicy::default(),
+            logo: None,
         }
     }
 }

@@ -248,6 +248,10 @@ pub fn api_settings(config: &Config) -> ApiSettings {
             reach: Reach::All,
         });
     }
+    let logo = config.logo().unwrap_or_else(|why| {
+        tracing::warn!("{why}");
+        None
+    });
     let online = config.store.answers == crate::config::Answers::Online;
     ApiSettings {
         wait: Duration::from_millis(
@@ -259,6 +263,7 @@ pub fn api_settings(config: &Config) -> ApiSettings {
             .into(),
         ),
         unix_users,
+        logo: logo.map(Arc::new),
         lan_names: config
             .api
             .lan

@@ -64,17 +64,19 @@ pub(crate) fn marks(marks: Marks) -> Vec<&'static str> {
     set.map(|(_, word)| word).collect()
 }
 
+/// The logo of a seller at the left, and where it ends.
+pub(crate) fn logo_at_left(sheet: &mut Sheet<'_>, image: &Image, seller: &str) -> Twips {
+    let area = fitted(image.size(), (LEFT, sheet.y), LOGO);
+    let node = sheet.node(Kind::Figure(format!("Logo of {seller}")), None);
+    sheet.draw(Some(node), Shape::Logo(area));
+    area.y + area.height
+}
+
 /// At the left the logo, or the seller's name where there is none; at the right the proof.
 fn letterhead(sheet: &mut Sheet<'_>, paper: &ReceiptOnPaper<'_>, logo: Option<&Image>) {
     let top = sheet.y;
     let mut end = match logo {
-        Some(image) => {
-            let area = fitted(image.size(), (LEFT, top), LOGO);
-            let words = format!("Logo of {}", paper.taxpayer.name);
-            let node = sheet.node(Kind::Figure(words), None);
-            sheet.draw(Some(node), Shape::Logo(area));
-            area.y + area.height
-        }
+        Some(image) => logo_at_left(sheet, image, &paper.taxpayer.name),
         None => {
             let node = Some(sheet.paragraph());
             let place = (LEFT, top, LOGO.0);

@@ -94,6 +94,24 @@ pub fn report(day: &DayReport<'_>) -> Result<Vec<u8>, A4Error> {
     pdf::write(sheet, about, None)
 }
 
+/// Whether a picture can stand on an invoice: it is put on a page of its own.
+///
+/// # Errors
+/// It is no PNG, is damaged, has too many pixels, or cannot be archived.
+pub fn check_logo(logo: &[u8]) -> Result<(), A4Error> {
+    let image = read_logo(logo)?;
+    let fonts = font::Fonts::new()?;
+    let mut sheet = sheet::Sheet::new(&fonts);
+    invoice::logo_at_left(&mut sheet, &image, "the shop");
+    let about = pdf::About {
+        title: "Logo".to_owned(),
+        author: "the shop".to_owned(),
+        id: "logo".to_owned(),
+        date: fiscal::DateTime::constant(2026, 1, 1, 0, 0, 0, 0),
+    };
+    pdf::write(sheet, about, Some(&image)).map(drop)
+}
+
 fn read_logo(bytes: &[u8]) -> Result<Image, A4Error> {
     let image = Image::from_png(bytes.to_vec().into(), false).map_err(A4Error::Logo)?;
     let (width, height) = image.size();

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Done, RunArgs};
 use crate::api::Devices;
-use crate::config::{Config, Plays};
+use crate::config::{Config, Plays, picture};
 use crate::daemon::{
     ConfiguredConnector, Daemon, Lan, Listeners, api_settings, lan_parts, stop_signal,
 };
@@ -199,13 +199,19 @@ pub(super) fn check(config: &Config, path: Option<&Path>) -> Done {
 /// Printers and ports; false if one of them will not do what it is there for.
 fn check_devices(config: &Config) -> Result<bool, String> {
     let mut good = true;
+    if let Err(error) = config.logo() {
+        println!("  {error}");
+        good = false;
+    }
     for printer in config.print_plan()?.printers {
         println!(
             "printer         {}: {}, {} columns",
             printer.name, printer.link, printer.profile.columns
         );
-        if let Some(logo) = printer.logo.as_deref().filter(|path| !path.is_file()) {
-            println!("  the logo {} is not there", logo.display());
+        if let Some(path) = printer.logo.as_deref()
+            && let Err(error) = picture(path)
+        {
+            println!("  the logo {} cannot be used: {error}", path.display());
             good = false;
         }
     }

@@ -1,9 +1,10 @@
 //! `[[printers]]`: the store's printers and what each prints.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use drivers::display::Dialect;
+use drivers::page::{Bitmap, Shades};
 use drivers::profile::{Profile, ProfileChoice};
 use drivers::transport::LinkConfig;
 use fiscal::{DeviceId, MoneyType};
@@ -62,7 +63,7 @@ pub struct PrinterConfig {
     /// How long a printer that has a fault in the middle of a paper is waited for, minutes.
     #[serde(default = "ten")]
     pub patience_min: u16,
-    /// A picture above each receipt: PNG.
+    /// A picture above each receipt, in place of the store's: PNG.
     #[serde(default)]
     pub logo: Option<PathBuf>,
     /// Payments (`moneyTypeCode`) that open the drawer with the original of a receipt.
@@ -271,7 +272,35 @@ impl PrintPlan {
     }
 }
 
+/// A picture in a file as a receipt printer prints it.
+///
+/// # Errors
+/// The file cannot be read, or is no picture for a receipt.
+pub fn picture(path: &Path) -> Result<Bitmap, String> {
+    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+    Bitmap::from_png(&bytes, Shades::Spread).map_err(|error| error.to_string())
+}
+
 impl Config {
+    /// The store's logo as it stands on PDF invoices: the bytes of a PNG.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is no picture for a PDF invoice.
+    pub fn logo(&self) -> Result<Option<Vec<u8>>, String> {
+        let Some(path) = &self.store.logo else {
+            return Ok(None);
+        };
+        let wrong = |why: String| {
+            format!(
+                "store: the logo {} cannot be used ({why}); PDF invoices come without it",
+                path.display()
+            )
+        };
+        let bytes = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+        a4::check_logo(&bytes).map_err(|error| wrong(error.to_string()))?;
+        Ok(Some(bytes))
+    }
+
     /// The printers and what goes where.
     ///
     /// # Errors
@@ -285,7 +314,8 @@ impl Config {
             if plan.named(&printer.name).is_some() {
                 return Err(format!("printers: {} is there twice", printer.name));
             }
-            let setup = printer.setup()?;
+            let mut setup = printer.setup()?;
+            setup.logo = setup.logo.or_else(|| self.store.logo.clone());
             if let Some(other) = plan.printers.iter().find(|other| other.link == setup.link) {
                 let (name, link) = (&setup.name, &setup.link);
                 return Err(format!(

@@ -1,15 +1,14 @@
 //! A printer's jobs out of the ledger, on a thread of the printer's own.
 
-use std::path::Path;
 use std::time::Duration;
 
 use drivers::job::{Condition, Job, JobId, JobState, Settings, Spool, SpoolError};
-use drivers::page::{Bitmap, Shades};
+use drivers::page::Bitmap;
 use drivers::transport::{Stop, SystemMonotonic};
 
 use super::Printers;
 use super::pages::{PageError, page};
-use crate::config::PrinterSetup;
+use crate::config::{PrinterSetup, picture};
 use crate::ledger::Ledger;
 use crate::ledger::printing::PrintWhat;
 
@@ -26,12 +25,8 @@ pub(super) struct LedgerSpool {
 
 impl LedgerSpool {
     pub(super) fn new(printers: Printers, ledger: Ledger, setup: PrinterSetup) -> Self {
-        let read = |path: &Path| {
-            let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
-            Bitmap::from_png(&bytes, Shades::Spread).map_err(|error| error.to_string())
-        };
         let logo = setup.logo.as_deref().and_then(|path| {
-            read(path)
+            picture(path)
                 .inspect_err(|error| {
                     tracing::warn!(printer = setup.name, path = %path.display(), error, "the logo cannot be used");
                 })

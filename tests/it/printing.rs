@@ -9,7 +9,7 @@ use fiscald::ledger::printing::NewPrint;
 use vprinter::{LinkSetup, PrinterSetup, Sheet, VirtualPrinter};
 
 use crate::support::api::{PATIENCE, Shop, get, post, sale, sale_with};
-use crate::support::paper::scan;
+use crate::support::paper::{black_png, pictures_of, scan};
 
 /// A printer on a port of its own.
 fn printer(setup: PrinterSetup) -> VirtualPrinter {
@@ -491,21 +491,46 @@ async fn whose_papers() {
     shop.ask(&get(format!("/v1/prints/{}", own.job)))
         .await
         .read::<schema::PrintJob>(200);
+    // What another till prints takes none of the places in a till's own list.
+    let till = shop.tills[1];
+    let foreign = NewPrint::blocks("front", Some(till), &[]);
+    let queued = shop.ledger.write(move |core| core.queue_prints(&[foreign]));
+    queued.await.unwrap();
+    let newest: schema::PrintJobs = shop.ask(&get("/v1/prints?limit=1")).await.read(200);
+    let newest: Vec<i64> = newest.prints.iter().map(|job| job.job).collect();
+    assert_eq!(newest, [own.job]);
+}
+
+/// The store's logo stands on PDF invoices and above the receipts of a printer that has none of its own; one that cannot
+/// be used holds neither up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn logo_of_the_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let logo = dir.path().join("logo.png");
+    for is_picture in [true, false] {
+        match is_picture {
+            true => black_png(&logo),
+            false => std::fs::write(&logo, "no picture").unwrap(),
+        }
+        let printer = printer(PrinterSetup::epson_80());
+        let more = format!("[store]\nlogo = {logo:?}\n");
+        let shop = Shop::printing(&config(&printer, &more)).await;
+        shop.sell("T1-1").await;
+        let pictures = sheets(&printer, 1)[0].pictures().count();
+        assert_eq!(pictures, 1 + usize::from(is_picture), "the code, the logo");
+        let pdf = shop.ask(&get("/v1/receipts/1/pdf")).await;
+        assert_eq!(pdf.status, 200);
+        assert_eq!(pictures_of(&pdf.body), usize::from(is_picture));
+    }
 }
 
 /// The customer's display beside the printer shows the total of each receipt; a display that is not there holds nothing
-/// up. A logo stands above the receipt.
+/// up. A printer's own logo stands above the receipt.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn display_and_logo() {
     let dir = tempfile::tempdir().unwrap();
     let logo = dir.path().join("logo.png");
-    let mut file = png::Encoder::new(std::fs::File::create(&logo).unwrap(), 64, 32);
-    file.set_color(png::ColorType::Grayscale);
-    file.set_depth(png::BitDepth::Eight);
-    file.write_header()
-        .unwrap()
-        .write_image_data(&[0; 64 * 32])
-        .unwrap();
+    black_png(&logo);
     let display = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let printer = printer(PrinterSetup::epson_80());
     let more = format!(

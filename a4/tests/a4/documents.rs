@@ -317,7 +317,13 @@ fn bad_logos_are_refused() {
     let with = |logo: &[u8]| a4::invoice(&sample.paper(), Some(logo));
     let good = logo();
     assert!(with(&good).is_ok());
-    let refused = |logo: &[u8]| matches!(with(logo), Err(a4::A4Error::Logo(_)));
+    assert_eq!(a4::check_logo(&good), Ok(()));
+    // What the check lets through is used, and what it refuses is not.
+    let refused = |logo: &[u8]| {
+        let found = with(logo).map(drop);
+        assert_eq!(found, a4::check_logo(logo));
+        matches!(found, Err(a4::A4Error::Logo(_)))
+    };
     assert!(refused(b""));
     assert!(refused(b"GIF89a"));
     assert!(refused(&good[..good.len() / 2]));

@@ -9,6 +9,7 @@ use std::time::Duration;
 use clock::TestClock;
 use fiscal::DeviceId;
 use fiscald::api::{Api, ApiSettings, Devices, schema};
+use fiscald::daemon::api_settings;
 use fiscald::keys::SealingKey;
 use fiscald::ledger::core::Core;
 use fiscald::ledger::{Ledger, Settings, TillId};
@@ -211,7 +212,7 @@ impl Shop {
             printers: Printers::new(config.print_plan().unwrap()),
             pos: PosPorts::new(config.pos().unwrap()),
         };
-        let (settings, ledger) = (ApiSettings::default(), Settings::default());
+        let (settings, ledger) = (api_settings(&config), Settings::default());
         let shop = Self::build(settings, ledger, devices.clone()).await;
         (shop, devices)
     }
