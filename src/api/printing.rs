@@ -156,17 +156,26 @@ pub(super) async fn list(
     };
     let limit = params.number("limit", |n| (1..=LIST.1).contains(&n).then_some(n))?;
     let (limit, open) = (limit.unwrap_or(LIST.0), params.flag("open")?);
-    let found = shared
+    let tills = match caller.scope {
+        Scope::All => None,
+        _ => {
+            let own = shared.tills(&caller, TillChoice::default()).await?;
+            Some(own.iter().map(|till| till.id).collect::<Vec<TillId>>())
+        }
+    };
+    let found: Vec<PrintRow> = shared
         .ask(move |reader| match open {
-            true => reader.open_prints(printer.as_deref()),
-            false => reader.last_prints(printer.as_deref(), limit),
+            true => {
+                let mut found = reader.open_prints(printer.as_deref())?;
+                found.retain(|row| {
+                    let of = |tills: &Vec<TillId>| row.till.is_some_and(|id| tills.contains(&id));
+                    tills.as_ref().is_none_or(of)
+                });
+                Ok(found)
+            }
+            false => reader.last_prints(printer.as_deref(), tills.as_deref(), limit),
         })
         .await?;
-    let tills = shared.tills(&caller, TillChoice::default()).await?;
-    let found: Vec<PrintRow> = found
-        .into_iter()
-        .filter(|row| caller.scope == Scope::All || tills.iter().any(|t| row.till == Some(t.id)))
-        .collect();
     let mut out = String::with_capacity(4096);
     let mut o = Object::open(&mut out);
     rows(o.name("prints"), &found, write_job);

@@ -157,21 +157,27 @@ impl Reader {
         })
     }
 
-    /// The last jobs, newest first, of one printer or of all.
+    /// The last jobs, newest first, of one printer or of all, and of the papers of some tills or of all.
     ///
     /// # Errors
     /// A fault of the storage.
     pub fn last_prints(
         &self,
         printer: Option<&str>,
+        tills: Option<&[TillId]>,
         limit: u32,
     ) -> Result<Vec<PrintRow>, LedgerError> {
+        let tills = tills.map(|tills| {
+            let ids: Vec<String> = tills.iter().map(|till| till.0.to_string()).collect();
+            format!("[{}]", ids.join(","))
+        });
         self.with(|conn| {
             let mut rows = rows(
                 conn,
-                "(?1 IS NULL OR j.printer = ?1)
-                 AND j.job_id IN (SELECT job_id FROM print_job WHERE ?1 IS NULL OR printer = ?1 ORDER BY job_id DESC LIMIT ?2)",
-                &[&printer, &limit],
+                "j.job_id IN (
+                   SELECT job_id FROM print_job WHERE (?1 IS NULL OR printer = ?1)
+                   AND (?3 IS NULL OR till_id IN (SELECT value FROM json_each(?3))) ORDER BY job_id DESC LIMIT ?2)",
+                &[&printer, &limit, &tills],
             )?;
             rows.reverse();
             Ok(rows)
