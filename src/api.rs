@@ -37,6 +37,7 @@ mod page;
 mod panic;
 mod params;
 mod pictures;
+mod ports;
 mod printing;
 pub mod problem;
 mod queue;

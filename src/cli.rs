@@ -499,7 +499,7 @@ fn dispatch(cli: &Cli) -> Done {
         Command::Queue(command) => store::queue(&config()?, command),
         Command::Printer(command) => printer::printer(&config()?, command),
         Command::Capture(command) => capture::capture(&config()?, command),
-        Command::Port(command) => port::port(command),
+        Command::Port(command) => port::port(config, command),
         Command::Verify(args) => verify::verify_ledger(&config()?, args),
         Command::Inspect(command) => inspect::inspect(command),
         #[cfg(feature = "demo")]

@@ -3,24 +3,29 @@
 //!
 //! Each port has threads of its own and is started again when its link is lost; it never holds up the daemon.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use drivers::transport::{Acceptor, LinkError, MayConnect, Stop, SystemMonotonic};
+use drivers::transport::{Acceptor, LinkConfig, MayConnect, Stop, SystemMonotonic};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Listen, Plays, PosSetup};
-use crate::ledger::{Ledger, LedgerError, TillInfo};
+use crate::ledger::{Ledger, TillInfo};
 use crate::print::Printers;
 
 mod counter;
 mod door;
 mod folder;
+mod letters;
 mod register;
 pub mod sale;
+mod state;
 pub mod words;
 
 pub use counter::Counter;
+use state::PortError;
+pub use state::{LastPaper, PortFacts, Standing};
 
 /// After a port could not be listened at, or a defect.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -29,6 +34,12 @@ const AGAIN: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, Default)]
 pub struct PosPorts {
     setups: Arc<Vec<PosSetup>>,
+    standings: Arc<state::Standings>,
+}
+
+/// How the audit and the keys of a port's sales and papers name it.
+fn actor(setup: &PosSetup) -> String {
+    format!("pos:{}", setup.name)
 }
 
 impl PosPorts {
@@ -37,7 +48,14 @@ impl PosPorts {
     pub fn new(setups: Vec<PosSetup>) -> Self {
         Self {
             setups: Arc::new(setups),
+            standings: Arc::default(),
         }
+    }
+
+    /// Whether POS software can connect to a port.
+    #[must_use]
+    pub fn standing(&self, port: &str) -> Standing {
+        self.standings.of(port)
     }
 
     /// The ports.
@@ -63,14 +81,14 @@ impl PosPorts {
         let mut threads = Vec::new();
         for setup in self.setups.iter().cloned() {
             let (ledger, printers, stop) = (ledger.clone(), printers.clone(), stopped.clone());
-            let name = setup.name.clone();
+            let (ports, name) = (self.clone(), setup.name.clone());
             let thread = std::thread::Builder::new().name(format!("pos {name}"));
-            match thread.spawn(move || keep_serving(&setup, &ledger, &printers, &stop)) {
+            match thread.spawn(move || ports.keep_serving(&setup, &ledger, &printers, &stop)) {
                 Ok(thread) => threads.push(thread),
                 Err(error) => tracing::error!(port = name, %error, "no thread for the port"),
             }
         }
-        stop.cancelled().await;
+        self.watch(&ledger, &stop).await;
         stopped.set();
         // The threads end with their stop signal; joining them blocks.
         let joined = tokio::task::spawn_blocking(move || {
@@ -100,121 +118,170 @@ impl PosPorts {
             Err(error) => tracing::warn!(%error, "unread papers cannot be looked for"),
         }
     }
-}
 
-/// Serves a port until it is to stop; a defect of ours in there must not take the port away for good.
-fn keep_serving(setup: &PosSetup, ledger: &Ledger, printers: &Printers, stop: &Stop) {
-    while !stop.is_set() {
-        let served = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            serve(setup, ledger, printers, stop)
-        }));
-        match served {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(port = setup.name, %error, "the port cannot be served; it is tried again in a moment")
+    /// Until the stop signal: says what the ports' letters do not mean, when the ports start and whenever a
+    /// configuration arrives.
+    async fn watch(&self, ledger: &Ledger, stop: &CancellationToken) {
+        let mut committed = ledger.committed();
+        let mut known = None;
+        let mut told: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        while !stop.is_cancelled() {
+            committed.mark_unchanged();
+            match ledger.ask(|reader| reader.newest_config()).await {
+                Ok(newest) if known == Some(newest) => {}
+                Ok(newest) => {
+                    known = Some(newest);
+                    self.warn(ledger, &mut told).await;
+                }
+                Err(error) => tracing::warn!(%error, "the ports' letters cannot be looked at"),
             }
-            Err(_) => tracing::error!(
-                port = setup.name,
-                "a defect in the port's thread; it is started again"
-            ),
+            tokio::select! {
+                () = stop.cancelled() => return,
+                changed = committed.changed() => if changed.is_err() {
+                    return stop.cancelled().await;
+                },
+            }
         }
-        if !stop.is_set() {
+    }
+
+    async fn warn(&self, ledger: &Ledger, told: &mut BTreeMap<String, Vec<String>>) {
+        for setup in self.setups() {
+            let (port, asked) = (setup.clone(), ledger.clone());
+            let found = ledger.ask(move |reader| state::warnings(&port, &asked, reader));
+            let warnings = match found.await {
+                Ok(warnings) => warnings,
+                Err(error) => {
+                    tracing::warn!(port = setup.name, %error, "the port's letters cannot be looked at");
+                    continue;
+                }
+            };
+            let before = told.insert(setup.name.clone(), warnings.clone());
+            for warning in warnings {
+                if !before.iter().flatten().any(|before| *before == warning) {
+                    tracing::warn!(port = setup.name, "{warning}");
+                }
+            }
+        }
+    }
+
+    /// Serves a port until it is to stop; a defect of ours in there must not take the port away for good.
+    fn keep_serving(&self, setup: &PosSetup, ledger: &Ledger, printers: &Printers, stop: &Stop) {
+        while !stop.is_set() {
+            let served = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                self.serve(setup, ledger, printers, stop)
+            }));
+            let (why, action) = match served {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => (error.to_string(), error.action(&setup.listen)),
+                Err(_) => (
+                    "a defect of the gateway".to_owned(),
+                    "Report it, with the gateway's log; the port is started again by itself.",
+                ),
+            };
+            let standing = Standing::Shut {
+                why: why.clone(),
+                action: action.to_owned(),
+            };
+            if self.standings.set(&setup.name, standing) {
+                tracing::warn!(
+                    port = setup.name,
+                    error = why,
+                    "the port cannot be served; it is tried again every two seconds. {action}"
+                );
+            }
             stop.wait(AGAIN);
         }
     }
-}
 
-/// Why a port cannot be served now.
-#[derive(Debug, thiserror::Error)]
-enum PortError {
-    /// It cannot be opened, or was lost.
-    #[error(transparent)]
-    Link(#[from] LinkError),
-    /// The ledger cannot be read or written.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// The till is not in this store.
-    #[error("the till {0} is not in this store; register it first, or mend device_id in [[pos]]")]
-    NoTill(String),
-    /// A folder cannot be watched.
-    #[error("{0}")]
-    Folder(String),
-    /// What the software at the other end needs cannot be had.
-    #[error("{0}")]
-    Serving(String),
-}
-
-fn serve(
-    setup: &PosSetup,
-    ledger: &Ledger,
-    printers: &Printers,
-    stop: &Stop,
-) -> Result<(), PortError> {
-    let till = till(setup, ledger)?;
-    let counter = Counter::new(setup, till, ledger, printers);
-    if let Plays::Printer(templates) = &setup.plays
-        && let Err(error) = templates.current()
-    {
-        tracing::error!(
-            port = setup.name,
-            error,
-            "the templates of the port cannot be read: its papers are put aside until they are mended"
-        );
-    }
-    match (&setup.plays, &setup.listen) {
-        (Plays::Printer(_), Listen::Folder(path)) => folder::serve(path, &counter, stop),
-        (Plays::Printer(_), Listen::Link(_)) => {
-            let counter = Arc::new(counter);
-            // What came in before the power went is dealt with first.
-            let worker = door::Worker::start(&counter, stop)?;
-            let mut acceptor = acceptor(setup)?;
-            while let Some(link) = acceptor.accept(stop)? {
-                door::serve(link, &counter, &worker, stop)
-                    .map_err(|error| PortError::Serving(error.to_string()))?;
-            }
-            Ok(())
+    /// POS software can connect.
+    fn opened(&self, setup: &PosSetup) {
+        if self.standings.set(&setup.name, Standing::Open) {
+            tracing::info!(port = setup.name, listen = %setup.listen, "the port is open");
         }
-        (Plays::Isl(rules) | Plays::Zfp(rules), _) => {
-            let mut acceptor = acceptor(setup)?;
-            let mut register = register::LedgerRegister::new(counter, Arc::clone(rules));
-            // A close that was cut off is brought to its end, whether the software comes again or not.
-            let resumed = match &setup.plays {
-                Plays::Isl(_) => {
-                    drivers::isl::Session::start(Arc::clone(rules), &mut register).err()
-                }
-                _ => drivers::zfp::Session::start(Arc::clone(rules), &mut register).err(),
-            };
-            if let Some(refusal) = resumed {
-                return Err(PortError::Serving(refusal.to_string()));
+    }
+
+    fn serve(
+        &self,
+        setup: &PosSetup,
+        ledger: &Ledger,
+        printers: &Printers,
+        stop: &Stop,
+    ) -> Result<(), PortError> {
+        let till = till(setup, ledger)?;
+        let counter = Counter::new(setup, till, ledger, printers);
+        if let Plays::Printer(templates) = &setup.plays
+            && let Err(error) = templates.current()
+        {
+            tracing::error!(
+                port = setup.name,
+                error,
+                "the templates of the port cannot be read: its papers are put aside until they are mended"
+            );
+        }
+        match (&setup.plays, &setup.listen) {
+            (Plays::Printer(_), Listen::Folder(path)) => {
+                folder::serve(path, &counter, stop, &|| self.opened(setup))
             }
-            while let Some(mut link) = acceptor.accept(stop)? {
-                let (time, flag) = (SystemMonotonic::new(), stop.flag());
-                let served = match &setup.plays {
+            (Plays::Printer(_), Listen::Link(_)) => {
+                let counter = Arc::new(counter);
+                // What came in before the power went is dealt with first.
+                let worker = door::Worker::start(&counter, stop)?;
+                let mut acceptor = self.acceptor(setup)?;
+                while let Some(link) = acceptor.accept(stop)? {
+                    self.opened(setup);
+                    door::serve(link, &counter, &worker, stop)
+                        .map_err(|error| PortError::Serving(error.to_string()))?;
+                }
+                Ok(())
+            }
+            (Plays::Isl(rules) | Plays::Zfp(rules), _) => {
+                let mut acceptor = self.acceptor(setup)?;
+                let mut register = register::LedgerRegister::new(counter, Arc::clone(rules));
+                // A close that was cut off is brought to its end, whether the software comes again or not.
+                let resumed = match &setup.plays {
                     Plays::Isl(_) => {
-                        drivers::isl::serve(link.as_mut(), &mut register, rules, &time, flag)
-                            .map_err(|error| error.to_string())
+                        drivers::isl::Session::start(Arc::clone(rules), &mut register).err()
                     }
-                    _ => drivers::zfp::serve(link.as_mut(), &mut register, rules, &time, flag)
-                        .map_err(|error| error.to_string()),
+                    _ => drivers::zfp::Session::start(Arc::clone(rules), &mut register).err(),
                 };
-                if let Err(error) = served {
-                    tracing::debug!(port = setup.name, error, "the POS software is gone");
+                if let Some(refusal) = resumed {
+                    return Err(PortError::Serving(refusal.to_string()));
                 }
+                while let Some(mut link) = acceptor.accept(stop)? {
+                    self.opened(setup);
+                    let (time, flag) = (SystemMonotonic::new(), stop.flag());
+                    let served = match &setup.plays {
+                        Plays::Isl(_) => {
+                            drivers::isl::serve(link.as_mut(), &mut register, rules, &time, flag)
+                                .map_err(|error| error.to_string())
+                        }
+                        _ => drivers::zfp::serve(link.as_mut(), &mut register, rules, &time, flag)
+                            .map_err(|error| error.to_string()),
+                    };
+                    if let Err(error) = served {
+                        tracing::debug!(port = setup.name, error, "the POS software is gone");
+                    }
+                }
+                Ok(())
             }
-            Ok(())
         }
     }
-}
 
-fn acceptor(setup: &PosSetup) -> Result<Box<dyn Acceptor>, PortError> {
-    let Listen::Link(link) = &setup.listen else {
-        return Err(PortError::Serving("a folder is no link".to_owned()));
-    };
-    let allow = Arc::clone(&setup.allow);
-    let may = MayConnect(Box::new(move |peer| {
-        peer.is_loopback() || allow.contains(peer)
-    }));
-    Ok(link.acceptor(Some(may))?)
+    fn acceptor(&self, setup: &PosSetup) -> Result<Box<dyn Acceptor>, PortError> {
+        let Listen::Link(link) = &setup.listen else {
+            return Err(PortError::Serving("a folder is no link".to_owned()));
+        };
+        let allow = Arc::clone(&setup.allow);
+        let may = MayConnect(Box::new(move |peer| {
+            peer.is_loopback() || allow.contains(peer)
+        }));
+        let acceptor = link.acceptor(Some(may))?;
+        // A serial port is opened by accepting: it may not be plugged in.
+        if !matches!(link, LinkConfig::Serial(_)) {
+            self.opened(setup);
+        }
+        Ok(acceptor)
+    }
 }
 
 fn till(setup: &PosSetup, ledger: &Ledger) -> Result<TillInfo, PortError> {

@@ -12,8 +12,8 @@ use utoipa_axum::routes;
 
 use super::problem::{Problem, ProblemCode as P};
 use super::{
-    Shared, captures, credit, days, events, files, optional, page, pictures, printing, queue,
-    receipts, status, tills,
+    Shared, captures, credit, days, events, files, optional, page, pictures, ports, printing,
+    queue, receipts, status, tills,
 };
 
 const ABOUT: &str = "\
@@ -86,6 +86,7 @@ pub(super) fn routes() -> (Router<Arc<Shared>>, OpenApi) {
         .routes(routes!(captures::raw))
         .routes(routes!(captures::replay))
         .routes(routes!(captures::dropped))
+        .routes(routes!(ports::ports))
         .routes(routes!(printing::receipt_pdf))
         .routes(routes!(printing::day_pdf))
         .routes(routes!(status::status))

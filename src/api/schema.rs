@@ -22,7 +22,9 @@ pub use answers::{
     Receipts, Row, TaxRow, ValidationError,
 };
 pub use days::{Counter, CurrencyFigures, Day, DayFdms, Documents, Report, TaxFigures};
-pub use printing::{Capture, Captures, PrintJob, PrintJobs, Printer, Printers, SettlePrint};
+pub use printing::{
+    Capture, Captures, LastPaper, Port, Ports, PrintJob, PrintJobs, Printer, Printers, SettlePrint,
+};
 pub(super) use printing::{
     CapturePath, CapturesParams, CopyParams, JobPath, PrinterParams, PrinterPath, PrintsParams,
 };

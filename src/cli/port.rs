@@ -1,4 +1,5 @@
-//! `fiscald port`: what is plugged in, and what answers. It needs no running store.
+//! `fiscald port`: what is plugged in, and what answers, without a running store; and how the running store's ports
+//! for old POS software are.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,7 +11,13 @@ use drivers::transport::{
     probe_serial,
 };
 
+use hyper::Method;
+use serde_json::Value;
+
 use super::Done;
+use super::client::ask;
+use super::till::text;
+use crate::config::{Config, ConfigError};
 
 /// How long an answer is waited for at each speed.
 const ANSWER: Duration = Duration::from_millis(700);
@@ -27,10 +34,19 @@ pub(super) enum PortCommand {
         /// Stop the gateway first if it uses it.
         port: String,
     },
+    /// Show the running store's ports for old POS software: open or not and why, what to do, what came in last.
+    Status {
+        /// Only this port.
+        name: Option<String>,
+    },
 }
 
-pub(super) fn port(command: &PortCommand) -> Done {
+pub(super) fn port(
+    config: impl FnOnce() -> Result<Config, ConfigError>,
+    command: &PortCommand,
+) -> Done {
     match command {
+        PortCommand::Status { name } => status(&config()?, name.as_deref()),
         PortCommand::List => {
             list(&discover(Path::new(ROOT)));
             Ok(ExitCode::SUCCESS)
@@ -48,6 +64,75 @@ pub(super) fn port(command: &PortCommand) -> Done {
             })
         }
     }
+}
+
+fn status(config: &Config, only: Option<&str>) -> Done {
+    let answer = ask(config, Method::GET, "/v1/pos/ports", Vec::new())?.success()?;
+    let answer: Value = serde_json::from_str(&answer)?;
+    let ports = answer.get("ports").and_then(Value::as_array);
+    let mut any = false;
+    for port in ports.into_iter().flatten() {
+        if only.is_some_and(|name| text(port, "/name") != name) {
+            continue;
+        }
+        any = true;
+        for line in port_lines(port) {
+            println!("{line}");
+        }
+    }
+    match only {
+        _ if any => {}
+        Some(name) => {
+            println!("there is no port \"{name}\"; `fiscald port status` shows them");
+            return Ok(ExitCode::FAILURE);
+        }
+        None => println!("none; add [[pos]] to the configuration (docs/POS.md)"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a technician reads of a port.
+fn port_lines(port: &Value) -> Vec<String> {
+    let mut lines = vec![format!(
+        "{}  {}  {}  {}  till {}  printer {}",
+        text(port, "/name"),
+        text(port, "/state"),
+        text(port, "/kind"),
+        text(port, "/listen"),
+        text(port, "/deviceID"),
+        text(port, "/printer"),
+    )];
+    for pointer in ["/error", "/action"] {
+        if port.pointer(pointer).is_some_and(Value::is_string) {
+            lines.push(format!("    {}", text(port, pointer)));
+        }
+    }
+    let warnings = port.get("warnings").and_then(Value::as_array);
+    for warning in warnings.into_iter().flatten() {
+        lines.push(format!(
+            "    warning: {}",
+            warning.as_str().unwrap_or_default()
+        ));
+    }
+    if let Some(last) = port.get("lastPaper") {
+        let (what, number) = match last.get("capture") {
+            Some(_) => ("paper", text(last, "/capture")),
+            None => ("print job", text(last, "/job")),
+        };
+        lines.push(format!(
+            "    last: {what} {number} at {}, {}, receipt {}",
+            text(last, "/at"),
+            text(last, "/state"),
+            text(last, "/receiptGlobalNo"),
+        ));
+    }
+    if port.get("quarantined").and_then(Value::as_u64) > Some(0) {
+        lines.push(format!(
+            "    {} put aside: `fiscald capture list --state quarantined` says why",
+            text(port, "/quarantined"),
+        ));
+    }
+    lines
 }
 
 fn list(found: &[Found]) {

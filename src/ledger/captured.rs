@@ -219,6 +219,28 @@ impl Reader {
         })
     }
 
+    /// The last paper that came in at a port, whatever became of it.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn last_paper(&self, port: &str) -> Result<Option<CapturedRow>, LedgerError> {
+        self.with(|conn| Ok(rows(conn, "x''", "port = ?1", "DESC LIMIT 1", &[&port])?.pop()))
+    }
+
+    /// Papers of a port that were put aside, and neither sold nor dropped since.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn quarantined(&self, port: &str) -> Result<u32, LedgerError> {
+        self.with(|conn| {
+            Ok(conn
+                .prepare_cached(
+                    "SELECT count(*) FROM captured WHERE state = 'quarantined' AND port = ?1",
+                )?
+                .query_row([port], |row| row.get(0))?)
+        })
+    }
+
     /// Jobs of a port that were kept and not read before the power went, oldest first.
     ///
     /// # Errors

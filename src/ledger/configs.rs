@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use clock::Timestamp;
+use fiscal::taxpayer::Taxpayer;
 use rusqlite::OptionalExtension as _;
 use serde_json::Value;
 
@@ -44,6 +45,36 @@ impl Reader {
                 .optional()?;
             let config = newest.and_then(|body| Config::parse(&body).ok());
             Ok(config.is_some_and(|config| config.operating_mode == OperatingMode::Offline))
+        })
+    }
+
+    /// A till's newest configuration by itself, without the taxes that earlier ones had.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn configured(&self, till: TillId) -> Result<Option<Taxpayer>, LedgerError> {
+        self.with(|conn| {
+            let newest: Option<String> = conn
+                .prepare_cached(
+                    "SELECT body FROM config WHERE till_id = ?1 ORDER BY config_id DESC LIMIT 1",
+                )?
+                .query_row([till.0], |row| row.get(0))
+                .optional()?;
+            let read = newest.map(|body| Taxpayer::from_config(body.as_bytes()));
+            let read = read.transpose();
+            Ok(read.map_err(|error| sql::damaged(format!("config.body: {error}")))?)
+        })
+    }
+
+    /// The number of the configuration that arrived last, of whichever till.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn newest_config(&self) -> Result<Option<i64>, LedgerError> {
+        self.with(|conn| {
+            Ok(conn
+                .prepare_cached("SELECT max(config_id) FROM config")?
+                .query_row([], |row| row.get(0))?)
         })
     }
 

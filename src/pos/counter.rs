@@ -46,7 +46,7 @@ impl Counter {
     #[must_use]
     pub fn new(setup: &PosSetup, till: TillInfo, ledger: &Ledger, printers: &Printers) -> Self {
         Self {
-            actor: format!("pos:{}", setup.name).into(),
+            actor: super::actor(setup).into(),
             setup: setup.clone(),
             till,
             ledger: ledger.clone(),

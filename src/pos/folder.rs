@@ -15,13 +15,19 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// Between two looks into the folder.
 const LOOK: Duration = Duration::from_millis(500);
 
-pub(super) fn serve(path: &Path, counter: &Counter, stop: &Stop) -> Result<(), PortError> {
+pub(super) fn serve(
+    path: &Path,
+    counter: &Counter,
+    stop: &Stop,
+    opened: &dyn Fn(),
+) -> Result<(), PortError> {
     for id in counter.unread()? {
         settle(counter, id)?;
     }
     std::fs::create_dir_all(path)
         .map_err(|error| PortError::Folder(format!("{}: {error}", path.display())))?;
     let mut folder = Folder::open(path, MAX_JOB)?;
+    opened();
     while !stop.is_set() {
         let Some(dropped) = folder.look()? else {
             stop.wait(LOOK);

@@ -11,10 +11,10 @@ use drivers::register::{
 use fiscal::counters::{By, CounterType, DayTotals};
 use fiscal::paper::Block;
 use fiscal::taxpayer::Taxpayer;
-use fiscal::{Percent, ReceiptGlobalNo, TaxId};
+use fiscal::{ReceiptGlobalNo, TaxId};
 use rust_decimal::Decimal;
 
-use super::{Counter, sale};
+use super::{Counter, letters, sale};
 use crate::ledger::printing::NewPrint;
 use crate::ledger::{Issued, LedgerError, TillInfo};
 use crate::paper;
@@ -355,22 +355,14 @@ impl LedgerRegister {
     /// The taxes that the configured letters mean today.
     fn letters(&self, taxpayer: &Taxpayer) -> Vec<(char, TaxId)> {
         let now = self.counter.ledger.time().local();
-        let aliases = &self.counter.ledger.settings().tax_aliases;
-        let of = |name: &str| {
-            if let Some(percent) = name.strip_suffix('%') {
-                let percent = Percent::parse(percent.trim()).ok()?;
-                let mut taxes = taxpayer.taxes.iter().filter(|tax| tax.is_valid_at(now));
-                return taxes
-                    .find(|tax| tax.percent == Some(percent))
-                    .map(|tax| tax.id);
-            }
-            let id = name.parse().ok().and_then(TaxId::new);
-            id.or_else(|| aliases.get(name).copied())
-        };
-        let letters = &self.rules.settings.taxes;
-        letters
+        let settings = self.counter.ledger.settings();
+        let configured = &self.rules.settings.taxes;
+        configured
             .iter()
-            .filter_map(|(letter, name)| Some((letter.chars().next()?, of(name)?)))
+            .filter_map(|(letter, name)| {
+                let id = letters::tax(name, taxpayer, settings, now).ok()?;
+                Some((letter.chars().next()?, id))
+            })
             .collect()
     }
 }

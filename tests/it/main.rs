@@ -18,6 +18,7 @@ mod gaps;
 mod join;
 mod month;
 mod offline;
+mod ports;
 mod pos;
 mod printing;
 mod scenarios;
@@ -28,6 +29,7 @@ mod support {
     pub(crate) mod agreement;
     pub(crate) mod api;
     pub(crate) mod compare;
+    pub(crate) mod counter;
     pub(crate) mod month;
     pub(crate) mod paper;
     pub(crate) mod pass;

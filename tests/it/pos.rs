@@ -2,134 +2,15 @@
 //! fiscal printer gets one.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use fiscald::api::schema;
-use fiscald::config::PosSetup;
-use fiscald::print::Printers;
-use vprinter::{LinkSetup, PrinterSetup, Sheet, VirtualPrinter};
+use vprinter::Sheet;
 
-use crate::support::api::{PATIENCE, Shop, get, post};
+use crate::support::api::{PATIENCE, get, post};
+use crate::support::counter::{Counter, paper};
 use crate::support::paper::scan;
-
-/// A shop with a printer and a port.
-struct Counter {
-    shop: Shop,
-    printer: VirtualPrinter,
-    port: SocketAddr,
-    dir: tempfile::TempDir,
-    setup: PosSetup,
-    printers: Printers,
-}
-
-impl Counter {
-    async fn open(pos: &str) -> Self {
-        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let setup = PrinterSetup {
-            speed_mm_per_s: 0,
-            ..PrinterSetup::epson_80()
-        };
-        let printer = VirtualPrinter::tcp(setup, LinkSetup::default(), any).unwrap();
-        // A port that is free now; the gateway takes it in a moment.
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
-        let dir = tempfile::tempdir().unwrap();
-        let pos = pos
-            .replace("{port}", &port.to_string())
-            .replace("{dir}", dir.path().to_str().unwrap());
-        let config = format!(
-            "[[printers]]\nname = \"front\"\nlink = \"tcp:{}\"\nprofile = \"epson-tm-t20\"\n\
-             [[pos]]\nname = \"old\"\ndevice_id = 101\nenvironment = \"test\"\nprinter = \"front\"\n{pos}",
-            printer.name()
-        );
-        let (shop, devices) = Shop::with_devices(&config).await;
-        Self {
-            shop,
-            printer,
-            port,
-            dir,
-            setup: devices.pos.setups()[0].clone(),
-            printers: devices.printers,
-        }
-    }
-
-    async fn printing() -> Self {
-        Self::open(
-            "kind = \"printer\"\nlisten = \"tcp:{port}\"\ntemplates = [\"slips\", \"reprint\", \"refund\", \"one-line\"]\n\
-             hs_code = \"19059090\"\n",
-        )
-        .await
-    }
-
-    /// A connection of the POS; it tries until the port is open.
-    fn connect(&self) -> TcpStream {
-        let mut tries = 0;
-        loop {
-            match TcpStream::connect(self.port) {
-                Ok(stream) => {
-                    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-                    return stream;
-                }
-                Err(error) => {
-                    tries += 1;
-                    assert!(tries < 2_000, "{error}");
-                    std::thread::yield_now();
-                    std::thread::park_timeout(Duration::from_millis(5));
-                }
-            }
-        }
-    }
-
-    /// Prints a paper as receiptio does: the last question is answered when the paper is out.
-    fn print(&self, paper: &[u8]) -> u8 {
-        let mut stream = self.connect();
-        stream.write_all(paper).unwrap();
-        stream.write_all(b"\x1dr\x01").unwrap();
-        let mut answer = [0];
-        stream.read_exact(&mut answer).unwrap();
-        answer[0]
-    }
-
-    fn sheets(&self, count: usize) -> Vec<Sheet> {
-        let sheets = self.printer.wait_for_sheets(count, PATIENCE);
-        assert_eq!(sheets.len(), count, "{sheets:#?}");
-        sheets
-    }
-
-    async fn captures(&self) -> Vec<schema::Capture> {
-        let answer: schema::Captures = self
-            .shop
-            .ask(&get("/v1/captures").token("all"))
-            .await
-            .read(200);
-        answer.captures
-    }
-
-    async fn receipt(&self, number: u32) -> schema::Receipt {
-        self.shop
-            .ask(&get(format!("/v1/receipts/{number}")))
-            .await
-            .receipt(200)
-    }
-}
-
-fn paper(number: &str, title: &str, total: &str) -> Vec<u8> {
-    let text = format!(
-        "        CORNER SHOP\n          {title}\nReceipt No: {number}\nDate: 28/05/2026 07:10\nTill: 1 Cashier: Rudo\n\
-         DESCRIPTION             QTY   PRICE     TOTAL\n\
-         ------------------------------------------------\n\
-         Bread                  2 x    1.20      2.40 A\n\
-         Milk                   1 x    1.00      1.00 B\n\
-         ------------------------------------------------\n\
-         TOTAL USD                              {total}\n\
-         CASH                                   5.00\n\
-         CHANGE                                 1.60\n"
-    );
-    [b"\x1b@".as_slice(), text.as_bytes(), b"\n\n\x1dVB\x03"].concat()
-}
 
 /// A paper of the POS becomes a receipt: sold to the cent, printed as it was with the fiscal block under it, and the POS
 /// hears that it is out. The same paper again is a copy of the same receipt.

@@ -111,6 +111,62 @@ pub struct Captures {
     pub captures: Vec<Capture>,
 }
 
+/// The ports for old POS software.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Ports {
+    /// In the configuration's order.
+    pub ports: Vec<Port>,
+}
+
+/// A port for old POS software.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Port {
+    /// Its name in the configuration.
+    pub name: String,
+    /// What it plays: `printer`, `isl`, `zfp`.
+    pub kind: String,
+    /// Where POS software connects.
+    pub listen: String,
+    /// The till that it sells on.
+    #[serde(rename = "deviceID")]
+    pub device_id: u32,
+    /// The till's environment.
+    pub environment: String,
+    /// The printer of its papers.
+    pub printer: String,
+    /// `open`, `cannot_open` (it is tried again by itself), `starting`.
+    pub state: String,
+    /// Why it cannot be opened.
+    pub error: Option<String>,
+    /// What to do about that.
+    pub action: Option<String>,
+    /// What will be refused or put aside though the port is open: tax letters or a currency that mean nothing, templates
+    /// that cannot be read.
+    pub warnings: Vec<String>,
+    /// The last paper.
+    pub last_paper: Option<LastPaper>,
+    /// Papers that were put aside, and neither sold nor dropped since.
+    pub quarantined: u32,
+}
+
+/// The last paper of a port.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LastPaper {
+    /// Its number among the captured papers, where the port plays a printer.
+    pub capture: Option<i64>,
+    /// Its print job, where the port plays a fiscal printer.
+    pub job: Option<i64>,
+    /// When it came, local.
+    pub at: String,
+    /// The state of the captured paper, or of the print job.
+    pub state: String,
+    /// The receipt.
+    pub receipt_global_no: Option<u32>,
+}
+
 /// A captured paper in the path.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Path)]

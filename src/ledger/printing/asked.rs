@@ -184,6 +184,22 @@ impl Reader {
         })
     }
 
+    /// The last paper that was queued under a key of somebody: `actor:…`.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn last_print_of(&self, actor: &str) -> Result<Option<PrintRow>, LedgerError> {
+        let (from, upto) = (format!("{actor}:"), format!("{actor};"));
+        self.with(|conn| {
+            Ok(rows(
+                conn,
+                "j.job_id = (SELECT max(job_id) FROM print_job WHERE key >= ?1 AND key < ?2 AND kind <> 'drawer')",
+                &[&from, &upto],
+            )?
+            .pop())
+        })
+    }
+
     /// A job by its number.
     ///
     /// # Errors

@@ -173,7 +173,7 @@ impl Drop for Store {
 }
 
 /// A port that nobody uses at the moment.
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
