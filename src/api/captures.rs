@@ -115,7 +115,7 @@ pub(super) async fn one(
     operation_id = "captureRaw",
     params(schema::CapturePath),
     responses(
-        (status = 200, description = "The bytes.", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 200, description = "The bytes.", body = inline(schema::Bytes), content_type = "application/octet-stream"),
         (status = "default", description = "Any problem.", body = schema::Problem, content_type = "application/problem+json"),
     ),
 )]

@@ -11,9 +11,9 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use utoipa_swagger_ui::Config;
 
-use super::openapi;
 use super::problem::{Problem, ProblemCode as P};
 use super::receipts::json;
+use super::{openapi, schema};
 
 /// What the page may do: scripts, styles and requests of its own origin; pictures also inline.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
@@ -80,7 +80,7 @@ pub(super) async fn page() -> Result<Response, Problem> {
     operation_id = "docsFile",
     params(("file" = String, Path, description = "Name of the file.")),
     security(()),
-    responses((status = 200, description = "The file.", body = Vec<u8>, content_type = "application/octet-stream")),
+    responses((status = 200, description = "The file.", body = inline(schema::Bytes), content_type = "application/octet-stream")),
 )]
 pub(super) async fn file(Path(file): Path<String>) -> Result<Response, Problem> {
     file_of(&file)

@@ -56,7 +56,7 @@ pub(super) async fn qr_svg(
     operation_id = "qrPng",
     params(schema::NumberPath, schema::TillParams, schema::ScaleParams),
     responses(
-        (status = 200, description = "The picture.", body = Vec<u8>, content_type = "image/png"),
+        (status = 200, description = "The picture.", body = inline(schema::Bytes), content_type = "image/png"),
         (status = "default", description = "Any problem.", body = schema::Problem, content_type = "application/problem+json"),
     ),
 )]

@@ -344,7 +344,7 @@ pub(super) async fn day(
     operation_id = "receiptPdf",
     params(schema::NumberPath, schema::TillParams, schema::CopyParams),
     responses(
-        (status = 200, description = "The document, PDF/A.", body = Vec<u8>, content_type = "application/pdf"),
+        (status = 200, description = "The document, PDF/A.", body = inline(schema::Bytes), content_type = "application/pdf"),
         (status = "default", description = "Any problem.", body = schema::Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -377,7 +377,7 @@ pub(super) async fn receipt_pdf(
     operation_id = "dayPdf",
     params(schema::DayPath, schema::TillParams),
     responses(
-        (status = 200, description = "The document, PDF/A.", body = Vec<u8>, content_type = "application/pdf"),
+        (status = 200, description = "The document, PDF/A.", body = inline(schema::Bytes), content_type = "application/pdf"),
         (status = "default", description = "Any problem.", body = schema::Problem, content_type = "application/problem+json"),
     ),
 )]

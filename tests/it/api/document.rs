@@ -26,6 +26,25 @@ fn schemas_are_open() {
     }
 }
 
+/// Documents, pictures and papers are bytes, not lists of numbers.
+#[test]
+fn bytes_are_declared_as_bytes() {
+    let document: Value = serde_json::from_str(&Api::openapi_json()).unwrap();
+    let mut count = 0;
+    for operation in document["paths"].as_object().unwrap().values() {
+        let contents = operation["get"]["responses"]["200"]["content"].as_object();
+        for (kind, content) in contents.into_iter().flatten() {
+            let is_bytes = ["application/pdf", "application/octet-stream", "image/png"];
+            if is_bytes.contains(&kind.as_str()) {
+                let binary = serde_json::json!({"type": "string", "format": "binary"});
+                assert_eq!(content["schema"], binary, "{kind}");
+                count += 1;
+            }
+        }
+    }
+    assert_eq!(count, 5);
+}
+
 /// Every path and method of the document is answered by the router, every reference in it leads somewhere,
 /// and no operation is named twice.
 #[tokio::test]
