@@ -105,7 +105,7 @@ impl Counter {
     }
 
     /// Deals with a paper that has been kept; its print job, if something is printed. `by_hand` is a paper that a
-    /// person has read again: no slip comes out for it.
+    /// person has read again: no second slip comes out for one that was put aside before.
     ///
     /// # Errors
     /// A fault of the storage: to be tried again.
@@ -126,9 +126,11 @@ impl Counter {
             }
         };
         let till = self.till.id;
+        // One that was cut off before it was read has had no slip yet, whoever reads it now.
+        let has_slip = by_hand && row.state == "quarantined";
         let print = verdict
             .print
-            .filter(|print| !by_hand || print.subject.is_some());
+            .filter(|print| !has_slip || print.subject.is_some());
         let ids = self.ledger.write_blocking(move |core| {
             let ids = core.queue_prints(print.as_slice())?;
             core.settle_captured(till, id, &verdict.state, verdict.template.as_deref())?;

@@ -139,6 +139,49 @@ async fn cut_off_between_the_steps() {
     assert_eq!(states, ["sold", "repeated", "sold"]);
 }
 
+/// A paper longer than a job may be uses no number, and its slip says why: when it comes in, and when the power went
+/// before its slip and the paper is read later, by whomever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_paper_that_is_too_long() {
+    let counter = Counter::printing().await;
+    let line = "Bread                  1 x    1.20      1.20 A\n";
+    let long = line.repeat(drivers::capture::session::MAX_JOB / line.len() + 100);
+    let good = String::from_utf8(paper("A-1", "TAX INVOICE", "3.40")).unwrap();
+    let long = good.replacen("Bread", &format!("{long}Bread"), 1);
+    counter.print(long.as_bytes());
+    let says_why = |slip: &Sheet| slip.says("NO RECEIPT") && slip.says("longer");
+    let slip = &counter.sheets(1)[0];
+    assert!(says_why(slip), "{}", slip.text());
+    // As it is after a kill: kept, and not looked at.
+    let kept = counter.shop.ledger.write(move |core| {
+        core.keep_captured(
+            "old",
+            &long.as_bytes()[..drivers::capture::session::MAX_JOB],
+            77,
+        )
+    });
+    assert_eq!(kept.await.unwrap(), 2);
+    let replay = post("/v1/captures/2/replay", "").token("all");
+    for _ in 0..2 {
+        let aside: schema::Capture = counter.shop.ask(&replay).await.read(200);
+        assert_eq!(aside.state, "quarantined");
+        assert!(
+            aside.reasons[0].contains("77 bytes longer"),
+            "{:?}",
+            aside.reasons
+        );
+    }
+    assert_eq!(counter.print(b"KITCHEN ORDER 7\n\n\x1dVB\x03") & 0x90, 0);
+    let sheets = counter.sheets(3);
+    assert!(says_why(&sheets[1]), "{}", sheets[1].text());
+    assert!(
+        sheets[2].says("KITCHEN ORDER 7"),
+        "one slip alone: {}",
+        sheets[2].text()
+    );
+    assert_eq!(counter.shop.last_number().await, 0);
+}
+
 /// After new sales were pointed at another till, a paper that was sold before stays the receipt that it was.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_switch_sells_nothing_twice() {
