@@ -12,6 +12,7 @@ mod certificates;
 mod clock_rules;
 mod crash;
 mod day_policy;
+mod devices;
 mod disk_full;
 mod documents;
 mod gaps;
@@ -24,6 +25,7 @@ mod printing;
 mod scenarios;
 mod sheets;
 mod submit;
+mod zfp;
 
 mod support {
     pub(crate) mod agreement;
@@ -37,4 +39,5 @@ mod support {
     pub(crate) mod script;
     pub(crate) mod store;
     pub(crate) mod suites;
+    pub(crate) mod zfp;
 }
