@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Subcommand;
 use drivers::capture::learn::learn;
+use drivers::capture::template::SHIPPED;
 use hyper::Method;
 use serde_json::Value;
 
@@ -44,6 +45,11 @@ pub(super) enum CaptureCommand {
         /// Write the bytes of the papers into this folder, to keep them or to send them to somebody.
         #[arg(long, value_name = "FOLDER")]
         keep: Option<PathBuf>,
+    },
+    /// List the templates that come with the gateway, or print one to begin from.
+    Template {
+        /// Its name.
+        name: Option<String>,
     },
     /// Say that a paper that was put aside will not be sold: it was rung up again, or was no sale.
     Drop {
@@ -97,6 +103,10 @@ pub(super) fn capture(config: &Config, command: &CaptureCommand) -> Done {
             template: name,
             keep,
         } => learned(config, papers, name.as_deref(), keep.as_ref()),
+        CaptureCommand::Template { name } => {
+            print!("{}", templates(name.as_deref())?);
+            Ok(ExitCode::SUCCESS)
+        }
         CaptureCommand::Drop { capture, reason } => {
             let body = serde_json::json!({ "reason": reason }).to_string();
             let path = format!("/v1/captures/{capture}/drop");
@@ -106,6 +116,27 @@ pub(super) fn capture(config: &Config, command: &CaptureCommand) -> Done {
         }
         CaptureCommand::Replay { captures, all } => replay(config, captures, *all),
     }
+}
+
+/// The shipped templates with what each is for, or the text of one.
+fn templates(name: Option<&str>) -> anyhow::Result<String> {
+    if let Some(name) = name {
+        let found = SHIPPED.iter().find(|(known, _)| *known == name);
+        let (_, text) = found.with_context(|| {
+            format!(
+                "there is no template \"{name}\"; `fiscald capture template` lists those that there are"
+            )
+        })?;
+        return Ok((*text).to_owned());
+    }
+    let line = |(name, text): &(&str, &str)| {
+        let about: Vec<&str> = text
+            .lines()
+            .map_while(|line| line.strip_prefix("# "))
+            .collect();
+        format!("{name:<10}{}\n", about.join(" "))
+    };
+    Ok(SHIPPED.iter().map(line).collect())
 }
 
 fn get(config: &Config, path: &str) -> anyhow::Result<Value> {
@@ -196,4 +227,26 @@ fn replay(config: &Config, captures_: &[i64], all: bool) -> Done {
         "{left} could not be sold; see the reasons, mend the template, and try it with `fiscald capture learn`"
     );
     Ok(ExitCode::FAILURE)
+}
+
+#[cfg(test)]
+mod tests {
+    use drivers::capture::template::Template;
+
+    use super::*;
+
+    /// Each shipped template is listed with what it is for, and is printed so that it can be used as it is.
+    #[test]
+    fn shipped_templates() {
+        let listed = templates(None).unwrap();
+        assert_eq!(listed.lines().count(), SHIPPED.len());
+        for (line, (name, _)) in listed.lines().zip(SHIPPED) {
+            let about = line.strip_prefix(name).unwrap().trim();
+            assert!(about.ends_with('.'), "{line}");
+            let template = Template::parse(&templates(Some(name)).unwrap()).unwrap();
+            assert_eq!(template.name(), name);
+        }
+        let error = templates(Some("three-line")).unwrap_err().to_string();
+        assert!(error.contains("three-line"), "{error}");
+    }
 }
