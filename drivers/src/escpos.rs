@@ -17,11 +17,21 @@ mod text;
 
 pub use encode::{EncodeError, encode};
 
+use crate::page::Pulse;
+
 /// A text in printable ASCII alone, as printers without a code page get it: accents taken off, `?` for what
 /// nobody could read.
 #[must_use]
 pub fn ascii(text: &str) -> Vec<u8> {
     text::bytes(text, None)
+}
+
+/// A drawer's pulse that the printer obeys as it comes (DLE DC4 1), without paper too. It knows steps of 100 ms, up to
+/// 800, the same on and off.
+#[must_use]
+pub fn real_time_pulse(pulse: Pulse) -> [u8; 5] {
+    let steps = u8::try_from(pulse.on_ms.div_ceil(100).clamp(1, 8)).unwrap_or(8);
+    [0x10, 0x14, 1, u8::from(!pulse.pin2), steps]
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::page::Page;
+use crate::page::{Page, Pulse};
 
 mod machine;
 mod runner;
@@ -122,6 +122,15 @@ pub trait Spool: Send {
     /// # Errors
     /// The queue cannot be read.
     fn next(&mut self) -> Result<Option<Job>, SpoolError>;
+
+    /// A drawer's pulse that waits, before or among the papers. Called while papers stand still at a printer that
+    /// obeys pulses all the same.
+    ///
+    /// # Errors
+    /// The queue cannot be read.
+    fn pulse(&mut self) -> Result<Option<(JobId, Pulse)>, SpoolError> {
+        Ok(None)
+    }
 
     /// Keeps a state durably before it returns.
     ///

@@ -182,18 +182,31 @@ impl Core {
         Ok(Some(self.conn.last_insert_rowid()))
     }
 
-    /// The next job of a printer, headed for good: the first that waits. The original goes to whichever job of
-    /// its subject is taken first.
+    /// The next job of a printer, headed for good: a drawer's pulse, else the first that waits. The original goes to
+    /// whichever job of its subject is taken first.
     ///
     /// # Errors
     /// A fault of the storage.
     pub fn take_print(&mut self, printer: &str) -> Result<Option<TakenPrint>, LedgerError> {
+        self.take(printer, "1")
+    }
+
+    /// The next pulse of a printer's drawer, which waits for no paper.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn take_drawer(&mut self, printer: &str) -> Result<Option<TakenPrint>, LedgerError> {
+        self.take(printer, "kind = 'drawer'")
+    }
+
+    fn take(&mut self, printer: &str, which: &str) -> Result<Option<TakenPrint>, LedgerError> {
         let found = self
             .conn
             .prepare_cached(&format!(
                 "SELECT job_id, kind, till_id, seq, subject, body, tail, heading
                  FROM print_job LEFT JOIN print_body USING (body_id)
-                 WHERE printer = ?1 AND {OPEN} AND state IN ('queued', 'held') ORDER BY job_id LIMIT 1"
+                 WHERE printer = ?1 AND {OPEN} AND state IN ('queued', 'held') AND {which}
+                 ORDER BY kind <> 'drawer', job_id LIMIT 1"
             ))?
             .query_row([printer], taken_row)
             .optional()?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use drivers::job::{Condition, Job, JobId, JobState, Settings, Spool, SpoolError};
-use drivers::page::Bitmap;
+use drivers::page::{Bitmap, Pulse};
 use drivers::transport::{Stop, SystemMonotonic};
 
 use super::Printers;
@@ -97,6 +97,20 @@ impl Spool for LedgerSpool {
                 Err(error) => self.keep(taken.id, &JobState::Failed(error.to_string()))?,
             }
         }
+    }
+
+    fn pulse(&mut self) -> Result<Option<(JobId, Pulse)>, SpoolError> {
+        let name = self.setup.name.clone();
+        let waits = self.ledger.reader().has_drawer(&name).map_err(refused)?;
+        // Where the profile has no drawer, the job fails when its turn comes.
+        if !waits || !self.setup.profile.drawer {
+            return Ok(None);
+        }
+        let taken = self
+            .ledger
+            .write_blocking(move |core| core.take_drawer(&name));
+        let taken = taken.map_err(refused)?;
+        Ok(taken.map(|taken| (taken.id, Pulse::default())))
     }
 
     fn keep(&mut self, job: JobId, state: &JobState) -> Result<(), SpoolError> {

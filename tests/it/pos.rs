@@ -361,6 +361,45 @@ async fn the_printers_state_reaches_the_pos() {
     counter.printer.close_cover();
 }
 
+/// The drawer opens while the printer has no paper, past the receipt that waits for it, which comes out as the original
+/// later; where the port may not open it, it stays shut.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_drawer_waits_for_no_paper() {
+    for permitted in [true, false] {
+        let counter = Counter::open(&format!(
+            "kind = \"printer\"\nlisten = \"tcp:{{port}}\"\ntemplates = [\"one-line\"]\nhs_code = \"19059090\"\n\
+             drawer = {permitted}\n"
+        ))
+        .await;
+        counter.printer.set_paper(0);
+        let mut stream = counter.connect();
+        stream
+            .write_all(&paper("A-1", "TAX INVOICE", "3.40"))
+            .unwrap();
+        let mut committed = counter.shop.ledger.committed();
+        let held = committed.wait_for(|_| {
+            let job = counter
+                .shop
+                .ledger
+                .reader()
+                .print_job(drivers::job::JobId(1));
+            job.unwrap().is_some_and(|job| job.state == "held")
+        });
+        tokio::time::timeout(PATIENCE, held).await.unwrap().unwrap();
+        stream.write_all(b"\x1bp\x00\x19\xfa").unwrap();
+        if permitted {
+            let opened = |p: &vprinter::Printer| p.counts().pulses[0] == 1;
+            assert!(counter.printer.wait_until(PATIENCE, opened));
+            assert!(counter.printer.sheets().is_empty(), "there is no paper");
+        }
+        counter.printer.set_paper(80_000);
+        let sheet = &counter.sheets(1)[0];
+        assert!(sheet.says("A-1") && !sheet.says("COPY"));
+        let pulses = counter.printer.with(|p| p.counts().pulses[0]);
+        assert_eq!(pulses, u32::from(permitted));
+    }
+}
+
 /// Files dropped into a folder are papers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_folder_of_files() {

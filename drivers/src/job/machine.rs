@@ -27,11 +27,13 @@ use crate::profile::{Ack, Profile};
 mod backoff;
 mod block;
 mod check;
+mod pulse;
 mod ticks;
 mod words;
 
 use backoff::Backoff;
 use check::Check;
+use pulse::Passing;
 use ticks::{FLUSHED, REFILL};
 pub use words::{Event, Settings, Todo};
 
@@ -69,6 +71,8 @@ pub struct Machine {
     heard: Duration,
     condition: Condition,
     job: Option<Current>,
+    /// A drawer's pulse that passes the papers.
+    pulse: Option<Passing>,
     /// Why the job at the head of the queue is held.
     held: Option<HeldReason>,
     keeps: VecDeque<(JobId, JobState)>,
@@ -142,6 +146,7 @@ impl Machine {
             heard: Duration::ZERO,
             condition: Condition::default(),
             job: None,
+            pulse: None,
             held: None,
             keeps: VecDeque::new(),
             keep_after: Duration::ZERO,
@@ -167,10 +172,11 @@ impl Machine {
     /// Whether a job is under way: then it is better to wait a little than to stop.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        matches!(
-            self.stage(),
-            Some(Stage::Start | Stage::Send(..) | Stage::Await(_) | Stage::End)
-        )
+        self.pulse.is_some()
+            || matches!(
+                self.stage(),
+                Some(Stage::Start | Stage::Send(..) | Stage::Await(_) | Stage::End)
+            )
     }
 
     /// Takes what has happened.
@@ -195,6 +201,7 @@ impl Machine {
                 self.job = Some(Current::new(id, Vec::new(), Stage::Check));
                 self.finish(JobState::Failed(why));
             }
+            Event::Pulse(id, bytes) => self.take_pulse(id, bytes),
             Event::NoJob => {
                 self.fetch = false;
                 self.held = None;
@@ -296,6 +303,7 @@ impl Machine {
     /// The link is gone: what that means for the job.
     fn lost(&mut self, now: Duration) {
         self.backoff.lost(now);
+        self.lost_pulse();
         match self.job.as_ref().map(|job| job.stage) {
             Some(Stage::Send(..) | Stage::Await(_)) => {
                 self.finish(JobState::Unknown(UnknownReason::LinkLost));
@@ -349,7 +357,8 @@ impl Machine {
         let Some(job) = &mut self.job else { return };
         if matches!(job.stage, Stage::Start) {
             // No byte was sent: whether the spool has kept that one might be or not, this one is true.
-            self.keeps.clear();
+            let id = job.id;
+            self.keeps.retain(|(kept, _)| *kept != id);
         }
         match (job.stage, &state) {
             (Stage::Send(..) | Stage::Await(_), JobState::Unknown(_)) => {
@@ -402,9 +411,12 @@ impl Machine {
     }
 
     fn kept(&mut self, now: Duration) {
-        let Some((_, state)) = self.keeps.pop_front() else {
+        let Some((id, state)) = self.keeps.pop_front() else {
             return;
         };
+        if self.kept_pulse(id) {
+            return;
+        }
         let Some(job) = &mut self.job else { return };
         match (state, job.stage) {
             (JobState::Sending, Stage::Start) => job.stage = Stage::Send(0, now),
@@ -420,6 +432,9 @@ impl Machine {
         if !self.control.is_empty() {
             let count = count.min(self.control.len());
             self.control.drain(..count);
+            if self.control.is_empty() {
+                self.wrote_pulse();
+            }
             return;
         }
         let Some(job) = &mut self.job else { return };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::machine::{Event, Machine, Settings, Todo};
 use super::{Condition, Spool};
-use crate::escpos::encode;
+use crate::escpos::{encode, real_time_pulse};
 use crate::profile::Profile;
 use crate::transport::{Link, Monotonic, Opener, Stop};
 
@@ -67,6 +67,7 @@ impl Runner<'_> {
         let now = self.time.now();
         // What has come belongs to the time before: an answer that is there is not late, even if we are.
         self.read(Duration::ZERO);
+        self.pulse();
         match self.machine.next(now) {
             Todo::Keep(id, state) => {
                 let kept = self.spool.keep(id, state);
@@ -113,6 +114,19 @@ impl Runner<'_> {
     fn handle(&mut self, event: Event<'_>) {
         let now = self.time.now();
         self.machine.handle(now, event);
+    }
+
+    /// Lets a drawer's pulse pass papers that stand still.
+    fn pulse(&mut self) {
+        if !self.machine.may_pulse() {
+            return;
+        }
+        match self.spool.pulse() {
+            Ok(None) => {}
+            Ok(Some((id, pulse))) => self.handle(Event::Pulse(id, real_time_pulse(pulse).to_vec())),
+            // The queue is asked again at the next step.
+            Err(error) => tracing::warn!("the print queue cannot be read: {error}"),
+        }
     }
 
     fn open(&mut self) {

@@ -107,7 +107,8 @@ impl Reader {
         })
     }
 
-    /// The state of the last job of a printer of which a byte may have been sent.
+    /// The state of the last job of a printer of which a byte may have been sent. A drawer's pulse that passed the papers
+    /// says nothing of what a paper before it has left in the printer.
     ///
     /// # Errors
     /// A fault of the storage.
@@ -116,7 +117,8 @@ impl Reader {
             Ok(conn
                 .prepare_cached(
                     "SELECT CASE detail WHEN 'seen' THEN 'unknown' ELSE state END FROM print_job
-                     WHERE printer = ?1 AND state NOT IN ('queued', 'held', 'failed') ORDER BY job_id DESC LIMIT 1",
+                     WHERE printer = ?1 AND state NOT IN ('queued', 'held', 'failed')
+                     AND NOT (kind = 'drawer' AND detail IS 'sent') ORDER BY job_id DESC LIMIT 1",
                 )?
                 .query_row([printer], |row| row.get(0))
                 .optional()?)
@@ -132,6 +134,21 @@ impl Reader {
             Ok(conn
                 .prepare_cached(&format!(
                     "SELECT EXISTS (SELECT 1 FROM print_job WHERE printer = ?1 AND {OPEN})"
+                ))?
+                .query_row([printer], |row| row.get(0))?)
+        })
+    }
+
+    /// Whether a pulse of a printer's drawer waits.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn has_drawer(&self, printer: &str) -> Result<bool, LedgerError> {
+        self.with(|conn| {
+            Ok(conn
+                .prepare_cached(&format!(
+                    "SELECT EXISTS (SELECT 1 FROM print_job WHERE printer = ?1 AND {OPEN}
+                     AND state IN ('queued', 'held') AND kind = 'drawer')"
                 ))?
                 .query_row([printer], |row| row.get(0))?)
         })

@@ -64,13 +64,13 @@ impl Bench {
 
     fn step(&mut self, end: Duration) -> bool {
         match self.machine.next(self.now) {
-            Todo::Keep(_, state) => {
+            Todo::Keep(id, state) => {
                 if self.keeps {
                     if matches!(
                         state,
                         JobState::Done(_) | JobState::Unknown(_) | JobState::Failed(_)
                     ) {
-                        self.jobs.drain(..1.min(self.jobs.len()));
+                        self.jobs.retain(|(waiting, _)| *waiting != id);
                     }
                     self.log.push(Step::Kept(state.clone()));
                     self.handle(Event::Kept);
@@ -188,6 +188,58 @@ fn nothing_is_sent_that_is_not_kept() {
     assert_eq!(
         bench.states()[..2],
         [JobState::Sending, JobState::Done(Level::Sent)]
+    );
+}
+
+/// A drawer does not wait for paper: its pulse passes a receipt that is held and one that stands still in the middle, and
+/// what becomes of them is the same. Kept before it is sent, like any job; a link that is lost leaves it in doubt or held.
+#[test]
+fn a_pulse_passes_what_stands_still() {
+    const DRAWER: JobId = JobId(8);
+    let pulse = crate::escpos::real_time_pulse(crate::page::Pulse::default()).to_vec();
+    for begun in [false, true] {
+        let mut bench = Bench::new(Ack::ProcessId);
+        if begun {
+            bench.pass(10);
+        }
+        assert!(!bench.machine.may_pulse(), "the printer is well");
+        bench.status = Some([0x1A, 0x32, WELL, 0x7E]);
+        bench.pass(20_000);
+        assert!(bench.machine.may_pulse());
+        let (states, paper) = (bench.states().len(), bench.paper().len());
+        bench.keeps = false;
+        bench.handle(Event::Pulse(DRAWER, pulse.clone()));
+        assert!(!bench.machine.may_pulse(), "one at a time");
+        bench.pass(500);
+        assert_eq!(bench.paper().len(), paper, "not kept, not sent");
+        bench.keeps = true;
+        bench.pass(2000);
+        let done = [JobState::Sending, JobState::Done(Level::Sent)];
+        assert_eq!(bench.states()[states..], done);
+        // A status request that was due may stand in the same piece.
+        let wrote = |step: &&Step| matches!(step, Step::Wrote(bytes) if bytes.ends_with(&pulse));
+        assert_eq!(bench.log.iter().filter(wrote).count(), 1);
+        bench.status = Some([WELL; 4]);
+        bench.pass(2000);
+        bench.answer(&printed(JOB));
+        assert_eq!(bench.states().last(), Some(&JobState::Done(Level::Printed)));
+    }
+    let mut bench = Bench::new(Ack::ProcessId);
+    bench.status = Some([0x1A, 0x32, WELL, 0x7E]);
+    bench.pass(20_000);
+    bench.keeps = false;
+    bench.handle(Event::Pulse(DRAWER, pulse));
+    bench.pass(10);
+    bench.opens = false;
+    bench.handle(Event::Lost("unplugged"));
+    bench.keeps = true;
+    bench.pass(5000);
+    assert_eq!(bench.paper(), b"");
+    let kept = bench.states();
+    assert!(!kept.contains(&JobState::Sending), "{kept:?}");
+    assert!(
+        kept.contains(&JobState::Held(HeldReason::Unreachable)),
+        "{kept:?}"
     );
 }
 

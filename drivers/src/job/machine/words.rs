@@ -61,6 +61,9 @@ pub enum Event<'a> {
     Job(JobId, Vec<u8>),
     /// The next job, which cannot be printed, and why.
     Refused(JobId, String),
+    /// A drawer's pulse in real time, which is not to wait for papers that stand still; asked for while
+    /// [`Machine::may_pulse`](super::Machine::may_pulse).
+    Pulse(JobId, Vec<u8>),
     /// No job waits.
     NoJob,
     /// The spool could not be asked for a job.
