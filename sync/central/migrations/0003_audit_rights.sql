@@ -87,10 +87,15 @@ BEGIN
   END LOOP;
 END $$;
 
--- Makes the partitions of this and the next months; true if any was made. Rows that have waited in the default
--- partition move to theirs.
+-- The end of the tenant's own chain, for who checks it; nothing but inserting moves it.
+CREATE FUNCTION hq_audit_head() RETURNS TABLE (audit_no bigint, hash bytea)
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS
+$$ SELECT h.audit_no, h.hash FROM audit_heads h WHERE h.tenant_id = hq_tenant() $$;
+
+-- Makes the partitions of this and the next months; how many were made. Months are UTC's. Rows that have waited
+-- in the default partition move to theirs.
 CREATE FUNCTION hq_make_partitions(today date, months integer) RETURNS integer LANGUAGE plpgsql SECURITY DEFINER
-  SET search_path = public, pg_temp AS $$
+  SET search_path = public, pg_temp SET timezone = 'UTC' AS $$
 DECLARE
   first date;
   name text;
@@ -115,4 +120,4 @@ END $$;
 
 REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION hq_tenant(), hq_lookup(text, bytea), hq_lookup_put(text, bytea, uuid),
-  hq_lookup_drop(text, bytea), hq_audit_text(fdms_audit_logs), hq_make_partitions(date, integer) TO fiscal_hq_app;
+  hq_lookup_drop(text, bytea), hq_audit_text(fdms_audit_logs), hq_audit_head(), hq_make_partitions(date, integer) TO fiscal_hq_app;

@@ -1,9 +1,23 @@
 //! The one door to Postgres. A transaction names its tenant before anything else; row-level security does the
 //! rest, whatever a statement forgets.
 
+use std::error::Error as _;
+
 use deadpool_postgres::{Client, Pool, Transaction};
 use serde::{Deserialize, Serialize};
+use tokio_postgres::error::SqlState;
 use uuid::Uuid;
+
+mod connect;
+mod role;
+
+pub use connect::{Address, AddressError, Limits};
+pub use role::RoleError;
+
+use crate::migrate::{self, SchemaError};
+
+/// The role as which the service connects. `fiscal-hq migrate` makes it.
+pub const APP_ROLE: &str = "fiscal_hq_app";
 
 /// A tenant's name for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -34,30 +48,62 @@ pub enum DbError {
 
 impl From<tokio_postgres::Error> for DbError {
     fn from(error: tokio_postgres::Error) -> Self {
-        use tokio_postgres::error::SqlState as S;
-        const AWAY: [&SqlState; 8] = [
+        use SqlState as S;
+        /// Postgres is going, coming or out of something, or another transaction was in the way.
+        const AWAY: [&SqlState; 18] = [
             &S::ADMIN_SHUTDOWN,
             &S::CRASH_SHUTDOWN,
             &S::CANNOT_CONNECT_NOW,
             &S::CONNECTION_FAILURE,
             &S::CONNECTION_EXCEPTION,
+            &S::CONNECTION_DOES_NOT_EXIST,
             &S::TOO_MANY_CONNECTIONS,
+            &S::INSUFFICIENT_RESOURCES,
             &S::DISK_FULL,
+            &S::OUT_OF_MEMORY,
+            &S::IO_ERROR,
             &S::READ_ONLY_SQL_TRANSACTION,
+            &S::QUERY_CANCELED,
+            &S::LOCK_NOT_AVAILABLE,
+            &S::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+            &S::T_R_SERIALIZATION_FAILURE,
+            &S::T_R_DEADLOCK_DETECTED,
+            &S::INVALID_SQL_STATEMENT_NAME,
         ];
-        use tokio_postgres::error::SqlState;
-        match error.code() {
-            // Without a code it is the connection that failed.
-            None => Self::Away(error.to_string()),
-            Some(code) if AWAY.contains(&code) => Self::Away(error.to_string()),
-            Some(_) => Self::Statement(error),
+        let is_away = match error.code() {
+            Some(code) => AWAY.contains(&code),
+            // Without a code it is the connection, or a value of a type that the column has not: a defect.
+            None => {
+                error.is_closed() || error.source().is_some_and(|why| why.is::<std::io::Error>())
+            }
+        };
+        if is_away {
+            Self::Away(say(&error))
+        } else {
+            Self::Statement(error)
         }
+    }
+}
+
+/// An error of Postgres in words: its own sentence, without the values of rows.
+#[must_use]
+pub fn say(error: &tokio_postgres::Error) -> String {
+    match (error.as_db_error(), error.source()) {
+        (Some(db), _) => format!("{} ({})", db.message(), db.code().code()),
+        (None, Some(why)) => format!("{error}: {why}"),
+        (None, None) => error.to_string(),
     }
 }
 
 impl From<deadpool_postgres::PoolError> for DbError {
     fn from(error: deadpool_postgres::PoolError) -> Self {
-        Self::Away(error.to_string())
+        use deadpool_postgres::{HookError, PoolError};
+        match error {
+            PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
+                Self::Away(say(&error))
+            }
+            other => Self::Away(other.to_string()),
+        }
     }
 }
 
@@ -81,6 +127,33 @@ impl std::fmt::Debug for Db {
     }
 }
 
+/// Why the service cannot serve from this database.
+#[derive(Debug, thiserror::Error)]
+pub enum NotReady {
+    /// It does not answer.
+    #[error(transparent)]
+    Database(#[from] DbError),
+    /// The role may too much.
+    #[error(transparent)]
+    Role(#[from] RoleError),
+    /// Its schema is another one.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+}
+
+impl NotReady {
+    /// Whether waiting may help: Postgres is only away. Else somebody must do what the sentence says.
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Database(_)
+                | Self::Role(RoleError::Database(_))
+                | Self::Schema(SchemaError::Database(_))
+        )
+    }
+}
+
 impl Db {
     /// Over a pool.
     #[must_use]
@@ -94,6 +167,25 @@ impl Db {
     /// Postgres is away, or all connections are busy for too long.
     pub async fn client(&self) -> Result<Client, DbError> {
         Ok(self.pool.get().await?)
+    }
+
+    /// Whether the service may serve from this database: Postgres answers, the role may no more than it should,
+    /// the schema is this program's.
+    ///
+    /// # Errors
+    /// What is wrong, and what to do.
+    pub async fn check(&self) -> Result<(), NotReady> {
+        let client = self.client().await?;
+        role::check(&client).await?;
+        migrate::check(&**client).await?;
+        Ok(())
+    }
+
+    /// Connections that are open, and those that are free just now.
+    #[must_use]
+    pub fn connections(&self) -> (usize, usize) {
+        let status = self.pool.status();
+        (status.size, status.available)
     }
 }
 

@@ -17,7 +17,9 @@ pub mod keys;
 pub mod migrate;
 pub mod pages;
 pub mod problem;
+pub mod serve;
 pub mod sync;
+pub mod tenants;
 pub mod worker;
 
 pub use hq::Hq;
