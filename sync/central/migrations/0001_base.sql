@@ -50,6 +50,7 @@ CREATE TABLE users (
   role          text NOT NULL CHECK (role IN ('viewer', 'operator', 'admin')),
   password_hash text,                           -- argon2id; none until the invitation is taken up
   totp_secret   bytea,                          -- sealed
+  totp_pending  bytea,                          -- sealed: shown, not confirmed yet
   totp_last     bigint,                         -- the last step that was used: none is good twice
   disabled_at   timestamptz,
   created_at    timestamptz NOT NULL,
@@ -70,17 +71,27 @@ CREATE TABLE sessions (
   FOREIGN KEY (tenant_id, user_id) REFERENCES users
 );
 
--- Invitations and password resets: good once.
+-- Invitations, password resets and the recovery codes of a second factor: good once.
 CREATE TABLE user_codes (
   tenant_id  uuid NOT NULL,
   code_id    uuid NOT NULL,
   user_id    uuid NOT NULL,
-  kind       text NOT NULL CHECK (kind IN ('invitation', 'reset')),
+  kind       text NOT NULL CHECK (kind IN ('invitation', 'reset', 'recovery')),
   key_hash   bytea NOT NULL,
   expires_at timestamptz NOT NULL,
   used_at    timestamptz,
   PRIMARY KEY (tenant_id, code_id),
   FOREIGN KEY (tenant_id, user_id) REFERENCES users
+);
+
+-- Sign-ins that failed, per account and address: whose they are is not known yet, so they are the operator's.
+CREATE TABLE sign_in_pauses (
+  tenant_id uuid NOT NULL REFERENCES tenants,
+  key       bytea NOT NULL,                     -- SHA-256 of the account or address
+  failures  integer NOT NULL,
+  last_at   timestamptz NOT NULL,
+  until     timestamptz NOT NULL,               -- nothing is tried before
+  PRIMARY KEY (tenant_id, key)
 );
 
 CREATE TABLE api_tokens (

@@ -58,7 +58,7 @@ GRANT USAGE ON SCHEMA public TO fiscal_hq_app;
 GRANT SELECT, INSERT, UPDATE ON tenants, tenant_fiscal_profiles, users, api_tokens, stores, enrolment_codes, user_codes,
   tenant_summaries, fdms_devices, fdms_tenant_credentials, store_cursors, fiscal_days, fdms_retry_jobs, commands, alerts,
   alert_channels, alert_deliveries, go_live_steps TO fiscal_hq_app;
-GRANT SELECT, INSERT, UPDATE, DELETE ON sessions TO fiscal_hq_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON sessions, sign_in_pauses TO fiscal_hq_app;
 GRANT DELETE ON alert_channels, alert_deliveries TO fiscal_hq_app;
 GRANT SELECT, INSERT ON fdms_audit_logs, receipts, fdms_submission_logs, store_events, store_epochs TO fiscal_hq_app;
 
@@ -66,7 +66,7 @@ GRANT SELECT, INSERT ON fdms_audit_logs, receipts, fdms_submission_logs, store_e
 DO $$
 DECLARE name text;
 BEGIN
-  FOREACH name IN ARRAY ARRAY['tenant_fiscal_profiles', 'users', 'sessions', 'user_codes', 'api_tokens', 'stores',
+  FOREACH name IN ARRAY ARRAY['tenant_fiscal_profiles', 'users', 'sessions', 'user_codes', 'sign_in_pauses', 'api_tokens', 'stores',
     'enrolment_codes', 'fdms_devices', 'fdms_tenant_credentials', 'store_cursors', 'store_epochs', 'receipts', 'fiscal_days',
     'fdms_submission_logs', 'store_events', 'fdms_retry_jobs', 'commands', 'alerts', 'alert_channels', 'alert_deliveries',
     'go_live_steps', 'fdms_audit_logs'] LOOP

@@ -1,12 +1,37 @@
-//! Who is calling: a person with a session, a machine with a token, a store with its secret.
+//! Who is calling: a person with a session, a machine with a token. (Stores have secrets of their own:
+//! [`crate::sync`].)
+//!
+//! Both are found by the hash of what they show. A caller belongs to one tenant, and what he asks for is about
+//! that tenant. The operator alone may name another with `?tenant=UUID`, in every request, so that it is seen in
+//! the address which tenant a page is of. Whoever else names one is refused, and it is written down.
 
-use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
+use std::sync::{Arc, OnceLock};
+
+use clock::Timestamp;
+use deadpool_postgres::Transaction;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
 
-use crate::db::TenantId;
-use crate::hq::SharedHq;
+use crate::audit::{self, Deed};
+use crate::db::{DbError, TenantId};
 use crate::problem::{Code, Problem};
+
+mod caller;
+pub mod denied;
+pub mod password;
+pub mod paths;
+pub(crate) mod pauses;
+pub mod secret;
+pub mod sessions;
+pub mod sign_in;
+pub mod tenants;
+pub mod tokens;
+pub mod totp;
+pub mod users;
+
+pub use caller::{ClientAddress, FormCsrf, cookie_of, same_origin};
+pub use secret::Secret;
 
 /// What somebody may do; each may do what the one before it may.
 #[derive(
@@ -32,6 +57,33 @@ pub enum Role {
     Admin,
 }
 
+impl Role {
+    /// All, from the least.
+    pub const ALL: [Self; 3] = [Self::Viewer, Self::Operator, Self::Admin];
+
+    /// As it is kept and written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// From its name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.as_str() == text)
+    }
+}
+
+impl std::fmt::Display for Role {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
 /// Whoever is calling, for one tenant.
 #[derive(Debug, Clone)]
 pub struct Caller {
@@ -39,10 +91,35 @@ pub struct Caller {
     pub tenant: TenantId,
     /// What he may do there.
     pub role: Role,
-    /// For the audit: `user:EMAIL`, `token:NAME`, `operator:EMAIL`.
+    /// For the audit: `user:EMAIL`, `token:NAME`, `operator:EMAIL`, `operator:token:NAME`.
     pub actor: String,
     /// Whether he belongs to the operator, who may name any tenant (`?tenant=`).
     pub is_operator: bool,
+    /// The tenant that he belongs to.
+    pub home: TenantId,
+    /// The person, or the machine.
+    pub who: Who,
+}
+
+/// What a caller has shown.
+#[derive(Debug, Clone)]
+pub enum Who {
+    /// A person, signed in.
+    Person {
+        /// The user.
+        user: Uuid,
+        /// His email.
+        email: String,
+        /// His session.
+        session: Uuid,
+        /// What his forms and writes must carry: field `csrf`, or header `X-CSRF-Token`.
+        csrf: Secret,
+    },
+    /// A machine with an API token.
+    Machine {
+        /// The token.
+        token: Uuid,
+    },
 }
 
 impl Caller {
@@ -57,17 +134,130 @@ impl Caller {
         Err(Problem::new(
             Code::Forbidden,
             format!(
-                "this takes the role {role:?}; yours is {:?}: ask an admin of your company",
+                "this takes the role {role}; yours is {}: ask an admin of your company",
                 self.role
             ),
         ))
     }
+
+    /// Refuses everybody but the operator, who runs the service.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub fn is_the_operator(&self, role: Role) -> Result<(), Problem> {
+        if self.is_operator {
+            return self.at_least(role);
+        }
+        Err(Problem::new(
+            Code::Forbidden,
+            "only whoever runs this service may do this",
+        ))
+    }
+
+    /// The person, for what only a person does.
+    ///
+    /// # Errors
+    /// `forbidden` for a token.
+    pub fn person(&self) -> Result<(Uuid, &str, Uuid), Problem> {
+        match &self.who {
+            Who::Person {
+                user,
+                email,
+                session,
+                ..
+            } => Ok((*user, email, *session)),
+            Who::Machine { .. } => Err(Problem::new(
+                Code::Forbidden,
+                "this is for people who are signed in, not for tokens",
+            )),
+        }
+    }
+
+    /// What his forms must carry in the field `csrf`; nothing for a token.
+    #[must_use]
+    pub fn csrf(&self) -> &str {
+        match &self.who {
+            Who::Person { csrf, .. } => csrf.reveal(),
+            Who::Machine { .. } => "",
+        }
+    }
 }
 
-impl FromRequestParts<SharedHq> for Caller {
-    type Rejection = Problem;
+/// In whose name something is changed, where, and when: what each audit row says.
+#[derive(Debug, Clone, Copy)]
+pub struct By<'a> {
+    /// The tenant whose rows are changed.
+    pub tenant: TenantId,
+    /// As the audit names whoever does it.
+    pub actor: &'a str,
+    /// When.
+    pub now: Timestamp,
+}
 
-    async fn from_request_parts(_parts: &mut Parts, _hq: &SharedHq) -> Result<Self, Problem> {
-        Err(Problem::new(Code::Unauthenticated, "sign in first"))
+impl By<'_> {
+    /// Writes an audit row, in the transaction of what was done.
+    pub(crate) async fn record(
+        &self,
+        tx: &Transaction<'_>,
+        action: &str,
+        subject: &str,
+        before: Option<Value>,
+        after: Option<Value>,
+    ) -> Result<(), DbError> {
+        let deed = Deed {
+            actor: self.actor,
+            action,
+            subject,
+            before,
+            after,
+        };
+        audit::record(tx, self.tenant, self.now, &deed).await
+    }
+}
+
+impl Caller {
+    /// In his name, for the tenant that the request is about.
+    #[must_use]
+    pub fn by(&self, now: Timestamp) -> By<'_> {
+        By {
+            tenant: self.tenant,
+            actor: &self.actor,
+            now,
+        }
+    }
+
+    /// In his name, for the tenant that he belongs to: what he does to his own account.
+    #[must_use]
+    pub fn own(&self, now: Timestamp) -> By<'_> {
+        By {
+            tenant: self.home,
+            ..self.by(now)
+        }
+    }
+}
+
+/// Where a request leaves word of who made it, for whatever is done after it is answered.
+#[derive(Debug, Clone, Default)]
+pub struct Seen(Arc<OnceLock<SeenCaller>>);
+
+/// Who made a request, whether or not it was let through.
+#[derive(Debug, Clone)]
+pub struct SeenCaller {
+    /// The tenant that he belongs to.
+    pub home: TenantId,
+    /// As the audit names him.
+    pub actor: String,
+}
+
+impl Seen {
+    /// Who it was; none where nobody was known.
+    #[must_use]
+    pub fn caller(&self) -> Option<&SeenCaller> {
+        self.0.get()
+    }
+
+    fn tell(&self, caller: SeenCaller) {
+        // A request has one caller: a second extraction finds the same.
+        let _ = self.0.set(caller);
     }
 }

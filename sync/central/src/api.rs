@@ -4,12 +4,13 @@ use axum::Router;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::hq::SharedHq;
-use crate::{functions, pages, sync, worker};
+use crate::{access, functions, pages, sync, worker};
 
 /// All paths, and the document that describes them.
 #[must_use]
 pub fn routes() -> OpenApiRouter<SharedHq> {
     OpenApiRouter::new()
+        .merge(access::paths::routes())
         .merge(functions::routes())
         .merge(sync::routes())
         .merge(worker::routes())

@@ -64,6 +64,35 @@ pub struct SealedBytes {
     pub bytes: Vec<u8>,
 }
 
+impl SealedBytes {
+    /// In one piece, for a single column: the length of the key's id, the id, the rest.
+    #[must_use]
+    pub fn pack(&self) -> Vec<u8> {
+        let id = self.key_id.as_bytes();
+        let mut packed = vec![u8::try_from(id.len()).unwrap_or(u8::MAX)];
+        packed.extend_from_slice(id);
+        packed.extend_from_slice(&self.bytes);
+        packed
+    }
+
+    /// From one piece.
+    ///
+    /// # Errors
+    /// It was not made by [`SealedBytes::pack`].
+    pub fn unpack(packed: &[u8]) -> Result<Self, KeyError> {
+        let (length, rest) = packed.split_first().ok_or(KeyError::Opened)?;
+        let (id, bytes) = rest
+            .split_at_checked(usize::from(*length))
+            .ok_or(KeyError::Opened)?;
+        Ok(Self {
+            key_id: std::str::from_utf8(id)
+                .map_err(|_| KeyError::Opened)?
+                .to_owned(),
+            bytes: bytes.to_vec(),
+        })
+    }
+}
+
 impl MasterKey {
     fn parse(text: &str) -> Result<Self, KeyError> {
         let bytes = Zeroizing::new(
@@ -174,6 +203,9 @@ mod tests {
             second.open("a", &sealed),
             Err(KeyError::UnknownKey(_))
         ));
+        let packed = SealedBytes::unpack(&sealed.pack()).unwrap();
+        assert_eq!(first.open("a", &packed).unwrap().as_slice(), b"secret");
+        assert!(SealedBytes::unpack(&[9, 1]).is_err() && SealedBytes::unpack(&[]).is_err());
         let cut = SealedBytes {
             bytes: vec![1, 2],
             ..sealed

@@ -7,12 +7,21 @@ use serde::Serialize;
 
 use crate::db::DbError;
 
+mod read;
+
+pub use read::{At, Body, FORM, Form, MAX_BODY, Params, collect, declares, json};
+
+/// After how many seconds a request is worth repeating when nothing better is known.
+const RETRY_AFTER: u64 = 5;
+
 /// The codes. Each keeps its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
     /// Nobody is signed in, or the token, session or secret is not good any more.
     Unauthenticated,
+    /// The password is right; the six digits of the second factor are asked for too.
+    SecondFactor,
     /// Whoever is signed in may not do this.
     Forbidden,
     /// There is no such thing here.
@@ -33,6 +42,8 @@ pub enum Code {
     Method,
     /// The body is of another kind than is read here.
     MediaType,
+    /// The body did not arrive in time, or the answer took too long.
+    Timeout,
     /// The database is away.
     Unavailable,
     /// A defect of ours; the log has more under the reference.
@@ -42,7 +53,7 @@ pub enum Code {
 impl Code {
     const fn status(self) -> StatusCode {
         match self {
-            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::Unauthenticated | Self::SecondFactor => StatusCode::UNAUTHORIZED,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
@@ -51,6 +62,7 @@ impl Code {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Timeout => StatusCode::REQUEST_TIMEOUT,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -59,6 +71,7 @@ impl Code {
     const fn title(self) -> &'static str {
         match self {
             Self::Unauthenticated => "Not signed in",
+            Self::SecondFactor => "The second factor is missing",
             Self::Forbidden => "Not allowed",
             Self::NotFound => "Not found",
             Self::Invalid => "Not as it must be",
@@ -69,6 +82,7 @@ impl Code {
             Self::TooLarge => "Too large",
             Self::Method => "No such method",
             Self::MediaType => "Another kind of body",
+            Self::Timeout => "It took too long",
             Self::Unavailable => "The database is away",
             Self::Internal => "A defect of ours",
         }
@@ -92,6 +106,9 @@ pub struct Problem {
     /// The JSON pointer, parameter or header that is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pointer: Option<String>,
+    /// Seconds after which the same may be asked again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
 }
 
 impl Problem {
@@ -105,6 +122,7 @@ impl Problem {
             code,
             detail: detail.into(),
             pointer: None,
+            retry_after: None,
         }
     }
 
@@ -115,6 +133,26 @@ impl Problem {
             pointer: Some(pointer.into()),
             ..Self::new(Code::Invalid, detail)
         }
+    }
+
+    /// Too many requests: again after so many seconds.
+    #[must_use]
+    pub fn busy(seconds: u64, detail: impl Into<String>) -> Self {
+        Self {
+            retry_after: Some(seconds.max(1)),
+            ..Self::new(Code::Busy, detail)
+        }
+    }
+
+    /// A defect of ours: what is known goes to the log, the caller gets a reference to it.
+    #[must_use]
+    pub fn defect(error: &dyn std::fmt::Display) -> Self {
+        let reference = uuid::Uuid::new_v4();
+        tracing::error!(%reference, %error, "a defect");
+        Self::new(
+            Code::Internal,
+            format!("this should not happen; report the reference {reference}"),
+        )
     }
 
     /// There is no such thing here; also where it is another tenant's.
@@ -155,6 +193,7 @@ impl From<tokio_postgres::Error> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.code.status();
+        let retry_after = self.retry_after.unwrap_or(RETRY_AFTER);
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
         let kind = HeaderValue::from_static("application/problem+json");
@@ -163,7 +202,7 @@ impl IntoResponse for Problem {
             status,
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
         ) {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after));
         }
         response
     }

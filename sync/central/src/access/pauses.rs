@@ -1,0 +1,182 @@
+//! Pauses after failed sign-ins, growing, per account and per address. They are kept in Postgres: it does not
+//! help to ask the other instance.
+//!
+//! An attempt is charged before the password is looked at, under a lock, so that a thousand attempts at once
+//! are not a thousand guesses. Who gets in has his charge taken back.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use clock::Timestamp;
+use deadpool_postgres::Transaction;
+
+use super::secret::hash;
+use crate::db::{self, TenantId};
+use crate::hq::Hq;
+use crate::problem::Problem;
+
+/// Failures of an account before it has to wait.
+const FREE_ACCOUNT: i32 = 5;
+/// Failures from an address before it has to wait: a whole office may be behind one.
+const FREE_ADDRESS: i32 = 20;
+/// Longest pause: who locks others out by guessing locks them out for no longer than this.
+const LONGEST: Duration = Duration::from_secs(15 * 60);
+/// After so long without an attempt, failures are forgotten.
+const FORGOTTEN: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// An attempt that has been charged.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    account: Vec<u8>,
+    address: Vec<u8>,
+}
+
+/// How an attempt that did not fail has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// Half way: its charge is taken back, no more.
+    HalfWay,
+    /// He is in: the account begins anew.
+    In,
+}
+
+impl Attempt {
+    /// Charges an attempt on an account from an address.
+    ///
+    /// # Errors
+    /// `busy` while a pause lasts; nothing is charged then.
+    pub(super) async fn charge(hq: &Hq, account: &str, address: IpAddr) -> Result<Self, Problem> {
+        let attempt = Self {
+            account: hash(&format!("account:{account}")),
+            address: hash(&format!("address:{}", network(address))),
+        };
+        let mut keys = [
+            (&attempt.account, FREE_ACCOUNT),
+            (&attempt.address, FREE_ADDRESS),
+        ];
+        // Everybody locks in the same order.
+        keys.sort();
+        let now = hq.now();
+        let mut client = hq.db.client().await?;
+        let tx = db::tenant(&mut client, TenantId::OPERATOR).await?;
+        for (key, free) in keys {
+            charge_one(&tx, key, free, now).await?;
+        }
+        tx.commit().await?;
+        Ok(attempt)
+    }
+
+    /// Takes the charge back.
+    ///
+    /// # Errors
+    /// Postgres is away.
+    pub(super) async fn end(self, hq: &Hq, ended: Ended) -> Result<(), Problem> {
+        let mut client = hq.db.client().await?;
+        let tx = db::tenant(&mut client, TenantId::OPERATOR).await?;
+        let give_back = tx
+            .prepare_cached(
+                "UPDATE sign_in_pauses SET failures = CASE WHEN $3 THEN 0 ELSE greatest(failures - 1, 0) END,
+                   until = CASE WHEN $3 THEN last_at ELSE until END
+                 WHERE tenant_id = $1 AND key = $2",
+            )
+            .await?;
+        let operator = TenantId::OPERATOR.0;
+        let mut keys = [(&self.account, ended == Ended::In), (&self.address, false)];
+        keys.sort();
+        for (key, anew) in keys {
+            tx.execute(&give_back, &[&operator, key, &anew]).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+async fn charge_one(
+    tx: &Transaction<'_>,
+    key: &Vec<u8>,
+    free: i32,
+    now: Timestamp,
+) -> Result<(), Problem> {
+    let operator = TenantId::OPERATOR.0;
+    let there = tx
+        .prepare_cached(
+            "INSERT INTO sign_in_pauses (tenant_id, key, failures, last_at, until)
+             VALUES ($1, $2, 0, $3, $3) ON CONFLICT DO NOTHING",
+        )
+        .await?;
+    tx.execute(&there, &[&operator, key, &now]).await?;
+    let read = tx
+        .prepare_cached(
+            "SELECT failures, last_at, until FROM sign_in_pauses WHERE tenant_id = $1 AND key = $2 FOR UPDATE",
+        )
+        .await?;
+    let row = tx.query_one(&read, &[&operator, key]).await?;
+    let (failures, last_at, until): (i32, Timestamp, Timestamp) =
+        (row.get(0), row.get(1), row.get(2));
+    if until > now {
+        let left = until.duration_since(now).as_secs();
+        return Err(Problem::busy(
+            u64::try_from(left).unwrap_or(1).saturating_add(1),
+            "too many sign-ins have failed: wait, then try again",
+        ));
+    }
+    let is_forgotten = now.duration_since(last_at)
+        >= jiff::SignedDuration::try_from(FORGOTTEN).unwrap_or_default();
+    let failures = if is_forgotten {
+        1
+    } else {
+        failures.saturating_add(1)
+    };
+    let until = now.saturating_add(pause(failures, free)).unwrap_or(now);
+    let write = tx
+        .prepare_cached(
+            "UPDATE sign_in_pauses SET failures = $3, last_at = $4, until = $5 WHERE tenant_id = $1 AND key = $2",
+        )
+        .await?;
+    tx.execute(&write, &[&operator, key, &failures, &now, &until])
+        .await?;
+    Ok(())
+}
+
+/// How long to wait after so many failures: doubled each time.
+fn pause(failures: i32, free: i32) -> Duration {
+    let Ok(beyond) = u32::try_from(failures - free) else {
+        return Duration::ZERO;
+    };
+    let seconds = 1_u64.checked_shl(beyond).unwrap_or(u64::MAX);
+    Duration::from_secs(seconds).min(LONGEST)
+}
+
+/// Whom an address stands for: in IPv6 a customer has a whole network.
+pub(crate) fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(four) => IpAddr::V4(four),
+        IpAddr::V6(six) => {
+            let network = u128::from(six) & !u128::from(u64::MAX);
+            IpAddr::V6(network.into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nothing at first, then doubled each time up to a limit, whatever the count.
+    #[test]
+    fn pauses_grow() {
+        let seconds = |failures| pause(failures, 5).as_secs();
+        assert_eq!([seconds(1), seconds(4)], [0, 0]);
+        assert_eq!([seconds(5), seconds(6), seconds(7)], [1, 2, 4]);
+        assert_eq!([seconds(15), seconds(70), seconds(i32::MAX)], [900; 3]);
+    }
+
+    /// An IPv6 customer has one pause for all his addresses, an IPv4 one for each; mapped ones are IPv4.
+    #[test]
+    fn networks() {
+        let of = |text: &str| network(text.parse().unwrap()).to_string();
+        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(of("196.1.2.3"), "196.1.2.3");
+        assert_eq!(of("::ffff:196.1.2.3"), "196.1.2.3");
+    }
+}
