@@ -27,6 +27,7 @@ mod file_id;
 pub mod files;
 mod holding;
 pub mod holds;
+pub mod hq;
 mod issue;
 pub mod policy;
 pub mod printing;
@@ -145,6 +146,9 @@ pub struct Sale {
     pub key: Option<String>,
     /// Who sells, for the audit: `token:NAME`, `uid:1000`, `system`.
     pub actor: Arc<str>,
+    /// A controlled test receipt that head office has ordered: it passes a closed gate, in the test environment
+    /// alone (docs/HQ.md).
+    pub controlled: bool,
     /// What idempotency compares.
     fingerprint: Hash,
 }
@@ -164,6 +168,7 @@ impl Sale {
             draft,
             key,
             actor,
+            controlled: false,
         }
     }
 }

@@ -273,7 +273,9 @@ impl Feed {
             if let Some(number) = number {
                 o.number("receiptGlobalNo", number);
             }
-            write_detail(&mut o, event.detail.as_deref());
+            let detail = event.detail.as_deref();
+            // A sale's key is its POS's own affair.
+            write_detail(&mut o, detail.filter(|_| event.kind != "receipt.issued"));
             o.close();
             out.push_str("\n\n");
         }

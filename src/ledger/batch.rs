@@ -119,7 +119,7 @@ impl Core {
             return Ok(Some(earlier));
         }
         let till = self.till(till_id)?;
-        let (key, config) = till.selling()?;
+        let (key, config) = till.selling(sale.controlled)?;
         let ground = Ground {
             conn: &self.conn,
             till: &info,
@@ -250,7 +250,9 @@ impl Core {
         };
         let receipt = p.receipt;
         let till_id = p.till.id;
-        self.append_event(p.seq, Some(till_id), "receipt.issued", None)?;
+        // The key stands beside the event too: head office is told of both together.
+        let key = p.sale.key.as_deref();
+        self.append_event(p.seq, Some(till_id), "receipt.issued", key)?;
         let body = wire::submit_receipt_body(&receipt, &signature);
         let body_hash = sign::hash(&body);
         let print = (p.sale.draft.print != fiscal::draft::PrintOnly::default())
@@ -287,6 +289,9 @@ impl Core {
             self.conn
                 .prepare_cached("INSERT INTO sale_key VALUES (?1, ?2, ?3)")?
                 .execute(params![till_id.0, key, p.seq.0])?;
+        }
+        if p.sale.controlled {
+            self.let_pass(till_id, p.seq)?;
         }
         // The signature covers the sums; this covers every name and note as well.
         let detail = format!("{} {body_hash}", receipt.global_no);

@@ -78,7 +78,8 @@ impl Core {
         actor: &str,
     ) -> Result<(), LedgerError> {
         let now = self.now_ms();
-        self.insert_certificate(till, key_id, pem, Some(now), actor)?;
+        let certificate = self.insert_certificate(till, key_id, pem, Some(now), actor)?;
+        self.tell_used(till, certificate)?;
         self.reload()?;
         Ok(())
     }
@@ -144,10 +145,15 @@ impl Core {
             .execute(params![certificate_id, self.now_ms()])?;
         let detail = certificate_id.to_string();
         self.audit(actor, "certificate.use", Some(till), &detail)?;
-        let seq = self.take_seq();
-        self.append_event(seq, Some(till), "certificate.used", None)?;
+        self.tell_used(till, certificate_id)?;
         self.reload()?;
         Ok(())
+    }
+
+    fn tell_used(&mut self, till: TillId, certificate_id: i64) -> Result<(), StorageError> {
+        let seq = self.take_seq();
+        let detail = certificate_id.to_string();
+        self.append_event(seq, Some(till), "certificate.used", Some(&detail))
     }
 
     /// The renewed certificate of a till that has yet to prove itself.

@@ -9,7 +9,7 @@ use fiscal::taxpayer::Taxpayer;
 use fiscal::{DateTime, DeviceId, FiscalDayNo, ReceiptCounter, ReceiptGlobalNo};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::holds::{Hold, load_hold};
+use super::holds::{Hold, load_gate, load_hold};
 use super::{Environment, Refusal, Seq, StorageError, TillId, TillInfo, sql};
 use crate::keys::{DeviceKey, SealedCell, SealingKey, Signer};
 
@@ -59,13 +59,24 @@ pub(super) struct Till {
     pub(super) head: Head,
     /// Why it takes no sales.
     pub(super) hold: Option<Hold>,
+    /// Head office has switched its environment off.
+    pub(super) gate: Option<Hold>,
 }
 
 impl Till {
     /// What a sale needs, or why the till takes none.
-    pub(super) fn selling(&self) -> Result<(Key, Config), Refusal> {
-        match &self.hold {
-            Some(hold) => Err(hold.refusal(self.info.device_id)),
+    ///
+    /// Controlled test receipts pass a closed gate of the test environment.
+    pub(super) fn selling(&self, controlled: bool) -> Result<(Key, Config), Refusal> {
+        let device = self.info.device_id;
+        if controlled && self.info.environment != Environment::Test {
+            return Err(Refusal::NotNow(format!(
+                "the till {device} is in production: controlled test receipts are issued in the test environment alone"
+            )));
+        }
+        let gate = self.gate.as_ref().filter(|_| !controlled);
+        match self.hold.as_ref().or(gate) {
+            Some(hold) => Err(hold.refusal(device)),
             None => self.ready(),
         }
     }
@@ -101,6 +112,7 @@ pub(super) fn load_tills(
             config: load_config(conn, info.id)?,
             head: load_head(conn, info.id)?,
             hold: load_hold(conn, info.id)?,
+            gate: load_gate(conn, info.id)?,
             info: Arc::new(info),
         };
         tills.insert(till.info.id, till);

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use clock::Timestamp;
 use fiscal::taxpayer::Taxpayer;
-use rusqlite::OptionalExtension as _;
+use rusqlite::{Connection, OptionalExtension as _};
 use serde_json::Value;
 
-use super::{LedgerError, Reader, TillId, sql};
+use super::{LedgerError, Reader, StorageError, TillId, sql};
 use crate::fdms::wire::{Config, OperatingMode, Reply as _};
 
 /// A configuration that FDMS sent.
@@ -37,14 +37,8 @@ impl Reader {
     /// A fault of the storage.
     pub fn is_offline(&self, till: TillId) -> Result<bool, LedgerError> {
         self.with(|conn| {
-            let newest: Option<String> = conn
-                .prepare_cached(
-                    "SELECT body FROM config WHERE till_id = ?1 ORDER BY config_id DESC LIMIT 1",
-                )?
-                .query_row([till.0], |row| row.get(0))
-                .optional()?;
-            let config = newest.and_then(|body| Config::parse(&body).ok());
-            Ok(config.is_some_and(|config| config.operating_mode == OperatingMode::Offline))
+            let mode = operating_mode(conn, till)?;
+            Ok(mode.is_some_and(|mode| mode == OperatingMode::Offline))
         })
     }
 
@@ -105,6 +99,21 @@ impl Reader {
             Ok(configs)
         })
     }
+}
+
+/// How the authority has set the till to report; none before its first configuration.
+pub(super) fn operating_mode(
+    conn: &Connection,
+    till: TillId,
+) -> Result<Option<OperatingMode>, StorageError> {
+    let newest: Option<String> = conn
+        .prepare_cached(
+            "SELECT body FROM config WHERE till_id = ?1 ORDER BY config_id DESC LIMIT 1",
+        )?
+        .query_row([till.0], |row| row.get(0))
+        .optional()?;
+    let config = newest.and_then(|body| Config::parse(&body).ok());
+    Ok(config.map(|config| config.operating_mode))
 }
 
 /// What differs between two answers of GetConfig, but for the number of the operation.

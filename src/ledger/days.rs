@@ -35,8 +35,34 @@ impl Core {
     /// # Errors
     /// A day is open already, or the till cannot sell yet.
     pub fn open_day(&mut self, till: TillId, actor: &str) -> Result<DayFacts, LedgerError> {
+        self.open_day_now(till, false, actor)
+    }
+
+    /// The same because head office has ordered it: in the test environment it passes a closed gate.
+    ///
+    /// # Errors
+    /// As [`Core::open_day`].
+    pub fn open_controlled_day(
+        &mut self,
+        till: TillId,
+        actor: &str,
+    ) -> Result<DayFacts, LedgerError> {
+        let passes = self.may_pass(till)?;
+        let day = self.open_day_now(till, passes, actor)?;
+        if passes {
+            self.let_pass(till, day.day_id)?;
+        }
+        Ok(day)
+    }
+
+    fn open_day_now(
+        &mut self,
+        till: TillId,
+        controlled: bool,
+        actor: &str,
+    ) -> Result<DayFacts, LedgerError> {
         let state = self.till(till)?;
-        state.selling()?;
+        state.selling(controlled)?;
         if let Some(day) = state.head.day {
             return Err(Refusal::DayOpen {
                 device: state.info.device_id,
@@ -66,6 +92,23 @@ impl Core {
         let now = self.now_local();
         let at = state.head.last_date.map_or(now, |date| now.max(date));
         self.close_day_at(till, at, actor)
+    }
+
+    /// The same because head office has ordered it: in the test environment it passes a closed gate.
+    ///
+    /// # Errors
+    /// As [`Core::close_day`].
+    pub fn close_controlled_day(
+        &mut self,
+        till: TillId,
+        actor: &str,
+    ) -> Result<DayFacts, LedgerError> {
+        let passes = self.may_pass(till)?;
+        let day = self.close_day(till, actor)?;
+        if let (true, Some(close)) = (passes, &day.close) {
+            self.let_pass(till, close.seq)?;
+        }
+        Ok(day)
     }
 
     /// Closes the open day now if it is this one.

@@ -86,6 +86,8 @@ pub struct File {
     pub body: String,
     /// It is not sent before: the day's close.
     pub due: DateTime,
+    /// The event of the day's close.
+    pub close: Seq,
 }
 
 /// What FDMS came to about a file.
@@ -251,7 +253,7 @@ impl Core {
                     ItemKind::Receipt(_) => String::new(),
                     _ => outcome.answer.clone(),
                 },
-                proof: None,
+                ..Submission::default()
             };
             self.finish_item(till, &item, &submission)?;
         }
@@ -356,9 +358,9 @@ fn build(conn: &Connection, device: DeviceId, row: FileRow) -> Result<File, Stor
     )?;
     let bodies = statement.query_map(params![row.day_id.0, first, last], |row| row.get(0))?;
     let bodies: Vec<String> = bodies.collect::<Result<_, _>>()?;
-    let (opened, closed, counter, totals, hash, signature) = conn
+    let (opened, closed, counter, totals, hash, signature, close) = conn
         .prepare_cached(
-            "SELECT d.opened, c.closed, c.receipt_counter, c.totals, c.hash, c.signature
+            "SELECT d.opened, c.closed, c.receipt_counter, c.totals, c.hash, c.signature, c.seq
              FROM day d JOIN day_close c USING (day_id) WHERE d.day_id = ?1",
         )?
         .query_row([row.day_id.0], |row| {
@@ -369,6 +371,7 @@ fn build(conn: &Connection, device: DeviceId, row: FileRow) -> Result<File, Stor
                 row.get::<_, String>(3)?,
                 row.get::<_, Vec<u8>>(4)?,
                 row.get::<_, Vec<u8>>(5)?,
+                Seq(row.get(6)?),
             ))
         })?;
     let opened = sql::date(&opened, "day.opened")?;
@@ -393,6 +396,7 @@ fn build(conn: &Connection, device: DeviceId, row: FileRow) -> Result<File, Stor
     Ok(File {
         body: file_body(device, day, row.sequence, &bodies, footer),
         due: closed,
+        close,
         row,
     })
 }

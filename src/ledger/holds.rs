@@ -21,6 +21,8 @@ pub enum HoldKind {
     Ahead,
     /// The till has been retired, for good.
     Retired,
+    /// Head office has switched its environment off: a closed gate, and no state of the till's own.
+    Disabled,
 }
 
 impl HoldKind {
@@ -31,6 +33,7 @@ impl HoldKind {
             Self::Unchecked => "unchecked",
             Self::Ahead => "ahead",
             Self::Retired => "retired",
+            Self::Disabled => "disabled",
         }
     }
 
@@ -80,6 +83,28 @@ pub(super) fn load_hold(conn: &Connection, till: TillId) -> Result<Option<Hold>,
     }))
 }
 
+/// Why a till takes no sales: head office has switched its environment off.
+pub(super) fn load_gate(conn: &Connection, till: TillId) -> Result<Option<Hold>, StorageError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT g.reason, g.since, g.environment FROM till t JOIN gate g USING (environment)
+         WHERE t.till_id = ?1 AND g.enabled = 0",
+    )?;
+    let mut rows = statement.query([till.0])?;
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    let (reason, since): (String, i64) = (row.get(0)?, row.get(1)?);
+    let environment: String = row.get(2)?;
+    Ok(Some(Hold {
+        kind: HoldKind::Disabled,
+        reason: format!(
+            "head office has switched the {environment} environment off ({reason}). What waits is kept, and nothing is \
+             sent; it is switched on again at head office"
+        ),
+        since: Timestamp::from_millisecond(since).map_err(|_| sql::damaged("gate.since"))?,
+    }))
+}
+
 /// The till that new sales of this one go to.
 pub(super) fn successor(conn: &Connection, till: TillId) -> Result<Option<TillId>, StorageError> {
     let found: Option<Option<i64>> = conn
@@ -95,7 +120,10 @@ impl Reader {
     /// # Errors
     /// A fault of the storage.
     pub fn hold(&self, till: TillId) -> Result<Option<Hold>, LedgerError> {
-        self.with(|conn| Ok(load_hold(conn, till)?))
+        self.with(|conn| match load_hold(conn, till)? {
+            None => Ok(load_gate(conn, till)?),
+            hold => Ok(hold),
+        })
     }
 
     /// Every till whose new sales go to another one, with that other one.

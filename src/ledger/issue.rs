@@ -15,7 +15,7 @@ use jiff::ToSpan as _;
 use rusqlite::Connection;
 
 use super::chain::{self, Head, OpenDay};
-use super::holds::load_hold;
+use super::holds::{load_gate, load_hold};
 use super::read::{self, Original, Reader};
 use super::{
     DayOpening, Issued, LedgerError, Refusal, Sale, Seq, Settings, StorageError, TillInfo, sql,
@@ -371,7 +371,11 @@ impl Reader {
     ) -> Result<Issued, LedgerError> {
         self.with(|conn| {
             let till = read::till_info(conn, sale.till)?;
-            if let Some(hold) = load_hold(conn, sale.till)? {
+            let hold = match load_hold(conn, sale.till)? {
+                None => load_gate(conn, sale.till)?,
+                hold => hold,
+            };
+            if let Some(hold) = hold {
                 return Err(hold.refusal(till.device_id).into());
             }
             let head = chain::load_head(conn, sale.till)?;

@@ -23,7 +23,9 @@ mod rows;
 #[cfg(test)]
 pub(super) use rows::{BY_INVOICE_NO, BY_KEY};
 pub use rows::{Backlog, CreditableFacts, EventRow, Filter, ReceiptRow, SubmissionRow};
-pub(super) use rows::{by_invoice_no, by_key, has_till, original_by_invoice, original_by_number};
+pub(super) use rows::{
+    backlog, by_invoice_no, by_key, has_till, original_by_invoice, original_by_number,
+};
 
 /// Questions that are asked at once. Each has a connection and a thread; more of them would cost memory and
 /// be no faster.

@@ -295,6 +295,79 @@ CREATE TABLE register (
   kept TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 ",
+    r"
+-- Head office, once the store has joined it. secret and seal_key are sealed. acked and hash say how far it has
+-- our lines, in the series epoch; fork is where that series leaves the one before it, until head office has
+-- acknowledged it. wanted is what was put into effect last.
+CREATE TABLE hq (
+  one           INTEGER PRIMARY KEY CHECK (one = 1),
+  url           TEXT NOT NULL,
+  ca            TEXT,
+  store_id      TEXT NOT NULL,
+  tenant_id     TEXT NOT NULL,
+  tenant        TEXT NOT NULL,
+  store         TEXT NOT NULL,
+  secret        BLOB NOT NULL,
+  seal_key      BLOB NOT NULL,
+  epoch         TEXT NOT NULL,
+  fork          TEXT,
+  acked         INTEGER NOT NULL,
+  hash          BLOB NOT NULL,
+  commands_seen INTEGER NOT NULL,
+  wanted        TEXT NOT NULL,
+  last_contact  INTEGER,
+  joined_at     INTEGER NOT NULL
+) STRICT;
+
+-- What head office has asked for, and what came of it.
+CREATE TABLE hq_command (
+  no          INTEGER PRIMARY KEY,
+  id          TEXT NOT NULL UNIQUE,
+  body        TEXT NOT NULL,
+  state       TEXT NOT NULL CHECK (state IN ('kept', 'begun', 'ended')),
+  received_at INTEGER NOT NULL,
+  ended_at    INTEGER,
+  outcome     TEXT
+) STRICT;
+
+-- Whether tills of an environment may sell and send, as head office has decided; none: it has not.
+CREATE TABLE gate (
+  environment TEXT PRIMARY KEY CHECK (environment IN ('test', 'production')),
+  enabled     INTEGER NOT NULL CHECK (enabled IN (0, 1)),
+  reason      TEXT NOT NULL,
+  since       INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- The event of the last controlled test receipt, or of what belongs to it: up to it a closed gate lets things pass.
+ALTER TABLE till_state ADD COLUMN controlled INTEGER;
+
+-- The event of a configuration.
+ALTER TABLE config ADD COLUMN seq INTEGER REFERENCES event;
+UPDATE config SET seq = told.seq FROM (
+  SELECT c.config_id, e.seq FROM
+    (SELECT config_id, till_id, fetched_at,
+            row_number() OVER (PARTITION BY till_id ORDER BY config_id) AS n FROM config) c
+    JOIN (SELECT seq, at, till_id, row_number() OVER (PARTITION BY till_id ORDER BY seq) AS n
+          FROM event WHERE kind = 'config.changed') e
+    ON e.till_id = c.till_id AND e.n = c.n AND e.at = c.fetched_at) AS told
+WHERE told.config_id = config.config_id;
+
+-- Events that earlier versions did not write: of the tills, and of each one's first certificate.
+INSERT INTO event (seq, at, till_id, kind)
+  SELECT (SELECT coalesce(max(seq), 0) FROM event) + row_number() OVER (ORDER BY till_id),
+         created_at, till_id, 'till.added'
+  FROM till;
+INSERT INTO event (seq, at, till_id, kind, detail)
+  SELECT (SELECT coalesce(max(seq), 0) FROM event) + row_number() OVER (ORDER BY certificate_id),
+         c.used_since, k.till_id, 'certificate.used', CAST(c.certificate_id AS TEXT)
+  FROM certificate c JOIN device_key k USING (key_id)
+  WHERE c.used_since IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM event e
+    WHERE e.kind = 'certificate.used' AND e.till_id = k.till_id AND e.at = c.used_since);
+
+-- The key that a receipt was sold under, beside its event: found by the event's number.
+UPDATE event SET detail = k.key FROM sale_key k WHERE k.seq = event.seq;
+",
 ];
 
 /// Brings a ledger to this version's tables.

@@ -8,6 +8,8 @@ use fiscal::{DateTime, FiscalDayNo, ReceiptGlobalNo, wire};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::{Deserialize, Serialize};
 
+use sync_wire::entry::{Attempt, AttemptKind, AttemptOutcome};
+
 use super::core::Core;
 use super::{LedgerError, Refusal, Seq, StorageError, TillId, sql};
 
@@ -36,6 +38,18 @@ pub enum ItemKind {
     Receipt(ReceiptGlobalNo),
     /// The close of a day.
     Close(FiscalDayNo),
+}
+
+impl ItemKind {
+    /// In head office's words, with its number.
+    #[must_use]
+    pub const fn named(self) -> (AttemptKind, u32) {
+        match self {
+            Self::Open(no) => (AttemptKind::OpenDay, no.get()),
+            Self::Receipt(no) => (AttemptKind::SubmitReceipt, no.get()),
+            Self::Close(no) => (AttemptKind::CloseDay, no.get()),
+        }
+    }
 }
 
 impl std::fmt::Display for ItemKind {
@@ -101,6 +115,15 @@ pub struct StreamState {
     pub last_error: Option<String>,
     /// Why nothing is sent until a person has acted.
     pub parked: Option<Parked>,
+    /// Head office has switched the till's environment off. No state of the stream's own: it is never written.
+    pub shut: Option<Shut>,
+}
+
+/// A closed gate: nothing is sent but controlled test receipts and what is before them (docs/HQ.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shut {
+    /// Up to this event things pass.
+    pub upto: Seq,
 }
 
 /// What FDMS finally said to an item.
@@ -116,6 +139,19 @@ pub struct Submission {
     pub marks: Vec<String>,
     /// Whether FDMS's own signature fits; none if it gave none.
     pub proof: Option<Proof>,
+    /// How it was brought there.
+    pub tried: Tried,
+}
+
+/// An attempt, as far as it is not told by what came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tried {
+    /// How often it was tried before, in vain.
+    pub before: u32,
+    /// HTTP status of the answer, where there was one.
+    pub http_status: Option<u16>,
+    /// How long it took.
+    pub duration_ms: u32,
 }
 
 /// Whether a signature of FDMS fits what it has taken (docs/FDMS.md section 6).
@@ -145,6 +181,12 @@ impl Proof {
 const PAUSED: &str = "paused";
 
 impl StreamState {
+    /// Whether a closed gate keeps something from being sent.
+    #[must_use]
+    pub fn is_shut_for(&self, seq: Seq) -> bool {
+        self.shut.is_some_and(|shut| seq > shut.upto)
+    }
+
     /// Why a person has paused it.
     fn pause(&self) -> Option<&Parked> {
         self.parked.as_ref().filter(|parked| parked.code == PAUSED)
@@ -161,6 +203,7 @@ impl StreamState {
             next_attempt: Timestamp::UNIX_EPOCH,
             last_error: None,
             parked: None,
+            shut: None,
         }
     }
 }
@@ -203,6 +246,7 @@ impl Core {
             "seq": item.seq,
             "operationID": submission.operation_id,
             "color": submission.color,
+            "attempt": submission.tried.before.saturating_add(1),
         });
         let kind = match item.kind {
             ItemKind::Open(_) => "fdms.opened",
@@ -211,6 +255,7 @@ impl Core {
         };
         let seq = self.take_seq();
         self.append_event(seq, Some(till), kind, Some(&detail.to_string()))?;
+        self.log_attempt(till, &accepted(item, submission))?;
         if let (ItemKind::Receipt(no), Some("Red")) = (item.kind, submission.color.as_deref()) {
             self.mark_red(till, item.seq, no, &submission.marks)?;
         }
@@ -237,6 +282,17 @@ impl Core {
             },
         )?;
         Ok(())
+    }
+
+    /// Something of the stream was sent to FDMS, or asked about, and this came of it.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn log_attempt(&mut self, till: TillId, attempt: &Attempt) -> Result<(), LedgerError> {
+        // Texts and numbers always serialise.
+        let detail = serde_json::to_string(attempt).unwrap_or_default();
+        let seq = self.take_seq();
+        Ok(self.append_event(seq, Some(till), "fdms.attempt", Some(&detail))?)
     }
 
     /// Keeps where the head stands: another step, a failed attempt. The cursor does not move.
@@ -346,6 +402,40 @@ impl Core {
     }
 }
 
+/// The attempt by which FDMS took an item. What FDMS answered is in the item's submission.
+fn accepted(item: &Item, submission: &Submission) -> Attempt {
+    let (kind, number) = item.kind.named();
+    Attempt {
+        item: kind,
+        item_seq: item.seq.0,
+        number,
+        attempt: submission.tried.before.saturating_add(1),
+        outcome: AttemptOutcome::Accepted,
+        http_status: submission.tried.http_status,
+        code: None,
+        operation_id: submission.operation_id.clone(),
+        color: submission.color.clone(),
+        error_message: None,
+        duration_ms: submission.tried.duration_ms,
+        answer: None,
+        server_signature: submission.proof.map(|proof| proof.as_str().to_owned()),
+    }
+}
+
+/// The gate of a till's environment, where it is closed.
+fn load_shut(conn: &Connection, till: TillId) -> Result<Option<Shut>, StorageError> {
+    // In production nothing passes, whatever was ordered.
+    let upto: Option<i64> = conn
+        .prepare_cached(
+            "SELECT CASE t.environment WHEN 'test' THEN coalesce(s.controlled, 0) ELSE 0 END
+             FROM till t JOIN gate g USING (environment) LEFT JOIN till_state s ON s.till_id = t.till_id
+             WHERE t.till_id = ?1 AND g.enabled = 0",
+        )?
+        .query_row([till.0], |row| row.get(0))
+        .optional()?;
+    Ok(upto.map(|upto| Shut { upto: Seq(upto) }))
+}
+
 /// The state of a till's stream.
 pub(super) fn load_stream(conn: &Connection, till: TillId) -> Result<StreamState, StorageError> {
     let mut statement = conn.prepare_cached(
@@ -354,7 +444,10 @@ pub(super) fn load_stream(conn: &Connection, till: TillId) -> Result<StreamState
     )?;
     let mut rows = statement.query([till.0])?;
     let Some(row) = rows.next()? else {
-        return Ok(StreamState::new(till));
+        return Ok(StreamState {
+            shut: load_shut(conn, till)?,
+            ..StreamState::new(till)
+        });
     };
     let step: String = row.get(3)?;
     let parked: Option<String> = row.get(7)?;
@@ -377,6 +470,7 @@ pub(super) fn load_stream(conn: &Connection, till: TillId) -> Result<StreamState
             .map(|text| serde_json::from_str(&text))
             .transpose()
             .map_err(|_| sql::damaged("stream.parked"))?,
+        shut: load_shut(conn, till)?,
     })
 }
 

@@ -38,7 +38,7 @@ impl Store {
         }
     }
 
-    fn path(&self) -> PathBuf {
+    pub(super) fn path(&self) -> PathBuf {
         self.dir.path().join("ledger.db")
     }
 
@@ -83,6 +83,13 @@ impl Store {
             SaleDone::Issued(issued) => Ok(*issued),
             SaleDone::Repeated(seq) => Ok(Reader::new(&self.path()).by_seq(seq).unwrap().unwrap()),
         }
+    }
+
+    /// As after a restart, or a power cut.
+    pub(super) fn reopen(&mut self) {
+        let key = self.core.sealing.clone();
+        let core = Core::open(&self.path(), key, self.clock.clone(), Settings::default());
+        self.core = core.unwrap();
     }
 
     pub(super) fn verify(&self) -> Result<verify::Verified, VerifyError> {

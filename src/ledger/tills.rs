@@ -98,6 +98,8 @@ impl Core {
                 self.now_ms()
             ])?;
         let id = TillId(self.conn.last_insert_rowid());
+        let seq = self.take_seq();
+        self.append_event(seq, Some(id), "till.added", None)?;
         let detail = format!("{} {}", till.environment, till.device_id);
         self.audit(actor, "till.add", Some(id), &detail)?;
         self.reload()?;
@@ -187,11 +189,13 @@ impl Core {
             .map(|c| serde_json::json!({ "what": c.what, "before": c.before, "after": c.after }))
             .collect();
         let detail = serde_json::json!({ "changes": told }).to_string();
-        self.conn
-            .prepare_cached("INSERT INTO config (till_id, body, fetched_at) VALUES (?1, ?2, ?3)")?
-            .execute(params![till.0, body, self.now_ms()])?;
         let seq = self.take_seq();
         self.append_event(seq, Some(till), "config.changed", Some(&detail))?;
+        self.conn
+            .prepare_cached(
+                "INSERT INTO config (till_id, body, fetched_at, seq) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![till.0, body, self.now_ms(), seq.0])?;
         self.audit("fdms", "config.change", Some(till), "")?;
         self.reload()?;
         Ok(true)

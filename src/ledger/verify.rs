@@ -25,6 +25,7 @@ use super::{Seq, StorageError, TillId, TillInfo, read, sql};
 use crate::keys::PublicKey;
 
 mod file;
+mod hq;
 mod sent;
 mod setup;
 mod tables;
@@ -33,6 +34,7 @@ mod tables;
 mod tests;
 
 use file::verify_file;
+use hq::verify_hq;
 use sent::{Sent, verify_submissions};
 use setup::{verify_acts, verify_configs, verify_sale_keys};
 use tables::{last_numbers, public_keys, verify_audit, verify_events};
@@ -116,6 +118,7 @@ pub fn verify(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Verifie
     verify_events(&conn)?;
     verify_acts(&conn, &audit.acts)?;
     verify_sale_keys(&conn)?;
+    verify_hq(&conn)?;
     let submissions = verify_submissions(&conn)?;
     let configs = verify_configs(&conn)?;
     let keys = public_keys(&conn)?;

@@ -58,6 +58,8 @@ pub enum Todo {
     Probe,
     /// Parked until a person has acted.
     Parked,
+    /// Head office has switched the environment off: nothing is sent or asked.
+    Shut,
 }
 
 /// Time and chance at the moment of an answer.
@@ -94,6 +96,9 @@ pub enum Verdict {
 /// Chooses the next step.
 #[must_use]
 pub fn todo(state: &StreamState, head: Option<&Item>, facts: &Facts) -> Todo {
+    if head.is_some_and(|item| state.is_shut_for(item.seq)) {
+        return Todo::Shut;
+    }
     let pause_ends = match facts.is_back {
         true => facts.now,
         false => pause_ends(state.next_attempt, facts.now),

@@ -67,6 +67,7 @@ fn state(step: Step) -> StreamState {
         next_attempt: Timestamp::UNIX_EPOCH,
         last_error: None,
         parked: None,
+        shut: None,
     }
 }
 

@@ -197,6 +197,10 @@ impl Worker {
                 let until = later(now, LOOK_HELD);
                 (until, Doing::Waiting { until })
             }
+            Todo::Shut => {
+                let until = later(now, LOOK_PARKED);
+                (until, Doing::Waiting { until })
+            }
             Todo::Parked => {
                 let until = later(now, LOOK_PARKED);
                 (until, Doing::Parked { until })

@@ -35,6 +35,30 @@ const LICENCES: &[&str] = &[
 /// Crates that must not be in the build: one TLS and one crypto library are enough, and they are others.
 const UNWANTED: &[&str] = &["ring", "openssl", "openssl-sys", "native-tls", "chrono"];
 
+/// The crates of this house.
+const HOUSE: &[&str] = &[
+    "fiscald",
+    "fiscal",
+    "a4",
+    "drivers",
+    "vprinter",
+    "fdms-sandbox",
+    "clock",
+    "sync-wire",
+    "sync-agent",
+    "fiscal-hq",
+];
+
+/// What of the house the crates between store and head office may use.
+fn room_of_head_office(name: &str) -> Option<&'static [&'static str]> {
+    match name {
+        "sync-wire" => Some(&[]),
+        "sync-agent" => Some(&["sync-wire", "clock"]),
+        "fiscal-hq" => Some(&["sync-wire", "clock", "fiscal", "a4"]),
+        _ => None,
+    }
+}
+
 /// Names of the dependencies in the tables of a manifest whose name ends so.
 fn dependencies(manifest: &toml::Table, kinds: &[&str]) -> Vec<String> {
     let mut names = Vec::new();
@@ -69,7 +93,20 @@ fn arrows(files: &[File]) -> Vec<String> {
             &["dependencies", "build-dependencies", "dev-dependencies"],
         );
         let mut refuse = |what: &str| found.push(format!("{}: {what}", file.path));
+        if let Some(room) = name.and_then(room_of_head_office) {
+            let house = dependencies(
+                &manifest,
+                &["dependencies", "build-dependencies", "dev-dependencies"],
+            );
+            let own = house.iter().filter(|d| HOUSE.contains(&d.as_str()));
+            for dependency in own.filter(|d| !room.contains(&d.as_str())) {
+                refuse(&format!(
+                    "{name:?} must not use {dependency}: of the house it uses {room:?} alone"
+                ));
+            }
+        }
         let never: &[&str] = match name {
+            Some("fiscald") => &["fiscal-hq"],
             Some("fiscal") => &["fiscald", "fdms-sandbox", "clock", "drivers", "a4"],
             Some("clock") => &["fiscald", "fdms-sandbox", "fiscal", "drivers", "a4"],
             Some("fdms-sandbox") => &["fiscald", "fiscal", "drivers", "a4"],
@@ -214,10 +251,17 @@ fn arrows_point_one_way() {
         "[package]\nname = 'fiscald'\n[dev-dependencies]\nfdms-sandbox = '1'",
         "[package]\nname = 'fiscald'\n[features]\ndefault = ['dep:fdms-sandbox']",
         "[package]\nname = 'fiscald'\n[dependencies]\nnative-tls = '1'",
+        "[package]\nname = 'fiscald'\n[dependencies]\nfiscal-hq = '1'",
+        "[package]\nname = 'sync-wire'\n[dependencies]\nclock = '1'",
+        "[package]\nname = 'sync-agent'\n[dependencies]\nfiscal = '1'",
+        "[package]\nname = 'fiscal-hq'\n[dependencies]\nsync-agent = '1'",
     ];
     let good = [
         "[package]\nname = 'fiscal'\n[dependencies]\nserde = '1'\n[dev-dependencies]\nproptest = '1'",
         "[package]\nname = 'fiscald'\n[dependencies]\nfiscal = '1'\nfdms-sandbox = { version = '1', optional = true }\n[features]\ndemo = ['dep:fdms-sandbox']",
+        "[package]\nname = 'fiscald'\n[dependencies]\nsync-agent = '1'\nsync-wire = '1'",
+        "[package]\nname = 'sync-agent'\n[dependencies]\nsync-wire = '1'\nclock = '1'",
+        "[package]\nname = 'fiscal-hq'\n[dependencies]\nsync-wire = '1'\nfiscal = '1'\na4 = '1'",
     ];
     fence(
         arrows,

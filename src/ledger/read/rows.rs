@@ -441,7 +441,7 @@ pub(super) fn notes(conn: &Connection, original: Seq) -> Result<Vec<(Seq, Receip
 }
 
 /// How much of a till's stream FDMS has not taken yet.
-pub(super) fn backlog(conn: &Connection, till: TillId) -> Result<Backlog, LedgerError> {
+pub(in crate::ledger) fn backlog(conn: &Connection, till: TillId) -> Result<Backlog, LedgerError> {
     let head = chain::load_head(conn, till)?;
     let state = load_stream(conn, till)?;
     // Receipts and days are numbered without gaps.

@@ -196,6 +196,7 @@ async fn waiting_for_fdms() {
                 answer: answer.to_owned(),
                 marks: vec!["RCPT030 Red".to_owned()],
                 proof: Some(Proof::Invalid),
+                ..Submission::default()
             };
             let done = shop
                 .ledger

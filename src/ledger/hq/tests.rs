@@ -1,0 +1,433 @@
+//! Joining, acknowledging, forking, commands and wishes, each with the ledger opened again in between.
+
+use secrecy::{ExposeSecret as _, SecretString};
+use sync_wire::chain::ChainHash;
+use sync_wire::command::{Command, CommandDone, CommandOutcome, Order};
+use sync_wire::enrol::Past;
+use sync_wire::seal::{SealKey, seal};
+use sync_wire::state::{Gate, Switch, Wanted};
+use sync_wire::{Environment as Env, TillRef};
+use uuid::Uuid;
+
+use super::*;
+use crate::keys::SealingKey;
+use crate::ledger::holds::HoldKind;
+use crate::ledger::tests::Store;
+use crate::ledger::{Refusal, Seq, TillId};
+
+pub(super) const TILL: TillRef = TillRef {
+    environment: Env::Test,
+    device_id: 42,
+};
+
+pub(super) fn uuid(n: u128) -> Uuid {
+    Uuid::from_u128(n)
+}
+
+/// A store that has joined, in the series 1; and HQ's half of its sealing key.
+pub(super) fn joined() -> (Store, String) {
+    let mut store = Store::new();
+    let (hq, public) = hq(uuid(1), None);
+    store.core.write(|core| core.hq_join(&hq, "test")).unwrap();
+    (store, public)
+}
+
+fn hq(epoch: Uuid, past: Option<Past>) -> (JoinedHq, String) {
+    let (seal_key, public) = SealKey::new().unwrap();
+    let hq = JoinedHq {
+        url: "https://hq.example".to_owned(),
+        ca: None,
+        store_id: uuid(100),
+        tenant_id: uuid(200),
+        tenant: "Example Traders".to_owned(),
+        store: "Harare 1".to_owned(),
+        secret: SecretString::from("the store's secret"),
+        seal_key,
+        epoch,
+        past,
+    };
+    (hq, public)
+}
+
+fn state(store: &Store) -> HqState {
+    Reader::new(&store.path()).hq().unwrap().unwrap()
+}
+
+fn events(store: &Store, kind: &str) -> Vec<String> {
+    let all = Reader::new(&store.path())
+        .events(Seq(0), None, 10_000)
+        .unwrap();
+    let found = all.into_iter().filter(|event| event.kind == kind);
+    found
+        .map(|event| event.detail.unwrap_or_default())
+        .collect()
+}
+
+/// The hash over the store's own lines up to one of them.
+fn hash_of(store: &Store, at: i64) -> ChainHash {
+    let reader = Reader::new(&store.path());
+    reader.hq_hash_at(0, ChainHash::START, at).unwrap().unwrap()
+}
+
+fn command(no: i64, order: Order) -> Command {
+    Command {
+        id: uuid(1_000 + u128::try_from(no).unwrap()),
+        no,
+        actor: "hq:Rudo".to_owned(),
+        expires: i64::MAX,
+        order,
+    }
+}
+
+fn done(command: &Command, lines: Option<Vec<String>>) -> CommandDone {
+    CommandDone {
+        id: command.id,
+        no: command.no,
+        kind: command.order.kind().to_owned(),
+        outcome: CommandOutcome::Done,
+        detail: "done".to_owned(),
+        number: None,
+        lines,
+    }
+}
+
+/// What was joined is there after a restart; the secrets open with the store's key alone, and in their place.
+#[test]
+fn joining_is_kept() {
+    let (mut store, public) = joined();
+    store.reopen();
+    let hq = state(&store);
+    assert_eq!(
+        (hq.epoch, hq.acked, hq.hash),
+        (uuid(1), 0, ChainHash::START)
+    );
+    assert_eq!((hq.store_id, hq.fork), (uuid(100), None));
+    assert_eq!(hq.waiting, store.core.next_seq - 1);
+    let reader = Reader::new(&store.path());
+    let (secret, key) = reader.hq_secret(&store.core.sealing).unwrap().unwrap();
+    assert_eq!(secret.expose_secret(), "the store's secret");
+    let sealed = seal(&public, "a", b"key").unwrap();
+    assert_eq!(key.open(&sealed, "a").unwrap().as_slice(), b"key");
+    assert!(reader.hq_secret(&SealingKey::random().unwrap()).is_err());
+    let swap = "UPDATE hq SET secret = seal_key, seal_key = secret";
+    store.core.conn.execute(swap, []).unwrap();
+    assert!(reader.hq_secret(&store.core.sealing).is_err());
+    let told = format!("{:?}", events(&store, "hq.joined"));
+    assert!(
+        told.contains("Harare 1") && !told.contains("secret"),
+        "{told}"
+    );
+    store.verify().unwrap();
+}
+
+/// A store that leaves is on its own again: gates are open, and what HQ had asked for is forgotten.
+#[test]
+fn leaving_opens_what_was_closed() {
+    let (mut store, _) = joined();
+    apply(&mut store, 1, &[Env::Test], &[]);
+    let asked = command(1, Order::UploadLog { lines: 9 });
+    store
+        .core
+        .write(|core| core.hq_keep_commands(std::slice::from_ref(&asked)))
+        .unwrap();
+    assert!(store.issue(store.sale("A1")).is_err());
+    store.core.write(|core| core.hq_leave("test")).unwrap();
+    store.reopen();
+    let reader = Reader::new(&store.path());
+    assert_eq!(reader.hq().unwrap(), None);
+    assert_eq!(reader.hq_next_command().unwrap(), None);
+    store.issue(store.sale("A1")).unwrap();
+    store.verify().unwrap();
+    let again = store.core.write(|core| core.hq_leave("test"));
+    assert!(matches!(
+        again,
+        Err(LedgerError::Refused(Refusal::Missing(_)))
+    ));
+}
+
+/// Only forward, only in the own series, and never beyond what there is.
+#[test]
+fn acknowledged_forward_only() {
+    let (mut store, _) = joined();
+    let (three, four) = (hash_of(&store, 3), hash_of(&store, 4));
+    let mut ack = |epoch, acked, hash| {
+        store
+            .core
+            .write(|core| core.hq_acknowledge(epoch, acked, hash))
+            .unwrap()
+    };
+    assert!(ack(uuid(1), 3, three));
+    assert!(!ack(uuid(2), 4, four), "another series");
+    assert!(!ack(uuid(1), 2, three), "back");
+    assert!(!ack(uuid(1), 3, four), "another past");
+    assert!(!ack(uuid(1), 99, four), "beyond the end");
+    assert!(ack(uuid(1), 3, three), "once more");
+    assert!(ack(uuid(1), 4, four));
+    store.reopen();
+    let hq = state(&store);
+    assert_eq!((hq.acked, hq.hash), (4, four));
+    assert!(hq.last_contact.is_some());
+    store.verify().unwrap();
+    // A hash that is not that of these lines is found.
+    store
+        .core
+        .conn
+        .execute("UPDATE hq SET hash = ?1", [three.0])
+        .unwrap();
+    let error = store.verify().unwrap_err().to_string();
+    assert!(error.contains("head office"), "{error}");
+}
+
+/// A fork leaves the old series where HQ last acknowledged it, and is told until it is acknowledged itself. Another
+/// one before that leaves from the same series: HQ may know no other.
+#[test]
+fn forks_leave_from_what_was_acknowledged() {
+    let (mut store, _) = joined();
+    let three = hash_of(&store, 3);
+    store
+        .core
+        .write(|core| core.hq_acknowledge(uuid(1), 3, three))
+        .unwrap();
+    for epoch in [uuid(2), uuid(3)] {
+        let fork = store
+            .core
+            .write(|core| core.hq_fork(epoch, "the ledger was put back"))
+            .unwrap();
+        assert_eq!((fork.parent, fork.at, fork.hash), (uuid(1), 3, three));
+        store.reopen();
+        let hq = state(&store);
+        assert_eq!((hq.epoch, hq.acked, hq.fork), (epoch, 3, Some(fork)));
+    }
+    assert_eq!(events(&store, "hq.forked").len(), 2);
+    let four = hash_of(&store, 4);
+    store
+        .core
+        .write(|core| core.hq_acknowledge(uuid(3), 4, four))
+        .unwrap();
+    assert_eq!(state(&store).fork, None);
+    store.verify().unwrap();
+}
+
+/// A store that joins again goes on where HQ is with it: in a new series, or in the same one.
+#[test]
+fn joining_again_goes_on() {
+    let (mut store, _) = joined();
+    let past = Past {
+        epoch: uuid(1),
+        acked: 4,
+        hash: hash_of(&store, 4),
+    };
+    let mut join = |epoch, past| {
+        let (hq, _) = hq(epoch, Some(past));
+        store.core.write(|core| core.hq_join(&hq, "test"))
+    };
+    let beyond = Past {
+        acked: 99,
+        ..past.clone()
+    };
+    let refused = join(uuid(2), beyond).unwrap_err().to_string();
+    assert!(refused.contains("up to 99"), "{refused}");
+    join(uuid(1), past.clone()).unwrap();
+    assert_eq!(state(&store).fork, None);
+    let mut store = store;
+    let (hq, _) = hq(uuid(2), Some(past));
+    store.core.write(|core| core.hq_join(&hq, "test")).unwrap();
+    let fork = state(&store).fork.unwrap();
+    assert_eq!((fork.parent, fork.at), (uuid(1), 4));
+    store.verify().unwrap();
+}
+
+/// A command is kept once, begun again after a crash, and ended once.
+#[test]
+fn commands_are_ended_once() {
+    let (mut store, _) = joined();
+    let first = command(1, Order::Retry { till: TILL });
+    let second = command(2, Order::UploadLog { lines: 100 });
+    let both = [first.clone(), second.clone()];
+    let mut keep = |commands: &[Command]| store.core.write(|core| core.hq_keep_commands(commands));
+    assert_eq!(keep(&both[..1]).unwrap(), 1);
+    assert_eq!(keep(&both).unwrap(), 1);
+    assert_eq!(keep(&both).unwrap(), 0);
+    let other = Command {
+        id: uuid(9),
+        ..second.clone()
+    };
+    assert!(keep(&[other]).is_err());
+    store.reopen();
+    assert_eq!(state(&store).commands_seen, 2);
+    let reader = Reader::new(&store.path());
+    assert_eq!(reader.hq_next_command().unwrap().as_ref(), Some(&first));
+    // Begun, and the power goes: it is begun again.
+    for _ in 0..2 {
+        let begun = store.core.write(|core| core.hq_begin_command(1)).unwrap();
+        assert_eq!(begun.as_ref(), Some(&first));
+        store.reopen();
+        assert_eq!(reader.hq_next_command().unwrap().as_ref(), Some(&first));
+    }
+    let end = done(&first, None);
+    store.core.write(|core| core.hq_end_command(&end)).unwrap();
+    store.reopen();
+    assert!(store.core.write(|core| core.hq_end_command(&end)).is_err());
+    assert_eq!(
+        store.core.write(|core| core.hq_begin_command(1)).unwrap(),
+        None
+    );
+    assert!(store.core.write(|core| core.hq_begin_command(3)).is_err());
+    assert_eq!(reader.hq_next_command().unwrap().as_ref(), Some(&second));
+    // What came too late ends without having been begun. A log that is too long loses its oldest lines.
+    let lines: Vec<String> = (0..20_000).map(|n| format!("line {n:>60}")).collect();
+    let end = done(&second, Some(lines));
+    store.core.write(|core| core.hq_end_command(&end)).unwrap();
+    let told = events(&store, "hq.command");
+    assert_eq!(told.len(), 2);
+    let kept: CommandDone = serde_json::from_str(&told[1]).unwrap();
+    let kept = kept.lines.unwrap();
+    assert!(kept.len() > 1_000 && kept.last().unwrap().ends_with(" 19999"));
+    assert!(told[1].len() < sync_wire::entry::MAX_LINE);
+    store.verify().unwrap();
+    let changed = "UPDATE hq_command SET outcome = '{}' WHERE no = 1";
+    store.core.conn.execute(changed, []).unwrap();
+    let error = store.verify().unwrap_err().to_string();
+    assert!(error.contains("command 1"), "{error}");
+}
+
+pub(super) fn wanted(revision: i64, closed: &[Env], switches: &[Switch]) -> Wanted {
+    let gates = [Env::Test, Env::Prod].map(|environment| Gate {
+        environment,
+        enabled: !closed.contains(&environment),
+        reason: "under review".to_owned(),
+    });
+    Wanted {
+        revision,
+        gates: gates.to_vec(),
+        switches: switches.to_vec(),
+        bytes_per_second: Some(64_000),
+    }
+}
+
+fn apply(store: &mut Store, revision: i64, closed: &[Env], switches: &[Switch]) -> bool {
+    let wanted = wanted(revision, closed, switches);
+    store.core.write(|core| core.hq_apply(&wanted)).unwrap()
+}
+
+/// A closed gate takes no sales and opens no day; controlled test receipts pass. An open one lets all go on.
+#[test]
+fn gates_close_and_open() {
+    let (mut store, _) = joined();
+    assert!(apply(&mut store, 5, &[Env::Test], &[]));
+    assert!(!apply(&mut store, 5, &[], &[]), "the same revision");
+    assert!(!apply(&mut store, 4, &[], &[]), "an older one");
+    store.reopen();
+    let till = store.till;
+    let Err(Refusal::Held { kind, reason, .. }) = store.issue(store.sale("A1")) else {
+        panic!("a closed gate takes no sale");
+    };
+    assert_eq!(kind, HoldKind::Disabled);
+    assert!(reason.contains("under review"), "{reason}");
+    let opened = store.core.write(|core| core.open_day(till, "test"));
+    assert!(matches!(
+        opened,
+        Err(LedgerError::Refused(Refusal::Held { .. }))
+    ));
+    let reader = Reader::new(&store.path());
+    assert_eq!(
+        reader.day(till, None).unwrap().map(|day| day.fiscal_day_no),
+        None
+    );
+    assert_eq!(reader.hold(till).unwrap().unwrap().kind, HoldKind::Disabled);
+    assert_eq!(
+        reader.hq_store_state().unwrap().tills[0]
+            .hold
+            .as_ref()
+            .unwrap()
+            .kind,
+        "disabled"
+    );
+    let mut controlled = store.sale("T1");
+    controlled.controlled = true;
+    let issued = store.issue(controlled).unwrap();
+    let (stream, _) = reader.stream(till).unwrap();
+    assert!(!stream.is_shut_for(issued.seq) && stream.is_shut_for(Seq(issued.seq.0 + 1)));
+    let closed = store
+        .core
+        .write(|core| core.close_day(till, "test"))
+        .unwrap();
+    let (stream, _) = reader.stream(till).unwrap();
+    assert!(stream.is_shut_for(closed.close.unwrap().seq));
+    let opened = store
+        .core
+        .write(|core| core.open_controlled_day(till, "test"))
+        .unwrap();
+    let (stream, _) = reader.stream(till).unwrap();
+    assert!(!stream.is_shut_for(opened.day_id));
+    let closed = store
+        .core
+        .write(|core| core.close_controlled_day(till, "test"))
+        .unwrap();
+    let (stream, _) = reader.stream(till).unwrap();
+    assert!(!stream.is_shut_for(closed.close.unwrap().seq));
+    assert!(apply(&mut store, 6, &[], &[]));
+    store.issue(store.sale("A1")).unwrap();
+    assert_eq!(reader.stream(till).unwrap().0.shut, None);
+    assert_eq!(state(&store).wanted.bytes_per_second, Some(64_000));
+    store.verify().unwrap();
+}
+
+/// In production nothing passes a closed gate, and no controlled test receipt is ever issued.
+#[test]
+fn nothing_controlled_in_production() {
+    let (mut store, _) = joined();
+    let other = production(&mut store, 43);
+    let mut controlled = store.sale("T1");
+    controlled.till = other;
+    controlled.controlled = true;
+    let refused = store.issue(controlled).unwrap_err();
+    assert!(matches!(refused, Refusal::NotNow(_)), "{refused}");
+    apply(&mut store, 1, &[Env::Prod], &[]);
+    let opened = store
+        .core
+        .write(|core| core.open_controlled_day(other, "test"));
+    assert!(opened.is_err());
+    store.issue(store.sale("A1")).unwrap();
+}
+
+fn production(store: &mut Store, device: u32) -> TillId {
+    let till = crate::testing::add_till(&mut store.core, fiscal::DeviceId::new(device).unwrap());
+    let till = till.unwrap();
+    let change = "UPDATE till SET environment = 'production' WHERE till_id = ?1";
+    store.core.conn.execute(change, [till.0]).unwrap();
+    store.reopen();
+    till
+}
+
+/// New sales go where HQ wants; the way back ends the way there; what cannot be done is left out and said.
+#[test]
+fn switches_follow_what_is_wanted() {
+    let (mut store, _) = joined();
+    let other = production(&mut store, 43);
+    let prod = TillRef {
+        environment: Env::Prod,
+        device_id: 43,
+    };
+    let to = |from, to| Switch { from, to };
+    let stranger = TillRef {
+        device_id: 44,
+        ..prod
+    };
+    let wishes = [to(TILL, Some(prod)), to(stranger, Some(TILL))];
+    assert!(apply(&mut store, 1, &[], &wishes));
+    let reader = Reader::new(&store.path());
+    assert_eq!(reader.switches().unwrap(), [(store.till, other)]);
+    let told = events(&store, "hq.wanted").pop().unwrap();
+    assert!(told.contains("prod 44 is not in this store"), "{told}");
+    store.reopen();
+    // The same again changes nothing.
+    let before = events(&store, "till.switched").len();
+    assert!(apply(&mut store, 2, &[], &wishes[..1]));
+    assert_eq!(events(&store, "till.switched").len(), before);
+    // Rollback: the test till sells again, and the production till's new sales go there.
+    assert!(apply(&mut store, 3, &[Env::Prod], &[to(prod, Some(TILL))]));
+    assert_eq!(reader.switches().unwrap(), [(other, store.till)]);
+    assert!(apply(&mut store, 4, &[], &[to(prod, None)]));
+    assert_eq!(reader.switches().unwrap(), []);
+}

@@ -1,0 +1,111 @@
+//! What HQ wants the store to be: gates, and where new sales go. Put into effect in one transaction.
+
+use rusqlite::params;
+use serde_json::json;
+use sync_wire::TillRef;
+use sync_wire::state::{Gate, Switch, Wanted};
+
+use super::{ACTOR, not_joined, own_environment, till_ref};
+use crate::ledger::core::Core;
+use crate::ledger::holds::successor;
+use crate::ledger::{LedgerError, TillId};
+
+impl Core {
+    /// Puts what HQ wants into effect, if it is newer than what was; true if it was. A switch that cannot be made is
+    /// left out, and the event says why.
+    ///
+    /// # Errors
+    /// The store has not joined, or a fault of the storage.
+    pub fn hq_apply(&mut self, wanted: &Wanted) -> Result<bool, LedgerError> {
+        let hq = super::load(&self.conn)?.ok_or_else(not_joined)?;
+        if wanted.revision <= hq.wanted.revision {
+            return Ok(false);
+        }
+        for gate in &wanted.gates {
+            self.set_gate(gate)?;
+        }
+        // Ends first: they make room for what follows.
+        let (ends, begins): (Vec<_>, Vec<_>) = wanted
+            .switches
+            .iter()
+            .partition(|switch| switch.to.is_none());
+        let mut left_out = Vec::new();
+        for switch in ends.into_iter().chain(begins) {
+            if let Err(why) = self.apply_switch(switch)? {
+                let told = json!({ "from": switch.from, "to": switch.to, "reason": why });
+                left_out.push(told);
+            }
+        }
+        self.conn
+            .execute("UPDATE hq SET wanted = ?1", [super::text(wanted)])?;
+        let detail = json!({
+            "revision": wanted.revision,
+            "gates": wanted.gates,
+            "switches": wanted.switches,
+            "bytesPerSecond": wanted.bytes_per_second,
+            "leftOut": left_out,
+        });
+        self.hq_event("hq.wanted", &detail.to_string())?;
+        let gates = wanted.gates.iter().map(|gate| {
+            let word = if gate.enabled { "on" } else { "off" };
+            format!(" {} {word} ({})", gate.environment, gate.reason)
+        });
+        let told = format!("{}{}", wanted.revision, gates.collect::<String>());
+        self.audit(ACTOR, "hq.wanted", None, &told)?;
+        // What was kept back may go on, what goes on may be kept back.
+        let tills: Vec<TillId> = self.tills.keys().copied().collect();
+        self.touched.extend(tills);
+        self.reload()?;
+        Ok(true)
+    }
+
+    fn set_gate(&mut self, gate: &Gate) -> Result<(), LedgerError> {
+        self.conn
+            .prepare_cached(
+                "INSERT INTO gate VALUES (?1, ?2, ?3, ?4) ON CONFLICT (environment) DO UPDATE
+                 SET since = CASE WHEN enabled = ?2 THEN since ELSE ?4 END, enabled = ?2, reason = ?3",
+            )?
+            .execute(params![
+                own_environment(gate.environment).as_str(),
+                gate.enabled,
+                gate.reason,
+                self.now_ms()
+            ])?;
+        Ok(())
+    }
+
+    /// Makes one switch, or says why not.
+    fn apply_switch(&mut self, switch: &Switch) -> Result<Result<(), String>, LedgerError> {
+        let missing = |till: TillRef| Ok(Err(format!("the till {till} is not in this store")));
+        let Some(from) = self.till_by_ref(switch.from) else {
+            return missing(switch.from);
+        };
+        let to = match switch.to {
+            None => None,
+            Some(to) => match self.till_by_ref(to) {
+                None => return missing(to),
+                found => found.filter(|to| *to != from),
+            },
+        };
+        if let Some(to) = to
+            && successor(&self.conn, to)? == Some(from)
+        {
+            self.switch_till(to, None, ACTOR)?;
+        }
+        if successor(&self.conn, from)? == to {
+            return Ok(Ok(()));
+        }
+        match self.switch_till(from, to, ACTOR) {
+            // It is refused before anything is written.
+            Err(LedgerError::Refused(refusal)) => Ok(Err(refusal.to_string())),
+            done => done.map(Ok),
+        }
+    }
+
+    /// The till that HQ names so.
+    pub(super) fn till_by_ref(&self, till: TillRef) -> Option<TillId> {
+        let tills = self.tills.values();
+        let mut found = tills.filter(|known| till_ref(&known.info) == till);
+        found.next().map(|known| known.info.id)
+    }
+}
