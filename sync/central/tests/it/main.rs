@@ -1,5 +1,10 @@
 //! Tests of head office: the service as it runs, on a real Postgres, with a clock that is set by the test.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests: one that cannot be set up may end"
+)]
+
 mod schema;
 mod service;
 mod support;
