@@ -99,6 +99,8 @@ pub struct Caller {
     pub home: TenantId,
     /// The person, or the machine.
     pub who: Who,
+    /// Where a refusal is told.
+    seen: Seen,
 }
 
 /// What a caller has shown.
@@ -131,13 +133,10 @@ impl Caller {
         if self.role >= role {
             return Ok(());
         }
-        Err(Problem::new(
-            Code::Forbidden,
-            format!(
-                "this takes the role {role}; yours is {}: ask an admin of your company",
-                self.role
-            ),
-        ))
+        Err(self.seen.refuse(format!(
+            "this takes the role {role}; yours is {}: ask an admin of your company",
+            self.role
+        )))
     }
 
     /// Refuses everybody but the operator, who runs the service.
@@ -148,10 +147,9 @@ impl Caller {
         if self.is_operator {
             return self.at_least(role);
         }
-        Err(Problem::new(
-            Code::Forbidden,
-            "only whoever runs this service may do this",
-        ))
+        Err(self
+            .seen
+            .refuse("only whoever runs this service may do this"))
     }
 
     /// The person, for what only a person does.
@@ -166,10 +164,9 @@ impl Caller {
                 session,
                 ..
             } => Ok((*user, email, *session)),
-            Who::Machine { .. } => Err(Problem::new(
-                Code::Forbidden,
-                "this is for people who are signed in, not for tokens",
-            )),
+            Who::Machine { .. } => Err(self
+                .seen
+                .refuse("this is for people who are signed in, not for tokens")),
         }
     }
 
@@ -236,9 +233,15 @@ impl Caller {
     }
 }
 
-/// Where a request leaves word of who made it, for whatever is done after it is answered.
+/// Where a request leaves word of who made it, and whether he was refused, for what is done after it is answered.
 #[derive(Debug, Clone, Default)]
-pub struct Seen(Arc<OnceLock<SeenCaller>>);
+pub struct Seen(Arc<Word>);
+
+#[derive(Debug, Default)]
+struct Word {
+    caller: OnceLock<SeenCaller>,
+    refused: OnceLock<String>,
+}
 
 /// Who made a request, whether or not it was let through.
 #[derive(Debug, Clone)]
@@ -253,11 +256,24 @@ impl Seen {
     /// Who it was; none where nobody was known.
     #[must_use]
     pub fn caller(&self) -> Option<&SeenCaller> {
-        self.0.get()
+        self.0.caller.get()
+    }
+
+    /// Why he was refused, if he was.
+    #[must_use]
+    pub fn refused(&self) -> Option<&str> {
+        self.0.refused.get().map(String::as_str)
     }
 
     fn tell(&self, caller: SeenCaller) {
         // A request has one caller: a second extraction finds the same.
-        let _ = self.0.set(caller);
+        let _ = self.0.caller.set(caller);
+    }
+
+    fn refuse(&self, why: impl Into<String>) -> Problem {
+        let problem = Problem::new(Code::Forbidden, why);
+        // The first reason is the one that counts.
+        let _ = self.0.refused.set(problem.detail.clone());
+        problem
     }
 }

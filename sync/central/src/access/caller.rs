@@ -68,11 +68,12 @@ async fn find(parts: &Parts, hq: &Hq) -> Result<Caller, Problem> {
         by_cookie(&parts.headers, hq).await?
     };
     if let Some(seen) = parts.extensions.get::<Seen>() {
-        seen.tell(SeenCaller {
-            home: caller.home,
-            actor: caller.actor.clone(),
-        });
+        caller.seen = seen.clone();
     }
+    caller.seen.tell(SeenCaller {
+        home: caller.home,
+        actor: caller.actor.clone(),
+    });
     if !parts.method.is_safe() {
         check_csrf(parts, hq, &caller)?;
     }
@@ -125,6 +126,7 @@ async fn by_token(headers: &HeaderMap, hq: &Hq) -> Result<Caller, Problem> {
         is_operator: home == TenantId::OPERATOR,
         home,
         who: Who::Machine { token },
+        seen: Seen::default(),
     })
 }
 
@@ -175,6 +177,7 @@ async fn by_cookie(headers: &HeaderMap, hq: &Hq) -> Result<Caller, Problem> {
             session,
             csrf: csrf_of(cookie),
         },
+        seen: Seen::default(),
     })
 }
 
@@ -217,7 +220,7 @@ fn check_csrf(parts: &Parts, hq: &Hq, caller: &Caller) -> Result<(), Problem> {
     let Who::Person { csrf, .. } = &caller.who else {
         return Ok(());
     };
-    same_origin(&parts.headers, hq)?;
+    same_origin(&parts.headers, hq).map_err(|problem| caller.seen.refuse(problem.detail))?;
     let in_header = parts
         .headers
         .get("x-csrf-token")
@@ -229,8 +232,7 @@ fn check_csrf(parts: &Parts, hq: &Hq, caller: &Caller) -> Result<(), Problem> {
     // Compared by their hashes: how much of a guess was right cannot be told by the time.
     match in_header.or(in_form) {
         Some(shown) if hash(shown) == csrf.hash() => Ok(()),
-        _ => Err(Problem::new(
-            Code::Forbidden,
+        _ => Err(caller.seen.refuse(
             "the page is too old, or is not ours: load it again and repeat (X-CSRF-Token is missing or wrong)",
         )),
     }
@@ -266,7 +268,7 @@ async fn chosen_tenant(parts: &Parts, hq: &Hq, caller: &Caller) -> Result<Tenant
             known_tenant(hq, named).await?;
             named
         }
-        Some(_) => return Err(foreign()),
+        Some(_) => return Err(foreign(caller)),
     };
     let is_forged = TENANT_HEADERS.iter().any(|name| {
         let mut values = parts.headers.get_all(*name).iter();
@@ -274,14 +276,13 @@ async fn chosen_tenant(parts: &Parts, hq: &Hq, caller: &Caller) -> Result<Tenant
         values.any(|value| !value.as_bytes().eq_ignore_ascii_case(wanted.as_bytes()))
     });
     if is_forged {
-        return Err(foreign());
+        return Err(foreign(caller));
     }
     Ok(chosen)
 }
 
-fn foreign() -> Problem {
-    Problem::new(
-        Code::Forbidden,
+fn foreign(caller: &Caller) -> Problem {
+    caller.seen.refuse(
         "you belong to one company and see that one alone; only whoever runs this service names others, with ?tenant=",
     )
 }

@@ -1,9 +1,9 @@
 //! Who is known and was refused is written down, in the audit of his own tenant.
 //!
-//! It is done in one place, after the answer is made, so that no handler can forget it: the wrong role, another
+//! It is done in one place, after the request is answered (as JSON or as a page), so that no handler can forget it: the wrong role, another
 //! tenant named in the address or a header, a write that another site has made the browser send.
 
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{Method, Uri};
 use serde_json::json;
 
 use super::{By, Seen};
@@ -15,11 +15,8 @@ use crate::problem::Problem;
 const MAX_PATH: usize = 200;
 
 /// Writes down that a request was refused, if it was.
-pub async fn note(hq: &Hq, seen: &Seen, asked: (&Method, &Uri), status: StatusCode, why: &str) {
-    if status != StatusCode::FORBIDDEN {
-        return;
-    }
-    let Some(caller) = seen.caller() else {
+pub async fn note(hq: &Hq, seen: &Seen, asked: (&Method, &Uri)) {
+    let (Some(caller), Some(why)) = (seen.caller(), seen.refused()) else {
         return;
     };
     let (method, uri) = asked;

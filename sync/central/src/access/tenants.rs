@@ -3,12 +3,10 @@
 use clock::Timestamp;
 use deadpool_postgres::Client;
 use serde::Serialize;
-use serde_json::json;
 use uuid::Uuid;
 
 use super::Caller;
-use crate::audit::{self, Deed};
-use crate::db::{self, TenantId};
+use crate::db::{self, Db, TenantId};
 use crate::problem::Problem;
 
 /// A tenant, and how its stores are as the worker last saw them.
@@ -60,7 +58,7 @@ pub struct Summary {
 /// # Errors
 /// The name is none, or Postgres is away.
 pub async fn create(
-    client: &mut Client,
+    db: &Db,
     caller: &Caller,
     name: &str,
     now: Timestamp,
@@ -73,26 +71,7 @@ pub async fn create(
             "a tenant's name has 1 to 200 characters",
         ));
     }
-    let tenant = TenantId(Uuid::new_v4());
-    // Its rows are its own from the first on.
-    let tx = db::tenant(client, tenant).await?;
-    for statement in [
-        "INSERT INTO tenants (tenant_id, created_at, name) VALUES ($1, $2, $3)",
-        "INSERT INTO tenant_fiscal_profiles (tenant_id, updated_at, trade_name) VALUES ($1, $2, $3)",
-    ] {
-        let insert = tx.prepare_cached(statement).await?;
-        tx.execute(&insert, &[&tenant.0, &now, &name]).await?;
-    }
-    let deed = Deed {
-        actor: &caller.actor,
-        action: "tenant.create",
-        subject: "tenant",
-        before: None,
-        after: Some(json!({ "name": name })),
-    };
-    audit::record(&tx, tenant, now, &deed).await?;
-    tx.commit().await?;
-    Ok(tenant)
+    Ok(crate::tenants::create(db, name, &caller.actor, now).await?)
 }
 
 /// All tenants but the operator, by name.

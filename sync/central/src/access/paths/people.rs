@@ -115,7 +115,6 @@ fn shown(user_id: Uuid, made: &OneTime) -> Json<UserCode> {
     path = "/users",
     tag = "access",
     operation_id = "users",
-    params(("tenant" = Option<String>, Query, description = "The operator alone: another tenant.")),
     responses(
         (status = 200, description = "All, by email.", body = Vec<User>),
         (status = "default", description = "Not.", body = Problem, content_type = "application/problem+json"),
@@ -139,7 +138,6 @@ pub(super) async fn users(
     path = "/users",
     tag = "access",
     operation_id = "inviteUser",
-    params(("tenant" = Option<String>, Query, description = "The operator alone: another tenant.")),
     request_body = Invite,
     responses(
         (status = 201, description = "Made; the code is shown once.", body = UserCode),
@@ -166,10 +164,7 @@ pub(super) async fn invite(
     path = "/users/{user}",
     tag = "access",
     operation_id = "changeUser",
-    params(
-        ("user" = String, Path, description = "Which.", format = "uuid"),
-        ("tenant" = Option<String>, Query, description = "The operator alone: another tenant."),
-    ),
+    params(("user" = String, Path, description = "Which.", format = "uuid")),
     request_body = ChangeUser,
     responses(
         (status = 204, description = "Changed."),
@@ -201,10 +196,7 @@ pub(super) async fn change_user(
     path = "/users/{user}/code",
     tag = "access",
     operation_id = "renewUserCode",
-    params(
-        ("user" = String, Path, description = "Which.", format = "uuid"),
-        ("tenant" = Option<String>, Query, description = "The operator alone: another tenant."),
-    ),
+    params(("user" = String, Path, description = "Which.", format = "uuid")),
     responses(
         (status = 201, description = "Made; the code is shown once. Earlier ones are not good any more.", body = UserCode),
         (status = "default", description = "Not.", body = Problem, content_type = "application/problem+json"),
@@ -229,10 +221,7 @@ pub(super) async fn renew_code(
     path = "/users/{user}/end_sessions",
     tag = "access",
     operation_id = "endUserSessions",
-    params(
-        ("user" = String, Path, description = "Which.", format = "uuid"),
-        ("tenant" = Option<String>, Query, description = "The operator alone: another tenant."),
-    ),
+    params(("user" = String, Path, description = "Which.", format = "uuid")),
     responses(
         (status = 204, description = "Ended."),
         (status = "default", description = "Not.", body = Problem, content_type = "application/problem+json"),
@@ -258,10 +247,7 @@ pub(super) async fn end_sessions(
     path = "/users/{user}/second_factor",
     tag = "access",
     operation_id = "removeSecondFactor",
-    params(
-        ("user" = String, Path, description = "Which.", format = "uuid"),
-        ("tenant" = Option<String>, Query, description = "The operator alone: another tenant."),
-    ),
+    params(("user" = String, Path, description = "Which.", format = "uuid")),
     responses(
         (status = 204, description = "Removed; all his sessions have ended."),
         (status = "default", description = "Not.", body = Problem, content_type = "application/problem+json"),
@@ -289,7 +275,6 @@ pub(super) async fn remove_second_factor(
     path = "/tokens",
     tag = "access",
     operation_id = "tokens",
-    params(("tenant" = Option<String>, Query, description = "The operator alone: another tenant.")),
     responses(
         (status = 200, description = "All, the newest first.", body = Vec<Token>),
         (status = "default", description = "Not.", body = Problem, content_type = "application/problem+json"),
@@ -313,7 +298,6 @@ pub(super) async fn tokens(
     path = "/tokens",
     tag = "access",
     operation_id = "createToken",
-    params(("tenant" = Option<String>, Query, description = "The operator alone: another tenant.")),
     request_body = CreateToken,
     responses(
         (status = 201, description = "Made; it is shown once.", body = NewToken),
@@ -342,10 +326,7 @@ pub(super) async fn create_token(
     path = "/tokens/{token}",
     tag = "access",
     operation_id = "revokeToken",
-    params(
-        ("token" = String, Path, description = "Which.", format = "uuid"),
-        ("tenant" = Option<String>, Query, description = "The operator alone: another tenant."),
-    ),
+    params(("token" = String, Path, description = "Which.", format = "uuid")),
     responses(
         (status = 204, description = "Not good any more."),
         (status = "default", description = "Not.", body = Problem, content_type = "application/problem+json"),
@@ -402,8 +383,7 @@ pub(super) async fn create_tenant(
     Body(asked): Body<CreateTenant>,
 ) -> Result<(StatusCode, Json<NewTenant>), Problem> {
     caller.is_the_operator(Role::Admin)?;
-    let mut client = hq.db.client().await?;
-    let tenant = tenants::create(&mut client, &caller, &asked.name, hq.now()).await?;
+    let tenant = tenants::create(&hq.db, &caller, &asked.name, hq.now()).await?;
     let made = NewTenant {
         tenant_id: tenant.0,
     };

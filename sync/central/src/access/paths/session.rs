@@ -203,7 +203,6 @@ fn begun(hq: &Hq, session: &NewSession) -> Response {
     path = "/session",
     tag = "access",
     operation_id = "whoAmI",
-    params(("tenant" = Option<String>, Query, description = "The operator alone: another tenant.")),
     responses(
         (status = 200, description = "He.", body = Current),
         (status = "default", description = "Not.", body = Problem, content_type = "application/problem+json"),

@@ -1,0 +1,238 @@
+//! What is done around every request: where it comes from, how many are let through, what is read before the
+//! handler, and what every answer carries.
+
+use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use tokio::time::timeout;
+
+use super::address::{Network, client};
+use super::buckets::{Buckets, Rate};
+use crate::access::{ClientAddress, FormCsrf, Seen, denied, pauses, secret};
+use crate::hq::SharedHq;
+use crate::problem::{Code, FORM, MAX_BODY, Problem, collect, declares};
+
+/// What is let through.
+#[derive(Debug, Clone)]
+pub struct Edge {
+    /// Proxies in front of the service whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
+    /// Requests from one address, without a token. A refused sign-in or token counts as ten.
+    pub per_address: Rate,
+    /// Requests with one token or one store's secret.
+    pub per_token: Rate,
+    /// Longest time for an answer.
+    pub request: Duration,
+}
+
+impl Default for Edge {
+    fn default() -> Self {
+        Self {
+            trusted_proxies: Vec::new(),
+            // An office behind one address, each page with a handful of files.
+            per_address: Rate {
+                burst: 1200,
+                per_second: 60,
+            },
+            per_token: Rate {
+                burst: 1200,
+                per_second: 60,
+            },
+            request: Duration::from_secs(150),
+        }
+    }
+}
+
+/// What a refused sign-in or token costs its address.
+const REFUSED: u32 = 10;
+
+/// The policy of pages: no script, style or picture but our own, nothing inline, no frame around.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+                      font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; \
+                      frame-ancestors 'none'";
+
+/// What every answer carries, unless its handler says otherwise.
+const HEADERS: [(HeaderName, &str); 7] = [
+    (header::CONTENT_SECURITY_POLICY, POLICY),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    // Not `no-referrer`: with that, browsers say of our own forms that they come from nowhere.
+    (header::REFERRER_POLICY, "same-origin"),
+    (
+        HeaderName::from_static("cross-origin-opener-policy"),
+        "same-origin",
+    ),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        "same-origin",
+    ),
+    (header::CACHE_CONTROL, "no-store"),
+];
+
+/// The edge at work.
+#[derive(Debug)]
+pub(super) struct Running {
+    hq: SharedHq,
+    settings: Edge,
+    addresses: Buckets<IpAddr>,
+    tokens: Buckets<Vec<u8>>,
+}
+
+impl Running {
+    pub(super) fn new(settings: Edge, hq: SharedHq) -> Self {
+        Self {
+            hq,
+            addresses: Buckets::new(settings.per_address),
+            tokens: Buckets::new(settings.per_token),
+            settings,
+        }
+    }
+
+    /// Counts a request.
+    fn count(&self, from: IpAddr, headers: &HeaderMap) -> Result<(), Problem> {
+        let now = self.hq.clock.boot();
+        let token = headers.get(header::AUTHORIZATION);
+        // Many stores may be behind one address: those with a secret are counted by it.
+        let cost = u32::from(token.is_none());
+        let mut counted = self.addresses.take(pauses::network(from), cost, now);
+        if let (Ok(()), Some(token)) = (&counted, token) {
+            let key = secret::hash(&String::from_utf8_lossy(token.as_bytes()));
+            counted = self.tokens.take(key, 1, now);
+        }
+        counted.map_err(|seconds| {
+            let detail = format!("too many requests: again in {seconds} s");
+            Problem::busy(seconds, detail)
+        })
+    }
+}
+
+/// Answers one request, whatever happens.
+pub(super) async fn around(
+    State(edge): State<Arc<Running>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let from = client(
+        request.extensions(),
+        request.headers(),
+        &edge.settings.trusted_proxies,
+    );
+    let mut response = match edge.count(from, request.headers()) {
+        Err(problem) => problem.into_response(),
+        Ok(()) => {
+            let seen = Seen::default();
+            request.extensions_mut().insert(ClientAddress(from));
+            request.extensions_mut().insert(seen.clone());
+            let (method, uri) = (request.method().clone(), request.uri().clone());
+            let response = answer(&edge, request, next).await;
+            denied::note(&edge.hq, &seen, (&method, &uri)).await;
+            response
+        }
+    };
+    if response.status() == StatusCode::UNAUTHORIZED {
+        // Whether there is anything left to take does not matter: he was answered.
+        let now = edge.hq.clock.boot();
+        let _ = edge.addresses.take(pauses::network(from), REFUSED, now);
+    }
+    let headers = response.headers_mut();
+    for (name, value) in &HEADERS {
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
+    }
+    if edge.hq.secure_cookies {
+        headers
+            .entry(header::STRICT_TRANSPORT_SECURITY)
+            .or_insert(HeaderValue::from_static("max-age=31536000"));
+    }
+    response
+}
+
+async fn answer(edge: &Running, request: Request, next: Next) -> Response {
+    let answered = async {
+        match with_form_csrf(request).await {
+            Ok(request) => caught(next.run(request)).await,
+            Err(problem) => Err(problem),
+        }
+    };
+    let limit = edge.settings.request;
+    match timeout(limit, answered).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(problem)) => problem.into_response(),
+        Err(_) => {
+            let detail = format!(
+                "no answer within {} s; look whether it was done before you repeat it",
+                limit.as_secs()
+            );
+            Problem::new(Code::Timeout, detail).into_response()
+        }
+    }
+}
+
+/// Reads the field `csrf` of a form, for the caller to be checked with before the handler reads the form.
+async fn with_form_csrf(request: Request) -> Result<Request, Problem> {
+    if request.method().is_safe() || !declares(request.headers(), FORM) {
+        return Ok(request);
+    }
+    let (mut parts, body) = request.into_parts();
+    let bytes = collect(body, MAX_BODY).await?;
+    let field = form_urlencoded::parse(&bytes).find(|(name, _)| name == "csrf");
+    if let Some((_, value)) = field {
+        parts.extensions.insert(FormCsrf(value.into_owned()));
+    }
+    Ok(Request::from_parts(parts, Body::from(bytes)))
+}
+
+/// Drives a future and turns a panic in it into a problem. What panicked is dropped, never polled again.
+async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Problem> {
+    let mut work = pin!(work);
+    std::future::poll_fn(move |context| {
+        match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
+            Ok(poll) => poll.map(Ok),
+            Err(_) => std::task::Poll::Ready(Err(Problem::defect(
+                &"a request met a defect; the panic above says where",
+            ))),
+        }
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A panic is a problem with a reference; anything else passes through.
+    #[tokio::test]
+    async fn panics_are_problems() {
+        assert_eq!(caught(async { 1 }).await.ok(), Some(1));
+        let problem = caught(async { panic!("planted") }).await.map(|(): ()| ());
+        assert_eq!(problem.unwrap_err().code, Code::Internal);
+    }
+
+    /// The field is found and the form is still whole for the handler; JSON is not looked into.
+    #[tokio::test]
+    async fn the_field_of_a_form_is_read_first() {
+        let ask = |kind: &str, body: &'static str| {
+            Request::post("/x")
+                .header(header::CONTENT_TYPE, kind)
+                .body(Body::from(body))
+                .unwrap()
+        };
+        let read = with_form_csrf(ask(FORM, "a=1&csrf=x%2By")).await.unwrap();
+        assert_eq!(read.extensions().get::<FormCsrf>().unwrap().0, "x+y");
+        let bytes = collect(read.into_body(), 100).await.unwrap();
+        assert_eq!(bytes.as_ref(), b"a=1&csrf=x%2By");
+        let read = with_form_csrf(ask("application/json", "csrf=x"))
+            .await
+            .unwrap();
+        assert!(read.extensions().get::<FormCsrf>().is_none());
+    }
+}
