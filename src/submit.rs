@@ -19,6 +19,7 @@ use crate::fdms::{Fdms, Identity};
 use crate::ledger::{Environment, Ledger, LedgerError, StorageError, TillId, TillInfo};
 
 mod announce;
+mod attempt;
 mod breaker;
 mod connect;
 pub mod desk;
@@ -30,6 +31,7 @@ pub mod plan;
 mod proof;
 pub mod reconcile;
 mod renew;
+mod send;
 #[cfg(test)]
 #[cfg(feature = "demo")]
 mod tests;

@@ -11,7 +11,10 @@ use std::time::Duration;
 use clock::Timestamp;
 use jiff::SignedDuration;
 
+use sync_wire::entry::{Attempt, AttemptKind, AttemptOutcome};
+
 use super::Jitter;
+use super::attempt::{self, Asked, Subject};
 use super::file_outcome::{Then, closed_before, is_closed_by_file, judge};
 use super::line::{Doing, Line, is_cut};
 use super::plan::{self, Tick};
@@ -151,6 +154,10 @@ impl FileSender {
         if let Err(pause) = self.line.breaker.pass(self.line.clock().boot()) {
             return Ok(self.wait(later(now, pause)));
         }
+        let is_shut = |file: &File| state.is_shut_for(file.close);
+        if self.is_reconciled && file.as_ref().is_some_and(is_shut) {
+            return Ok(self.wait(later(now, LOOK_PARKED)));
+        }
         self.line.doing(Doing::Busy);
         match file {
             _ if !self.is_reconciled => self.reconcile(state).await,
@@ -168,7 +175,7 @@ impl FileSender {
         let answer = self.list(now - LIST_SPAN + MARGIN).await;
         let list = match answer.outcome {
             Outcome::Accepted(list) => list,
-            other => return self.failed(state, &other, &answer.evidence).await,
+            other => return self.failed(state, None, &other, &answer.evidence).await,
         };
         self.succeeded();
         let day = list.rows.iter().map(|row| row.day_no).max().unwrap_or(0);
@@ -195,9 +202,19 @@ impl FileSender {
                 self.in_doubt = false;
                 self.polls = 0;
                 let (id, operation) = (file.row.file_id, answer.evidence.operation_id.clone());
-                let kept = line
-                    .ledger
-                    .write(move |core| core.file_sent(till, id, operation.as_deref()));
+                let subject = self.subject(&file);
+                let (outcome, evidence) = (&answer.outcome, &answer.evidence);
+                let goes_on = StreamState {
+                    parked: None,
+                    ..state
+                };
+                let told = attempt::kept(subject, Asked::ToTake, outcome, evidence, &goes_on);
+                let kept = line.ledger.write(move |core| {
+                    if let Some(attempt) = &told {
+                        core.log_attempt(till, attempt)?;
+                    }
+                    core.file_sent(till, id, operation.as_deref())
+                });
                 match kept.await {
                     Ok(()) => Ok(self.poll_pause()),
                     Err(error) => self.fault(&error),
@@ -207,16 +224,25 @@ impl FileSender {
                 self.day_is_closed(state, file, &refusal, &answer.evidence)
                     .await
             }
-            other => self.failed(state, &other, &answer.evidence).await,
+            other => {
+                let subject = (self.subject(&file), Asked::ToTake);
+                self.failed(state, Some(subject), &other, &answer.evidence)
+                    .await
+            }
         }
     }
 
     /// Asks FDMS's list about the file under way.
     async fn look_up(&mut self, state: StreamState, file: File) -> Result<Rest, Stopping> {
         let answer = self.list(file.row.created_at - MARGIN).await;
-        let (list, body) = match answer.outcome {
-            Outcome::Accepted(list) => (list, answer.evidence.body.unwrap_or_default()),
-            other => return self.failed(state, &other, &answer.evidence).await,
+        let (list, evidence) = match answer.outcome {
+            Outcome::Accepted(list) => (list, answer.evidence),
+            other => {
+                let subject = (self.subject(&file), Asked::HowItIs);
+                return self
+                    .failed(state, Some(subject), &other, &answer.evidence)
+                    .await;
+            }
         };
         self.succeeded();
         let till = self.line.till.id;
@@ -261,10 +287,11 @@ impl FileSender {
             }
         }
         let closed_by_file = is_closed_by_file(&list, row);
-        let Some((outcome, then)) = judge(row, &file, closed_by_file, &body) else {
+        let body = evidence.body.as_deref().unwrap_or_default();
+        let Some((outcome, then)) = judge(row, &file, closed_by_file, body) else {
             return Ok(self.poll_pause());
         };
-        self.keep(state, &file, outcome, then, &body).await
+        self.keep(state, &file, outcome, then, &evidence).await
     }
 
     /// FDMS says that the file's day is closed, or being closed.
@@ -281,18 +308,18 @@ impl FileSender {
             let outcome = FileOutcome {
                 footer_taken: true,
                 content_taken: true,
-                answer: body.clone(),
+                answer: body,
                 ..FileOutcome::default()
             };
-            return self.keep(state, &file, outcome, Then::GoOn, &body).await;
+            return self.keep(state, &file, outcome, Then::GoOn, evidence).await;
         }
         let (code, reason) = closed_before(&file, &refusal.to_string());
         let outcome = FileOutcome {
             error: Some(code.clone()),
-            answer: body.clone(),
+            answer: body,
             ..FileOutcome::default()
         };
-        self.keep(state, &file, outcome, Then::Park(code, reason), &body)
+        self.keep(state, &file, outcome, Then::Park(code, reason), evidence)
             .await
     }
 
@@ -302,12 +329,13 @@ impl FileSender {
         file: &File,
         outcome: FileOutcome,
         then: Then,
-        body: &str,
+        evidence: &Evidence,
     ) -> Result<Rest, Stopping> {
         let (till, id) = (self.line.till.id, file.row.file_id);
         let tick = self.tick();
+        let told = ended(self.subject(file), &outcome, &then, evidence);
         let evidence = Evidence {
-            body: Some(body.to_owned()),
+            body: evidence.body.clone(),
             ..Evidence::default()
         };
         self.polls = 0;
@@ -320,6 +348,7 @@ impl FileSender {
         };
         let kept = self.line.ledger.write(move |core: &mut Core| {
             core.file_done(till, id, &outcome)?;
+            core.log_attempt(till, &told)?;
             if let Then::Park(code, reason) = then {
                 let (now, _) = core.stream(till)?;
                 core.update_stream(&plan::park(&now, reason, code, &evidence, false, tick))?;
@@ -367,6 +396,7 @@ impl FileSender {
     async fn failed<T>(
         &mut self,
         state: StreamState,
+        subject: Option<(Subject, Asked)>,
         outcome: &Outcome<T>,
         evidence: &Evidence,
     ) -> Result<Rest, Stopping> {
@@ -386,6 +416,8 @@ impl FileSender {
                 plan::retry(&state, state.step, wish, other.to_string(), tick)
             }
         };
+        let told = subject
+            .and_then(|(subject, asked)| attempt::kept(subject, asked, outcome, evidence, &next));
         self.not_before = next.next_attempt;
         if let (Some(_), Some(pause)) = (
             self.cut_off,
@@ -393,16 +425,26 @@ impl FileSender {
         ) {
             self.not_before = self.not_before.min(later(tick.now, pause));
         }
-        let kept = self
-            .line
-            .ledger
-            .write(move |core| core.update_stream(&next));
+        let till = self.line.till.id;
+        let kept = self.line.ledger.write(move |core| {
+            core.update_stream(&next)?;
+            told.map_or(Ok(()), |attempt| core.log_attempt(till, &attempt))
+        });
         match kept.await {
             Ok(()) => {
                 let until = self.not_before;
                 Ok(self.wait(until))
             }
             Err(error) => self.fault(&error),
+        }
+    }
+
+    fn subject(&self, file: &File) -> Subject {
+        Subject {
+            kind: AttemptKind::SubmitFile,
+            seq: file.close.0,
+            number: file.row.sequence,
+            before: self.failures,
         }
     }
 
@@ -438,6 +480,24 @@ impl FileSender {
         }
         tracing::warn!(till = %self.line.till.device_id, %error, "the files to FDMS wait for the ledger");
         Ok(self.wait(later(self.line.ledger.time().now(), FAULT_PAUSE)))
+    }
+}
+
+/// What is told of a file that FDMS has come to an end with.
+fn ended(subject: Subject, outcome: &FileOutcome, then: &Then, evidence: &Evidence) -> Attempt {
+    let word = match then {
+        Then::GoOn => AttemptOutcome::Accepted,
+        Then::Again => AttemptOutcome::Later,
+        Then::Park(..) => AttemptOutcome::Refused,
+    };
+    let error = match then {
+        Then::Park(_, reason) => Some(reason.clone()),
+        _ => outcome.error.clone(),
+    };
+    Attempt {
+        code: outcome.error.clone(),
+        operation_id: outcome.operation_id.clone(),
+        ..subject.ended(word, evidence, error)
     }
 }
 

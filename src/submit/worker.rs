@@ -9,13 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clock::Timestamp;
+use sync_wire::entry::Attempt;
 use tokio::sync::futures::Notified;
 
+use super::attempt::{Asked, Subject};
 use super::line::{Doing, Line, is_cut};
-use super::plan::{self, Facts, Tick, Todo, Verdict, Why, Yes};
+use super::plan::{self, Facts, Tick, Todo, Verdict, Why};
 use super::reconcile::{self, Theirs};
-use super::{Jitter, announce, heal};
-use crate::fdms::wire::ValidationError;
+use super::{Jitter, announce, attempt, heal, send};
 use crate::fdms::{Evidence, Outcome, PROBE_EVERY, Refusal, backoff};
 use crate::ledger::stream::{Item, ItemKind, Step, StreamState, Submission};
 use crate::ledger::{LedgerError, Seq, StorageError};
@@ -32,11 +33,6 @@ const LOOK_HELD: Duration = Duration::from_secs(2);
 const HEAL_AGAIN: Duration = Duration::from_secs(3600);
 /// Pause after a fault of the storage.
 const FAULT_PAUSE: Duration = Duration::from_secs(5);
-/// So long an opening waits for a fresh configuration.
-const CONFIG_PATIENCE: Duration = Duration::from_secs(10);
-/// A configuration that is younger is fresh.
-const CONFIG_FRESH: Duration = Duration::from_secs(60);
-
 /// Defects that tests plant, to show that their suites can fail.
 #[cfg(test)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -360,32 +356,8 @@ impl Worker {
         self.fresh = false;
         self.line.doing(Doing::Busy);
         let line = Arc::clone(&self.line);
-        let (fdms, body) = (&line.fdms, item.body.as_bytes());
-        let (mut marks, mut proof) = (Vec::new(), None);
-        let (outcome, evidence) = match item.kind {
-            ItemKind::Open(_) => {
-                self.freshen_config().await;
-                let answer = line.ask(fdms.open_day(body)).await;
-                let yes = |opened: crate::fdms::wire::DayOpened| Yes::Opened(opened.fiscal_day_no);
-                (answer.outcome.map(yes), answer.evidence)
-            }
-            ItemKind::Receipt(_) => {
-                let answer = line.ask(fdms.submit_receipt(body)).await;
-                if let Outcome::Accepted(taken) = &answer.outcome {
-                    let errors = taken.validation_errors.iter();
-                    marks = errors.map(ValidationError::mark).collect();
-                    proof = line.judge_receipt(&item, taken).await;
-                }
-                let yes = |taken: crate::fdms::wire::ReceiptAccepted| {
-                    Yes::Taken(plan::worst_color(&taken.validation_errors))
-                };
-                (answer.outcome.map(yes), answer.evidence)
-            }
-            ItemKind::Close(_) => {
-                let answer = line.ask(fdms.close_day(body)).await;
-                (answer.outcome.map(|_| Yes::Closing), answer.evidence)
-            }
-        };
+        let sent = send::send(&line, &item).await;
+        let (outcome, evidence) = (sent.outcome, sent.evidence);
         self.note_cut(&outcome, &evidence);
         let tick = self.tick();
         let verdict = plan::after_send(&seen.state, &item, &outcome, &evidence, tick);
@@ -393,8 +365,9 @@ impl Worker {
         let verdict = self.planted_verdict(verdict, &outcome, &evidence);
         let verdict = match verdict {
             Verdict::Finish(submission) => Verdict::Finish(Submission {
-                marks,
-                proof,
+                marks: sent.marks,
+                proof: sent.proof,
+                tried: attempt::tried(&seen.state, &evidence),
                 ..submission
             }),
             other => other,
@@ -404,7 +377,11 @@ impl Worker {
         let seq = item.seq;
         let kept = match verdict {
             Verdict::AskStatus(refusal) => self.ask_status(seen, Some((*refusal, evidence))).await,
-            verdict => self.keep(seen, item, verdict).await,
+            verdict => {
+                let subject = Subject::head(&item, &seen.state);
+                let told = told(subject, Asked::ToTake, &outcome, &evidence, &verdict);
+                self.keep(seen, item, verdict, told).await
+            }
         }?;
         let boot = self.line.clock().boot();
         if is_grey && boot >= self.heal_not_before {
@@ -418,7 +395,7 @@ impl Worker {
     fn planted_verdict(
         &self,
         verdict: Verdict,
-        outcome: &Outcome<Yes>,
+        outcome: &Outcome<plan::Yes>,
         evidence: &Evidence,
     ) -> Verdict {
         let passed_over = match self.planted {
@@ -433,18 +410,6 @@ impl Worker {
             answer: evidence.body.clone().unwrap_or_default(),
             ..Submission::default()
         })
-    }
-
-    /// With a connection, the configuration is fetched before a day is opened (docs/FDMS.md section 4);
-    /// an opening does not wait long for it.
-    async fn freshen_config(&self) {
-        if self.line.config_age().is_some_and(|age| age < CONFIG_FRESH) {
-            return;
-        }
-        tokio::select! {
-            () = self.line.fetch_config() => {}
-            () = self.line.clock().sleep(CONFIG_PATIENCE) => {}
-        }
     }
 
     /// Asks GetStatus about the head, which may just have been refused.
@@ -477,7 +442,7 @@ impl Worker {
             // Once for each close: then it is tried again, and only then a person has to look.
             self.healed = Some(item.seq);
             if self.heal(item.seq).await {
-                return self.keep(seen, item, again(next)).await;
+                return self.keep(seen, item, again(next), None).await;
             }
         }
         let verdict = match (verdict, outcome) {
@@ -485,12 +450,21 @@ impl Worker {
                 let proof = self.line.judge_close(&item, status).await;
                 Verdict::Finish(Submission {
                     proof,
+                    tried: attempt::tried(&seen.state, evidence),
                     ..submission
                 })
             }
             (verdict, _) => verdict,
         };
-        self.keep(seen, item, verdict).await
+        let subject = Subject::head(&item, &seen.state);
+        let told = match refused {
+            Some((refusal, evidence)) => {
+                let outcome = Outcome::<()>::Refused(refusal);
+                told(subject, Asked::ToTake, &outcome, &evidence, &verdict)
+            }
+            None => told(subject, Asked::HowItIs, outcome, evidence, &verdict),
+        };
+        self.keep(seen, item, verdict, told).await
     }
 
     /// Fills a gap at FDMS; true if that came to an end.
@@ -513,16 +487,20 @@ impl Worker {
         before: View,
         item: Item,
         verdict: Verdict,
+        told: Option<Attempt>,
     ) -> Result<Option<View>, Stopping> {
         announce::log(self.line.till.device_id, &before.state, &item, &verdict);
         let till = self.line.till.id;
         loop {
-            let (item, decided) = (item.clone(), verdict.clone());
+            let (item, decided, told) = (item.clone(), verdict.clone(), told.clone());
             let kept = self.line.ledger.write(move |core| {
                 match &decided {
                     Verdict::Finish(submission) => core.finish_item(till, &item, submission)?,
                     Verdict::Keep(state) => core.update_stream(state)?,
                     Verdict::AskStatus(_) => {}
+                }
+                if let Some(attempt) = &told {
+                    core.log_attempt(till, attempt)?;
                 }
                 core.stream(till)
             });
@@ -568,6 +546,20 @@ impl Worker {
             now: self.line.ledger.time().now(),
             jitter: (self.jitter)(),
         }
+    }
+}
+
+/// What is told of an attempt, beside what finishing the head tells by itself.
+fn told<T>(
+    subject: Subject,
+    asked: Asked,
+    outcome: &Outcome<T>,
+    evidence: &Evidence,
+    verdict: &Verdict,
+) -> Option<Attempt> {
+    match verdict {
+        Verdict::Keep(next) => attempt::kept(subject, asked, outcome, evidence, next),
+        Verdict::Finish(_) | Verdict::AskStatus(_) => None,
     }
 }
 

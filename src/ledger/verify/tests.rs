@@ -90,7 +90,7 @@ fn verify_names_every_change() {
         ),
         ("DELETE FROM audit WHERE audit_id = 3", "audit row"),
         (
-            "DELETE FROM event WHERE kind = 'receipt.issued' AND seq = 4",
+            "DELETE FROM event WHERE kind = 'receipt.issued' AND seq = 8",
             "event",
         ),
     ]);
