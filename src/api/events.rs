@@ -211,7 +211,11 @@ impl Feed {
             if let Some((last, _)) = told.last() {
                 let is_all = told.len() < usize::try_from(BATCH).unwrap_or(usize::MAX);
                 self.after = if is_all { last.seq.max(seen) } else { last.seq };
-                return Some(self.write(&told));
+                let text = self.write(&told);
+                if text.is_empty() {
+                    continue;
+                }
+                return Some(text);
             }
             self.after = self.after.max(seen);
             let change = async {
@@ -258,7 +262,7 @@ impl Feed {
 
     fn write(&self, told: &[Told]) -> String {
         let mut out = String::with_capacity(256 * told.len());
-        for (event, number) in told {
+        for (event, number) in told.iter().filter(|(event, _)| is_for_a_pos(&event.kind)) {
             // Writing to a String cannot fail.
             let _ = write!(out, "id: {}\nevent: {}\ndata: ", event.seq, event.kind);
             let mut o = Object::open(&mut out);
@@ -281,6 +285,11 @@ impl Feed {
         }
         out
     }
+}
+
+/// What is told to head office alone is no till's affair: attempts, and what head office has asked for.
+fn is_for_a_pos(kind: &str) -> bool {
+    kind != "fdms.attempt" && !kind.starts_with("hq.")
 }
 
 /// The receipt that an event is about.

@@ -22,6 +22,9 @@ use crate::keys::{SealedCell, SealingKey};
 
 mod commands;
 mod lines;
+#[cfg(test)]
+#[cfg(feature = "demo")]
+mod lines_tests;
 mod state;
 #[cfg(test)]
 #[cfg(feature = "demo")]

@@ -16,6 +16,7 @@ mod devices;
 mod disk_full;
 mod documents;
 mod gaps;
+mod gates;
 mod join;
 mod month;
 mod offline;
