@@ -90,12 +90,24 @@ CREATE TABLE store_epochs (
   epoch_no    integer NOT NULL,
   epoch       uuid NOT NULL,
   parent_no   integer,
-  forked_at   bigint,                                -- the last line in common with the parent
+  -- The last line in common with the parent; moves on as long as the store sends lines again that the parent has.
+  forked_at   bigint,
   fork_hash   bytea,
   reason      text NOT NULL,
   began_at    timestamptz NOT NULL,
   PRIMARY KEY (tenant_id, store_id, epoch_no),
   UNIQUE (tenant_id, store_id, epoch)
+);
+
+-- The hash over all lines up to some of them, about every thousandth: so a fork is checked, and the past of a lost
+-- store given back, without walking from the first line.
+CREATE TABLE store_points (
+  tenant_id uuid NOT NULL,
+  store_id  uuid NOT NULL,
+  epoch_no  integer NOT NULL,
+  seq       bigint NOT NULL,
+  hash      bytea NOT NULL,
+  PRIMARY KEY (tenant_id, store_id, epoch_no, seq)
 );
 
 -- Receipts as synced: one row is the whole entry. rest is what only a ledger that is built again needs.
@@ -117,7 +129,9 @@ CREATE TABLE receipts (
   receipt_date      timestamp NOT NULL,
   invoice_no        text NOT NULL,
   body              text NOT NULL,                   -- what FDMS is sent, byte for byte
-  rest              text NOT NULL,                   -- JSON: signature, key, fingerprint, print, …
+  -- The entry's own body as it came (signature, key, fingerprint, print, …), with an empty text for what column
+  -- `body` holds. One that begins with a space is whole, as the two would not give the very same bytes again.
+  rest              text NOT NULL,
   PRIMARY KEY (tenant_id, environment, device_id, receipt_global_no, hash)
 );
 CREATE INDEX receipts_entry ON receipts (tenant_id, store_id, epoch_no, seq);
@@ -160,9 +174,11 @@ CREATE TABLE fdms_submission_logs (
   duration_ms      integer NOT NULL,
   answer           text,
   server_signature text,
+  raw              text,                             -- the body as it came, where the columns do not give it again
   PRIMARY KEY (tenant_id, at, store_id, epoch_no, seq)
 ) PARTITION BY RANGE (at);
 CREATE TABLE fdms_submission_logs_default PARTITION OF fdms_submission_logs DEFAULT;
+CREATE INDEX fdms_submission_logs_entry ON fdms_submission_logs (tenant_id, store_id, epoch_no, seq);
 CREATE INDEX fdms_submission_logs_item ON fdms_submission_logs (tenant_id, environment, device_id, kind, number);
 
 -- All other entries, as they came.
@@ -198,6 +214,7 @@ CREATE TABLE fdms_retry_jobs (
   PRIMARY KEY (tenant_id, environment, device_id, kind, number)
 );
 CREATE INDEX fdms_retry_jobs_open ON fdms_retry_jobs (tenant_id, status, environment, device_id) WHERE status <> 'done';
+CREATE INDEX fdms_retry_jobs_store ON fdms_retry_jobs (tenant_id, store_id) WHERE status <> 'done';
 
 CREATE TABLE commands (
   tenant_id    uuid NOT NULL,

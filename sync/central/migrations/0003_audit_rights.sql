@@ -60,14 +60,15 @@ GRANT SELECT, INSERT, UPDATE ON tenants, tenant_fiscal_profiles, users, api_toke
   alert_channels, alert_deliveries, go_live_steps TO fiscal_hq_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sessions, sign_in_pauses TO fiscal_hq_app;
 GRANT DELETE ON alert_channels, alert_deliveries TO fiscal_hq_app;
-GRANT SELECT, INSERT ON fdms_audit_logs, receipts, fdms_submission_logs, store_events, store_epochs TO fiscal_hq_app;
+GRANT SELECT, INSERT ON fdms_audit_logs, receipts, fdms_submission_logs, store_events, store_epochs, store_points TO fiscal_hq_app;
+GRANT UPDATE (forked_at, fork_hash) ON store_epochs TO fiscal_hq_app;
 
 -- Row-level security, forced on the owner too. A tenant sees its own rows; the operator also who the tenants are.
 DO $$
 DECLARE name text;
 BEGIN
   FOREACH name IN ARRAY ARRAY['tenant_fiscal_profiles', 'users', 'sessions', 'user_codes', 'sign_in_pauses', 'api_tokens', 'stores',
-    'enrolment_codes', 'fdms_devices', 'fdms_tenant_credentials', 'store_cursors', 'store_epochs', 'receipts', 'fiscal_days',
+    'enrolment_codes', 'fdms_devices', 'fdms_tenant_credentials', 'store_cursors', 'store_epochs', 'store_points', 'receipts', 'fiscal_days',
     'fdms_submission_logs', 'store_events', 'fdms_retry_jobs', 'commands', 'alerts', 'alert_channels', 'alert_deliveries',
     'go_live_steps', 'fdms_audit_logs'] LOOP
     EXECUTE format('CREATE POLICY own_tenant ON %I USING (tenant_id = (SELECT hq_tenant()))', name);

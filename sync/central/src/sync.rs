@@ -1,11 +1,188 @@
-//! The stores' channel: batches up, acknowledgement and commands down.
+//! The stores' channel: batches up, acknowledgement and commands down; how a store joins.
+//!
+//! An [`exchange`](sync_wire::exchange) is one transaction ([`take`]) under the lock of the store's [`cursor`]: a batch
+//! that comes twice, late or through two instances changes nothing. Lines are kept in columns, and come back from
+//! these to the byte ([`kept`], [`past`]).
 
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+use sync_wire::enrol::{Enrol, Enrolled};
+use sync_wire::exchange::Down;
 use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
 
-use crate::hq::SharedHq;
+use crate::db::{self, TenantId};
+use crate::hq::{Hq, SharedHq};
+use crate::problem::{Code, Problem};
+
+mod answers;
+mod batch;
+mod body;
+mod credentials;
+mod cursor;
+mod days;
+mod devices;
+pub mod enrol;
+mod epochs;
+mod jobs;
+mod kept;
+mod line;
+mod past;
+mod rows;
+mod take;
+pub mod trouble;
+pub mod wanted;
+
+/// Bytes of a request to join at most.
+const MAX_ENROL: usize = 1 << 20;
 
 /// The paths.
 #[must_use]
 pub fn routes() -> OpenApiRouter<SharedHq> {
     OpenApiRouter::new()
+        .routes(routes!(exchange))
+        .routes(routes!(join))
+        .routes(routes!(fetch_past))
+}
+
+/// The store that is calling.
+#[derive(Debug, Clone, Copy)]
+pub struct StoreCaller {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Which.
+    pub store: Uuid,
+}
+
+/// Who is calling, by the store's secret.
+async fn caller(hq: &Hq, headers: &HeaderMap) -> Result<StoreCaller, Problem> {
+    let given = headers.get(header::AUTHORIZATION);
+    let secret = given
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .unwrap_or_default();
+    let hash = Sha256::digest(secret.as_bytes());
+    let client = hq.db.client().await?;
+    let lookup = client
+        .prepare_cached("SELECT tenant_id, id FROM hq_lookup('store', $1)")
+        .await?;
+    let row = client.query_opt(&lookup, &[&hash.as_slice()]).await?;
+    let row = row.ok_or_else(|| {
+        Problem::new(
+            Code::Unauthenticated,
+            "head office does not know this store's secret: the store was joined again on another machine, or was never \
+             joined here; make a code for it at head office and run `fiscald hq join CODE`",
+        )
+    })?;
+    Ok(StoreCaller {
+        tenant: TenantId(row.get(0)),
+        store: row.get(1),
+    })
+}
+
+/// One exchange: lines of JSON, first how the store is, then its entries.
+#[utoipa::path(
+    post,
+    path = "/sync",
+    tag = "stores",
+    request_body(
+        content = String,
+        content_type = "application/x-ndjson",
+        description = "Lines of JSON, plain or compressed with zstd (`Content-Encoding: zstd`): first where the batch begins and how the store is, then its entries"
+    ),
+    responses(
+        (status = 200, description = "Where the store's past ends here, its commands, and what it shall be", body = serde_json::Value),
+        (status = 401, description = "The secret is not good any more", body = Problem),
+        (status = 413, description = "Too many lines or bytes", body = Problem),
+        (status = 422, description = "A line cannot be read: nothing of the batch was taken", body = Problem),
+        (status = 503, description = "The database is away: the same again later", body = Problem),
+    )
+)]
+async fn exchange(
+    State(hq): State<SharedHq>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Down>, Problem> {
+    let caller = caller(&hq, &headers).await?;
+    let packed = body::receive(&headers, body).await?;
+    let text = tokio::task::spawn_blocking(move || packed.unpack())
+        .await
+        .map_err(|error| Problem::new(Code::Internal, format!("unpacking broke off: {error}")))??;
+    let (up, entries) = body::split(&text)?;
+    let down = Box::pin(take::exchange(&hq, caller, &up, &entries)).await?;
+    Ok(Json(down))
+}
+
+/// A store joins with a code that is good once.
+#[utoipa::path(
+    post,
+    path = "/sync/enrol",
+    tag = "stores",
+    request_body(content = serde_json::Value, description = "The code, the store's half of its sealing key, and its tills"),
+    responses(
+        (status = 200, description = "The store's own secret, its tills, and its past if it was here before", body = serde_json::Value),
+        (status = 401, description = "The code is none", body = Problem),
+        (status = 409, description = "The code was used or is too old", body = Problem),
+    )
+)]
+async fn join(State(hq): State<SharedHq>, body: Body) -> Result<Json<Enrolled>, Problem> {
+    let bytes = axum::body::to_bytes(body, MAX_ENROL)
+        .await
+        .map_err(|_| Problem::new(Code::TooLarge, "a request to join is smaller than that"))?;
+    let enrol: Enrol = serde_json::from_slice(&bytes).map_err(|error| {
+        Problem::new(
+            Code::Invalid,
+            format!("the request cannot be read: {error}"),
+        )
+    })?;
+    Ok(Json(enrol::join(&hq, &enrol).await?))
+}
+
+/// Which page of the past.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+struct Page {
+    /// The line before the page; 0 for the first page.
+    after: i64,
+}
+
+/// A page of the past of a store that lost its machine: its lines as they came, none at the end.
+#[utoipa::path(
+    get,
+    path = "/sync/past",
+    tag = "stores",
+    params(Page),
+    responses(
+        (status = 200, description = "Lines of JSON", body = String, content_type = "application/x-ndjson"),
+        (status = 401, description = "The secret is not good any more", body = Problem),
+    )
+)]
+async fn fetch_past(
+    State(hq): State<SharedHq>,
+    headers: HeaderMap,
+    page: Result<Query<Page>, axum::extract::rejection::QueryRejection>,
+) -> Result<Response, Problem> {
+    let caller = caller(&hq, &headers).await?;
+    let Query(page) = page.map_err(|rejected| Problem::field("?after", rejected.body_text()))?;
+    let mut client = hq.db.client().await?;
+    let tx = db::tenant(&mut client, caller.tenant).await?;
+    let cursor = cursor::lock(&tx, caller).await?;
+    let pieces = past::pieces(&tx, caller, cursor.epoch_no, cursor.acked).await?;
+    let lines = past::lines(&tx, caller, &pieces, page.after).await?;
+    tx.commit().await?;
+    let mut text = String::new();
+    for line in lines {
+        if !text.is_empty() && text.len() + line.text.len() >= past::PAGE_BYTES {
+            break;
+        }
+        text.push_str(&line.text);
+        text.push('\n');
+    }
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], text).into_response())
 }

@@ -1,0 +1,210 @@
+//! How far head office has a store's lines: one row, locked while a batch is taken.
+
+use clock::Timestamp;
+use deadpool_postgres::Transaction;
+use sync_wire::chain::ChainHash;
+use sync_wire::exchange::Up;
+use sync_wire::state::StoreState;
+use uuid::Uuid;
+
+use super::StoreCaller;
+use super::batch::json;
+use crate::db::DbError;
+use crate::problem::{Code, Problem};
+
+/// A clock that was set back by more than this is believed: no request is under way for so long.
+const LATE_MS: i64 = 600_000;
+/// A point of the chain is kept whenever lines pass a multiple of this.
+const POINT_EVERY: i64 = 1_024;
+
+/// Where a store's past ends at head office.
+#[derive(Debug, Clone)]
+pub(super) struct Cursor {
+    /// 0: there is nothing yet.
+    pub(super) epoch_no: i32,
+    pub(super) epoch: Uuid,
+    pub(super) acked: i64,
+    pub(super) hash: ChainHash,
+    /// Where the series leaves its parent.
+    pub(super) parent_no: Option<i32>,
+    pub(super) forked_at: Option<i64>,
+    /// Of the newest snapshot.
+    state_at: Option<Timestamp>,
+    state_seq: Option<i64>,
+    /// The alert that it is stopped is open.
+    pub(super) is_stopped: bool,
+    /// For the audit: `store:NAME`.
+    pub(super) actor: String,
+}
+
+/// Locks it.
+///
+/// # Errors
+/// The store was retired, or Postgres is away.
+pub(super) async fn lock(tx: &Transaction<'_>, caller: StoreCaller) -> Result<Cursor, Problem> {
+    let select = tx
+        .prepare_cached(
+            "SELECT c.epoch_no, c.epoch, c.acked, c.hash, e.parent_no, e.forked_at, c.state_at,
+               (c.state->>'lastSeq')::bigint, s.name, s.retired_at IS NOT NULL,
+               EXISTS (SELECT FROM alerts a WHERE a.tenant_id = $1 AND a.kind = 'sync_stopped'
+                 AND a.subject = c.store_id::text AND a.ended_at IS NULL)
+             FROM store_cursors c
+             JOIN stores s ON s.tenant_id = c.tenant_id AND s.store_id = c.store_id
+             LEFT JOIN store_epochs e ON e.tenant_id = c.tenant_id AND e.store_id = c.store_id
+               AND e.epoch_no = c.epoch_no
+             WHERE c.tenant_id = $1 AND c.store_id = $2 FOR UPDATE OF c",
+        )
+        .await?;
+    let row = tx
+        .query_opt(&select, &[&caller.tenant.0, &caller.store])
+        .await?;
+    let row = row.ok_or_else(|| Problem::not_found("store"))?;
+    if row.get(9) {
+        return Err(Problem::new(
+            Code::Forbidden,
+            "this store was retired at head office; if that was a mistake, make a code for it there and join again",
+        ));
+    }
+    let hash: &[u8] = row.get(3);
+    Ok(Cursor {
+        epoch_no: row.get(0),
+        epoch: row.get(1),
+        acked: row.get(2),
+        hash: ChainHash::from_bytes(hash).unwrap_or_default(),
+        parent_no: row.get(4),
+        forked_at: row.get(5),
+        state_at: row.get(6),
+        state_seq: row.get(7),
+        actor: format!("store:{}", row.get::<_, &str>(8)),
+        is_stopped: row.get(10),
+    })
+}
+
+impl Cursor {
+    /// Whether a batch of the cursor's own series begins where it is.
+    pub(super) fn is_at(&self, up: &Up) -> bool {
+        self.epoch_no > 0
+            && up.epoch == self.epoch
+            && up.after == self.acked
+            && up.after_hash == self.hash
+    }
+
+    /// Whether the series so far has only lines that its parent has too.
+    pub(super) fn is_shared(&self) -> bool {
+        self.forked_at == Some(self.acked)
+    }
+
+    /// Whether a snapshot of the cursor's own series is newer than the one that is kept: by the ledger's own
+    /// numbers first; by the store's clock only where these are the same.
+    pub(super) fn is_newer(&self, state: &StoreState) -> bool {
+        let (Some(at), Some(seq)) = (self.state_at, self.state_seq) else {
+            return true;
+        };
+        let at = at.as_millisecond();
+        state.last_seq > seq
+            || state.last_seq == seq && (state.at > at || state.at < at.saturating_sub(LATE_MS))
+    }
+
+    /// Forgets the snapshot of another series: any of this one is newer.
+    pub(super) fn begin(&mut self, epoch_no: i32, epoch: Uuid) {
+        (self.epoch_no, self.epoch) = (epoch_no, epoch);
+        (self.state_at, self.state_seq) = (None, None);
+    }
+}
+
+/// Keeps how far a batch has brought it.
+pub(super) async fn advance(
+    tx: &Transaction<'_>,
+    caller: StoreCaller,
+    before: i64,
+    cursor: &Cursor,
+    now: Timestamp,
+) -> Result<(), DbError> {
+    let (tenant, store) = (caller.tenant.0, caller.store);
+    let hash = cursor.hash.0.as_slice();
+    let update = tx
+        .prepare_cached(
+            "UPDATE store_cursors SET epoch_no = $3, epoch = $4, acked = $5, hash = $6, last_seen_at = $7,
+               last_entry_at = $7
+             WHERE tenant_id = $1 AND store_id = $2",
+        )
+        .await?;
+    tx.execute(
+        &update,
+        &[
+            &tenant,
+            &store,
+            &cursor.epoch_no,
+            &cursor.epoch,
+            &cursor.acked,
+            &hash,
+            &now,
+        ],
+    )
+    .await?;
+    if before / POINT_EVERY == cursor.acked / POINT_EVERY {
+        return Ok(());
+    }
+    let insert = tx
+        .prepare_cached(
+            "INSERT INTO store_points (tenant_id, store_id, epoch_no, seq, hash) VALUES ($1, $2, $3, $4, $5)",
+        )
+        .await?;
+    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
+        [&tenant, &store, &cursor.epoch_no, &cursor.acked, &hash];
+    tx.execute(&insert, &values).await?;
+    Ok(())
+}
+
+/// The store was heard of.
+pub(super) async fn seen(
+    tx: &Transaction<'_>,
+    caller: StoreCaller,
+    now: Timestamp,
+) -> Result<(), DbError> {
+    let update = tx
+        .prepare_cached(
+            "UPDATE store_cursors SET last_seen_at = $3 WHERE tenant_id = $1 AND store_id = $2",
+        )
+        .await?;
+    tx.execute(&update, &[&caller.tenant.0, &caller.store, &now])
+        .await?;
+    Ok(())
+}
+
+/// Keeps a snapshot.
+pub(super) async fn snapshot(
+    tx: &Transaction<'_>,
+    caller: StoreCaller,
+    up: &Up,
+    now: Timestamp,
+) -> Result<(), DbError> {
+    let update = tx
+        .prepare_cached(
+            "UPDATE store_cursors SET last_seen_at = $3, state_at = $4, state = $5, version = $6, clock_skew_ms = $7,
+               revision = $8, seen_command = $9
+             WHERE tenant_id = $1 AND store_id = $2",
+        )
+        .await?;
+    let state = &up.state;
+    let at = Timestamp::from_millisecond(state.at).unwrap_or(Timestamp::UNIX_EPOCH);
+    let whole = serde_json::to_string(state).ok();
+    let whole = whole.and_then(|text| json(&text));
+    let version = super::batch::plain(state.version.clone());
+    tx.execute(
+        &update,
+        &[
+            &caller.tenant.0,
+            &caller.store,
+            &now,
+            &at,
+            &whole,
+            &version,
+            &state.clock_skew_ms,
+            &state.revision,
+            &up.commands_seen,
+        ],
+    )
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,207 @@
+//! One exchange, in one transaction: the batch if it begins where the store's past ends, and what goes down.
+
+use clock::Timestamp;
+use deadpool_postgres::Transaction;
+use sync_wire::entry::TillAdded;
+use sync_wire::exchange::{Down, Up};
+use sync_wire::state::TillState;
+
+use super::batch::Batch;
+use super::credentials;
+use super::cursor::{self, Cursor};
+use super::devices::{self, Devices, Known};
+use super::jobs::Jobs;
+use super::line::{self, Line, Unreadable};
+use super::trouble::{self, Trouble};
+use super::{StoreCaller, answers, days, epochs, rows, wanted};
+use crate::db::{self, DbError};
+use crate::hq::Hq;
+use crate::problem::{Code, Problem};
+
+/// Why an exchange was in vain.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// A line cannot be read: the store stops here.
+    Line(Unreadable),
+    /// Anything else.
+    Other(Problem),
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self::Other(problem)
+    }
+}
+
+impl From<DbError> for Failure {
+    fn from(error: DbError) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+impl From<tokio_postgres::Error> for Failure {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+impl From<Unreadable> for Failure {
+    fn from(line: Unreadable) -> Self {
+        Self::Line(line)
+    }
+}
+
+/// One exchange.
+pub(super) async fn exchange(
+    hq: &Hq,
+    caller: StoreCaller,
+    up: &Up,
+    entries: &[&str],
+) -> Result<Down, Problem> {
+    match attempt(hq, caller, up, entries).await {
+        Ok(down) => Ok(down),
+        Err(Failure::Other(problem)) => Err(problem),
+        Err(Failure::Line(line)) => Err(stopped(hq, caller, &line).await?),
+    }
+}
+
+async fn attempt(hq: &Hq, caller: StoreCaller, up: &Up, entries: &[&str]) -> Result<Down, Failure> {
+    let now = hq.now();
+    let lines = line::read(entries.iter().copied(), up.after)?;
+    let batch = Batch::read(&lines, 0).await?;
+    let mut client = hq.db.client().await?;
+    let tx = db::tenant(&mut client, caller.tenant).await?;
+    let mut cursor = cursor::lock(&tx, caller).await?;
+    let is_here = epochs::place(&tx, caller, &mut cursor, up, now).await?;
+    let taken = match is_here {
+        true => take(&tx, caller, &mut cursor, up, &lines, batch, now).await?,
+        false => {
+            cursor::seen(&tx, caller, now).await?;
+            0
+        }
+    };
+    let down = Down {
+        epoch: (cursor.epoch_no > 0).then_some(cursor.epoch),
+        acked: cursor.acked,
+        hash: cursor.hash,
+        taken,
+        commands: answers::hand_down(&tx, caller, up.commands_seen, now).await?,
+        wanted: wanted::of(&tx, caller.tenant, caller.store).await?,
+        now: now.as_millisecond(),
+    };
+    tx.commit().await?;
+    Ok(down)
+}
+
+/// Takes a batch that begins where the cursor is.
+async fn take(
+    tx: &Transaction<'_>,
+    caller: StoreCaller,
+    cursor: &mut Cursor,
+    up: &Up,
+    lines: &[Line<'_>],
+    mut batch: Batch<'_>,
+    now: Timestamp,
+) -> Result<u32, Failure> {
+    let shared = epochs::share(tx, caller, cursor, lines).await?;
+    if shared > 0 {
+        batch = Batch::read(lines.get(shared..).unwrap_or_default(), shared).await?;
+    }
+    if let Some(last) = lines.last() {
+        rows::write(tx, caller, cursor.epoch_no, &mut batch, now).await?;
+        let before = cursor.acked;
+        cursor.hash = line::chain(cursor.hash, lines);
+        cursor.acked = last.seq;
+        cursor::advance(tx, caller, before, cursor, now).await?;
+    }
+    effects(tx, caller, cursor, up, &batch, now).await?;
+    if cursor.is_stopped {
+        let subject = caller.store.to_string();
+        trouble::settle(tx, caller.tenant, now, trouble::SYNC_STOPPED, &subject).await?;
+    }
+    Ok(u32::try_from(lines.len()).unwrap_or(u32::MAX))
+}
+
+/// What follows from a batch and a snapshot.
+async fn effects(
+    tx: &Transaction<'_>,
+    caller: StoreCaller,
+    cursor: &Cursor,
+    up: &Up,
+    batch: &Batch<'_>,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let actor = cursor.actor.as_str();
+    let state = Some(&up.state).filter(|state| cursor.is_newer(state));
+    let mut devices = Devices::of(tx, caller).await?;
+    let added = batch.added.iter().map(|(till, added)| told(*till, added));
+    let reported = state.into_iter().flat_map(|state| &state.tills).map(seen);
+    devices
+        .learn(tx, caller, actor, added.chain(reported), now)
+        .await?;
+    devices.advance(tx, caller, batch, state).await?;
+    credentials::write(tx, caller, actor, &devices, batch, now).await?;
+    days::write(tx, caller, batch).await?;
+    if !batch.queues.is_empty() || state.is_some() {
+        let mut jobs = Jobs::open(tx, caller).await?;
+        jobs.hear(&batch.queues);
+        if let Some(state) = state {
+            jobs.look(state, state.last_seq == cursor.acked);
+        }
+        jobs.write(tx, caller, now).await?;
+    }
+    answers::finish(tx, caller, actor, batch, now).await?;
+    if let Some(state) = state {
+        devices::snapshot(tx, caller, state, now).await?;
+        cursor::snapshot(tx, caller, up, now).await?;
+    } else {
+        cursor::seen(tx, caller, now).await?;
+    }
+    Ok(())
+}
+
+fn told(till: sync_wire::TillRef, added: &TillAdded) -> Known {
+    Known {
+        till,
+        serial_no: added.serial_no.clone(),
+        model_name: added.model_name.clone(),
+        model_version: added.model_version.clone(),
+        invoice_prefix: added.invoice_prefix.clone(),
+    }
+}
+
+fn seen(till: &TillState) -> Known {
+    Known {
+        till: till.till,
+        serial_no: till.serial_no.clone(),
+        model_name: till.model_name.clone(),
+        model_version: till.model_version.clone(),
+        invoice_prefix: till.invoice_prefix.clone(),
+    }
+}
+
+/// A line cannot be read: nothing of the store is taken until somebody has acted, and everybody is told.
+async fn stopped(hq: &Hq, caller: StoreCaller, line: &Unreadable) -> Result<Problem, Problem> {
+    let now = hq.now();
+    let mut client = hq.db.client().await?;
+    let tx = db::tenant(&mut client, caller.tenant).await?;
+    let detail = format!(
+        "{line}. Nothing after it is taken from this store, and nothing of it is lost: it stays in the store's ledger. \
+         Is the store's fiscald newer than head office? Then update head office; if not, report this"
+    );
+    let trouble = Trouble {
+        kind: trouble::SYNC_STOPPED,
+        subject: &caller.store.to_string(),
+        is_fault: true,
+        store: caller.store,
+        till: None,
+        detail: &detail,
+    };
+    trouble::raise(&tx, caller.tenant, now, &trouble).await?;
+    cursor::seen(&tx, caller, now).await?;
+    tx.commit().await?;
+    Ok(Problem {
+        pointer: Some(format!("/{}", line.line)),
+        ..Problem::new(Code::Invalid, detail)
+    })
+}
