@@ -1,0 +1,236 @@
+//! What a till is asked to do: blocked, retired, or a command to its store.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use clock::Timestamp;
+use deadpool_postgres::Transaction;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sync_wire::TillRef;
+use sync_wire::command::Order;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::devices::{self, Device};
+use super::input::{Body, reason, till};
+use crate::access::{Caller, Role};
+use crate::audit::{self, Deed};
+use crate::commands;
+use crate::db::{self, TenantId};
+use crate::hq::SharedHq;
+use crate::problem::{Code, Problem};
+
+/// What may be asked of a till.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Sends nothing more until it is unblocked; a reason is needed.
+    Block,
+    /// Goes on.
+    Unblock,
+    /// Never sells again; a reason is needed.
+    Retire,
+    /// Fetches its configuration from FDMS.
+    RefreshConfig,
+    /// Opens a fiscal day.
+    OpenDay,
+    /// Closes the open fiscal day.
+    CloseDay,
+    /// Renews its certificate.
+    RenewCertificate,
+}
+
+impl Action {
+    const fn needs(self) -> Role {
+        match self {
+            Self::Block | Self::Unblock | Self::Retire | Self::RenewCertificate => Role::Admin,
+            Self::RefreshConfig | Self::OpenDay | Self::CloseDay => Role::Operator,
+        }
+    }
+}
+
+/// Why.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Why {
+    /// A sentence; needed for block and retire.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Asked {
+    /// The command to the store; none where the store has nothing to do.
+    #[schema(value_type = Option<String>)]
+    pub command_id: Option<Uuid>,
+    /// The till.
+    pub device: Device,
+}
+
+/// Ask something of a till.
+///
+/// The store carries it out once, in the order of its commands, and answers; follow the command at
+/// `/fiscal_submissions/{command_id}`.
+#[utoipa::path(
+    post,
+    path = "/fiscal_devices/{environment}/{device_id}/{action}",
+    tag = "fiscal_devices",
+    operation_id = "askDevice",
+    params(
+        ("environment" = String, Path, description = "`test` or `prod`."),
+        ("device_id" = i32, Path, description = "Its number at FDMS."),
+        ("action" = Action, Path, description = "What is asked."),
+    ),
+    request_body = Why,
+    responses(
+        (status = 202, description = "The store is asked.", body = Asked),
+        (status = 409, description = "It cannot be done as things are.", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "Any other problem.", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn ask(
+    State(hq): State<SharedHq>,
+    caller: Caller,
+    Path((environment, device_id, action)): Path<(String, String, String)>,
+    Body(why): Body<Why>,
+) -> Result<(StatusCode, Json<Asked>), Problem> {
+    let action: Action = serde_json::from_value(json!(action))
+        .map_err(|_| Problem::not_found("action of a till"))?;
+    caller.at_least(action.needs())?;
+    let till = till(&environment, &device_id)?;
+    let mut client = hq.db.client().await?;
+    let tx = db::tenant(&mut client, caller.tenant).await?;
+    let now = hq.now();
+    let asked = act(&tx, &caller, till, action, &why.reason, now).await?;
+    tx.commit().await?;
+    Ok((StatusCode::ACCEPTED, Json(asked)))
+}
+
+/// Does it, in the transaction.
+///
+/// # Errors
+/// There is no such till, it is in no state for it, the reason is missing, or Postgres is away.
+pub async fn act(
+    tx: &Transaction<'_>,
+    caller: &Caller,
+    till: TillRef,
+    action: Action,
+    why: &str,
+    now: Timestamp,
+) -> Result<Asked, Problem> {
+    let before = devices::read(tx, caller.tenant, till, true).await?;
+    if before.state == "retired" {
+        let detail = format!("{} is retired, and stays so", before.shown());
+        return Err(Problem::new(Code::Conflict, detail));
+    }
+    let order = match action {
+        Action::Block => Order::DeadLetter {
+            till,
+            reason: reason(why)?,
+        },
+        Action::Unblock => Order::Retry { till },
+        Action::Retire => Order::Retire { till },
+        Action::RefreshConfig => Order::RefreshConfig { till },
+        Action::OpenDay => Order::OpenDay { till },
+        Action::CloseDay => Order::CloseDay { till },
+        Action::RenewCertificate => Order::RenewCertificate { till },
+    };
+    let at_store = before.last_seen_at.is_some();
+    match action {
+        Action::Block => {
+            let why = reason(why)?;
+            mark(tx, caller, &before, "blocked", Some(&why), now).await?;
+        }
+        Action::Unblock if before.state == "blocked" => {
+            let state = if before.certificate_thumbprint.is_some() {
+                "active"
+            } else {
+                "pending"
+            };
+            mark(tx, caller, &before, state, None, now).await?;
+        }
+        Action::Unblock => {
+            let detail = format!("{} is not blocked", before.shown());
+            return Err(Problem::new(Code::Conflict, detail));
+        }
+        Action::Retire => {
+            let why = reason(why)?;
+            // One that its store has never seen is retired here alone; else once its store has done it.
+            if !at_store {
+                mark(tx, caller, &before, "retired", Some(&why), now).await?;
+            }
+        }
+        _ if before.state == "blocked" => {
+            let detail = format!("{} is blocked; unblock it first", before.shown());
+            return Err(Problem::new(Code::Conflict, detail));
+        }
+        _ => {}
+    }
+    let is_mark = matches!(action, Action::Block | Action::Unblock | Action::Retire);
+    let command_id = if is_mark && !at_store {
+        None
+    } else {
+        Some(
+            commands::order(
+                tx,
+                caller.tenant,
+                before.store_id,
+                &order,
+                &caller.actor,
+                now,
+            )
+            .await?,
+        )
+    };
+    Ok(Asked {
+        command_id,
+        device: devices::read(tx, caller.tenant, till, false).await?,
+    })
+}
+
+/// Writes a till's state and last error, with the audit row.
+async fn mark(
+    tx: &Transaction<'_>,
+    caller: &Caller,
+    before: &Device,
+    state: &str,
+    error: Option<&str>,
+    now: Timestamp,
+) -> Result<(), Problem> {
+    let tenant: TenantId = caller.tenant;
+    let update = tx
+        .prepare_cached(
+            "UPDATE fdms_devices SET state = $4, last_error = $5
+             WHERE tenant_id = $1 AND environment = $2 AND device_id = $3",
+        )
+        .await?;
+    let key = (&before.environment, before.device_id);
+    tx.execute(&update, &[&tenant.0, key.0, &key.1, &state, &error])
+        .await?;
+    let action = format!("device.{state}");
+    let deed = Deed {
+        actor: &caller.actor,
+        action: &action,
+        subject: &before.shown(),
+        before: Some(json!({ "state": before.state, "last_error": before.last_error })),
+        after: Some(json!({ "state": state, "last_error": error })),
+    };
+    audit::record(tx, tenant, now, &deed).await?;
+    Ok(())
+}
+
+/// Whether a store has joined, so that it can be asked something.
+///
+/// # Errors
+/// Postgres is away.
+pub async fn joined(tx: &Transaction<'_>, tenant: TenantId, store: Uuid) -> Result<bool, Problem> {
+    let select = tx
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM store_cursors WHERE tenant_id = $1 AND store_id = $2)",
+        )
+        .await?;
+    let row = tx.query_one(&select, &[&tenant.0, &store]).await?;
+    Ok(row.get(0))
+}
