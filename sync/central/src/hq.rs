@@ -8,6 +8,7 @@ use sync_wire::Environment;
 
 use crate::db::Db;
 use crate::keys::MasterKeys;
+use crate::outbound::Outbound;
 
 /// The service. Cheap to clone inside an `Arc`; it has no state that another instance would miss.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub struct Hq {
     pub secure_cookies: bool,
     /// Under which address people reach it, for links in mail: `https://hq.example`.
     pub public_url: String,
+    /// How people outside are reached.
+    pub outbound: Outbound,
 }
 
 /// The service as handlers get it.

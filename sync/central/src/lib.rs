@@ -15,6 +15,7 @@ pub mod functions;
 pub mod hq;
 pub mod keys;
 pub mod migrate;
+pub mod outbound;
 pub mod pages;
 pub mod problem;
 pub mod serve;

@@ -221,6 +221,20 @@ pub async fn read(tx: &Transaction<'_>, hq: &Hq, tenant: TenantId) -> Result<Che
     })
 }
 
+/// Whether the tenant is in production and its last step is proved: nothing is left to be found by itself.
+///
+/// # Errors
+/// Postgres is away.
+pub async fn is_live(tx: &Transaction<'_>, tenant: TenantId) -> Result<bool, Problem> {
+    let select = tx
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM tenant_fiscal_profiles p JOIN go_live_steps g ON g.tenant_id = p.tenant_id
+               AND g.step = 'cutover.5' WHERE p.tenant_id = $1 AND p.environment = 'prod')",
+        )
+        .await?;
+    Ok(tx.query_one(&select, &[&tenant.0]).await?.get(0))
+}
+
 /// Refuses an action whose evidence is not there, naming the steps.
 ///
 /// # Errors

@@ -13,14 +13,14 @@ use uuid::Uuid;
 
 use super::credentials::{Credential, locked, named, place};
 use super::devices::{self, Device};
-use super::input::{Body, device, reason};
+use super::input::{device, reason};
 use crate::access::{Caller, Role};
 use crate::audit::{self, Deed};
 use crate::commands;
 use crate::db;
 use crate::hq::{Hq, SharedHq};
 use crate::keys::SealedBytes;
-use crate::problem::{Code, Problem};
+use crate::problem::{Body, Code, Problem};
 
 /// A version that was put into use.
 #[derive(Debug, Clone, Serialize, ToSchema)]

@@ -16,13 +16,13 @@ use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use super::certificate::{self, Pair};
-use super::input::{Body, Params, device, environment, text, till};
+use super::input::{Params, device, environment, text, till};
 use super::{devices, profile};
 use crate::access::{Caller, Role};
 use crate::audit::{self, Deed};
 use crate::db::{self, TenantId};
 use crate::hq::{Hq, SharedHq};
-use crate::problem::{Code, Problem};
+use crate::problem::{Body, Code, Problem};
 
 /// A version of a till's credential; never its key.
 #[derive(Debug, Clone, Serialize, ToSchema)]

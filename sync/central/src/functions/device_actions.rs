@@ -13,13 +13,13 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::devices::{self, Device};
-use super::input::{Body, reason, till};
+use super::input::{reason, till};
 use crate::access::{Caller, Role};
 use crate::audit::{self, Deed};
 use crate::commands;
 use crate::db::{self, TenantId};
 use crate::hq::SharedHq;
-use crate::problem::{Code, Problem};
+use crate::problem::{Body, Code, Problem};
 
 /// What may be asked of a till.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -12,12 +12,12 @@ use tokio_postgres::Row;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::input::{Body, Params, device, environment, id, text, till, till_of};
+use super::input::{Params, device, environment, id, text, till, till_of};
 use crate::access::{Caller, Role};
 use crate::audit::{self, Deed};
 use crate::db::{self, DbError, TenantId};
 use crate::hq::SharedHq;
-use crate::problem::{Code, Problem};
+use crate::problem::{Body, Code, Problem};
 
 /// A till: a row of `fdms_devices`.
 #[derive(Debug, Clone, Serialize, ToSchema)]

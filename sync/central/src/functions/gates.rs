@@ -11,14 +11,14 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::checklist::{self, Goal};
-use super::input::{Body, reason};
+use super::input::reason;
 use super::profile::{self, Profile, Seen};
 use super::{devices, jobs};
 use crate::access::{Caller, Role};
 use crate::audit::{self, Deed};
 use crate::db;
 use crate::hq::{Hq, SharedHq};
-use crate::problem::{Code, Problem};
+use crate::problem::{Body, Code, Problem};
 
 /// A decision with its reason.
 #[derive(Debug, Clone, Deserialize, ToSchema)]

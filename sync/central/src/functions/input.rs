@@ -1,57 +1,12 @@
-//! What comes in: bodies and parameters, read strictly, and told apart when wrong.
+//! Parameters and texts that come in: read strictly, and told apart when wrong. (Bodies: [`crate::problem::Body`].)
 
-use axum::body::Bytes;
-use axum::extract::{FromRequest, Query, Request};
+use axum::extract::Query;
 use axum::http::Uri;
 use clock::Timestamp;
-use serde::de::DeserializeOwned;
 use sync_wire::{Environment, TillRef};
 use uuid::Uuid;
 
 use crate::problem::{Code, Problem};
-
-/// Bytes of a body at most: certificates with their chain are a few thousand.
-const MAX_BODY: usize = 64 << 10;
-
-/// A body of JSON. A member that is not known is refused, by its name.
-#[derive(Debug)]
-pub struct Body<T>(pub T);
-
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let (parts, body) = request.into_parts();
-        let limited = Request::from_parts(parts, http_body_util::Limited::new(body, MAX_BODY));
-        let request = limited.map(axum::body::Body::new);
-        let bytes = Bytes::from_request(request, state).await.map_err(|_| {
-            Problem::new(
-                Code::TooLarge,
-                format!("the body is larger than {MAX_BODY} bytes, or broke off on its way"),
-            )
-        })?;
-        // A body that is left out is an empty object: actions that take nothing need none.
-        let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
-        serde_json::from_slice(text).map(Self).map_err(|error| {
-            Problem::field(
-                pointer(&error.to_string()),
-                format!("the body is not as it must be: {error}"),
-            )
-        })
-    }
-}
-
-/// The member that a message of serde names in backquotes, as a JSON pointer.
-fn pointer(message: &str) -> String {
-    let named = message.split('`').nth(1).filter(|_| {
-        message.starts_with("unknown field")
-            || message.starts_with("missing field")
-            || message.starts_with("duplicate field")
-    });
-    named.map_or_else(String::new, |name| {
-        format!("/{}", name.replace('~', "~0").replace('/', "~1"))
-    })
-}
 
 /// The parameters of one request.
 #[derive(Debug)]
@@ -277,17 +232,6 @@ mod tests {
         assert!(of("/x?Limit=7").is_err());
         assert!(of("/x?limit=7&limit=7").is_err());
         assert!(of("/x?environment=Prod").unwrap().environment().is_err());
-    }
-
-    /// What serde says about a member becomes a pointer; what it says about syntax does not.
-    #[test]
-    fn pointers() {
-        assert_eq!(
-            pointer("unknown field `enabled`, expected one of `a`"),
-            "/enabled"
-        );
-        assert_eq!(pointer("missing field `reason` at line 1"), "/reason");
-        assert_eq!(pointer("expected `,` or `}` at line 1"), "");
     }
 
     /// A till's number is one that FDMS gives.

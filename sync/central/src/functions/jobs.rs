@@ -14,14 +14,14 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::device_actions::joined;
-use super::input::{Body, Params, device, reason, till};
+use super::input::{Params, device, reason, till};
 use super::{devices, search};
 use crate::access::{Caller, Role};
 use crate::audit::{self, Deed};
 use crate::commands;
 use crate::db::{self, TenantId};
 use crate::hq::SharedHq;
-use crate::problem::Problem;
+use crate::problem::{Body, Problem};
 
 /// A row of `fdms_retry_jobs`.
 #[derive(Debug, Clone, Serialize, ToSchema)]

@@ -13,12 +13,12 @@ use sync_wire::Environment;
 use tokio_postgres::Row;
 use utoipa::ToSchema;
 
-use super::input::{Body, text};
+use super::input::text;
 use crate::access::{Caller, Role};
 use crate::audit::{self, Deed};
 use crate::db::{self, TenantId};
 use crate::hq::SharedHq;
-use crate::problem::{Code, Problem};
+use crate::problem::{Body, Code, Problem};
 
 /// A tenant's profile: a row of `tenant_fiscal_profiles`.
 #[derive(Debug, Clone, Serialize, ToSchema)]

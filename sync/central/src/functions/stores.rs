@@ -11,12 +11,12 @@ use tokio_postgres::Row;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::input::{Body, id, text};
+use super::input::{id, text};
 use crate::access::{Caller, Role};
 use crate::audit::{self, Deed};
 use crate::db::{self, DbError};
 use crate::hq::SharedHq;
-use crate::problem::{Code, Problem};
+use crate::problem::{Body, Code, Problem};
 
 /// A store.
 #[derive(Debug, Clone, Serialize, ToSchema)]

@@ -13,14 +13,14 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::devices;
-use super::input::{Body, id, till};
+use super::input::{id, till};
 use super::jobs::{Job, Ordered};
 use super::search::{Log, Receipt};
 use crate::access::{Caller, Role};
 use crate::commands;
 use crate::db::{self, TenantId};
 use crate::hq::SharedHq;
-use crate::problem::{Code, Problem};
+use crate::problem::{Body, Code, Problem};
 
 /// On which till a test receipt is issued.
 #[derive(Debug, Clone, Deserialize, ToSchema)]

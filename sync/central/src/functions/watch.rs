@@ -1,5 +1,6 @@
 //! What is wrong just now, in one list: health shows it, the worker makes alerts of it.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use clock::Timestamp;
@@ -15,12 +16,11 @@ use super::profile::{self, Profile};
 use crate::db::TenantId;
 use crate::problem::Problem;
 
-/// All kinds that are found here. Others (`number_conflict`) begin where they are seen and end by a person's hand.
-pub const KINDS: [&str; 13] = [
+/// All kinds that are found here. Others (`fork`, `number_conflict`) begin where they are seen.
+pub const KINDS: [&str; 12] = [
     "silent_store",
     "store_fault",
     "clock",
-    "fork",
     "day_not_closed",
     "unsent",
     "dead_letter",
@@ -59,9 +59,9 @@ impl Severity {
 /// Something that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Found {
-    /// What kind of thing: one of [`KINDS`].
+    /// What kind of thing: one of [`KINDS`], or what the sync has raised.
     #[schema(value_type = String)]
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// What it is about, unique within the kind.
     pub subject: String,
     /// How bad.
@@ -80,7 +80,7 @@ pub struct Found {
 impl Found {
     fn store(kind: &'static str, severity: Severity, store: Uuid, detail: String) -> Self {
         Self {
-            kind,
+            kind: Cow::Borrowed(kind),
             subject: format!("store {store}"),
             severity,
             store_id: Some(store),
@@ -125,7 +125,7 @@ impl Till {
 
     fn found(&self, kind: &'static str, severity: Severity, detail: String) -> Found {
         Found {
-            kind,
+            kind: Cow::Borrowed(kind),
             subject: format!("till {} {}", self.environment, self.device_id),
             severity,
             store_id: Some(self.store),
@@ -136,7 +136,7 @@ impl Till {
     }
 }
 
-/// Everything that is wrong with a tenant's stores, worst first.
+/// Everything that is wrong with a tenant's stores, worst first: what is found now, and what was raised and lasts.
 ///
 /// # Errors
 /// Postgres is away.
@@ -148,14 +148,14 @@ pub async fn find(
     let profile = profile::read(tx, tenant, false).await?;
     let mut found = Vec::new();
     stores(tx, tenant, now, &profile, &mut found).await?;
-    forks(tx, tenant, now, &mut found).await?;
+    raised(tx, tenant, &mut found).await?;
     tills(tx, tenant, now, &profile, &mut found).await?;
     dead_letters(tx, tenant, &mut found).await?;
     rotation(tx, tenant, now, &profile, &mut found).await?;
     commands(tx, tenant, now, &mut found).await?;
     if profile.version > 0 && profile.reviewed_at.is_none() && profile.missing().is_empty() {
         found.push(Found {
-            kind: "profile_review",
+            kind: Cow::Borrowed("profile_review"),
             subject: "profile".to_owned(),
             severity: Severity::Warning,
             store_id: None,
@@ -167,7 +167,7 @@ pub async fn find(
         });
     }
     found.sort_by(|one, other| {
-        (other.severity, one.kind, &one.subject).cmp(&(one.severity, other.kind, &other.subject))
+        (other.severity, &one.kind, &one.subject).cmp(&(one.severity, &other.kind, &other.subject))
     });
     Ok(found)
 }
@@ -246,35 +246,32 @@ fn shown(at: Timestamp) -> String {
     clock::local(at).strftime("%Y-%m-%d %H:%M").to_string()
 }
 
-async fn forks(
+/// What is raised where it is seen, while a store's lines are taken.
+async fn raised(
     tx: &Transaction<'_>,
     tenant: TenantId,
-    now: Timestamp,
     found: &mut Vec<Found>,
 ) -> Result<(), Problem> {
     let select = tx
         .prepare_cached(
-            "SELECT e.store_id, s.name, e.epoch_no, e.forked_at, e.reason, e.began_at
-             FROM store_epochs e JOIN stores s ON s.tenant_id = e.tenant_id AND s.store_id = e.store_id
-             WHERE e.tenant_id = $1 AND e.parent_no IS NOT NULL AND e.began_at > $2 ORDER BY e.began_at",
+            "SELECT * FROM alerts WHERE tenant_id = $1 AND ended_at IS NULL AND kind <> ALL ($2) ORDER BY since LIMIT 500",
         )
         .await?;
-    let since = before(now, Duration::from_secs(7 * 86_400));
-    for row in tx.query(&select, &[&tenant.0, &since]).await? {
-        let (name, reason): (String, String) = (row.get("name"), row.get("reason"));
-        let at: Option<i64> = row.get("forked_at");
-        let began: Timestamp = row.get("began_at");
-        let epoch: i32 = row.get("epoch_no");
-        let detail = format!(
-            "store {name} has gone on from an older copy of its ledger ({}, after line {}): {reason}; compare what both \
-             series have, and look whether FDMS is ahead of its tills",
-            shown(began),
-            at.unwrap_or_default()
-        );
-        let store = row.get("store_id");
-        let mut fork = Found::store("fork", Severity::Fault, store, detail);
-        fork.subject = format!("store {store} series {epoch}");
-        found.push(fork);
+    for row in tx.query(&select, &[&tenant.0, &KINDS.as_slice()]).await? {
+        let severity: String = row.get("severity");
+        found.push(Found {
+            kind: Cow::Owned(row.get("kind")),
+            subject: row.get("subject"),
+            severity: if severity == "fault" {
+                Severity::Fault
+            } else {
+                Severity::Warning
+            },
+            store_id: row.get("store_id"),
+            environment: row.get("environment"),
+            device_id: row.get("device_id"),
+            detail: row.get("detail"),
+        });
     }
     Ok(())
 }
@@ -487,7 +484,7 @@ async fn commands(
             ("command_stuck", detail)
         };
         found.push(Found {
-            kind: what,
+            kind: Cow::Borrowed(what),
             subject: format!("command {id}"),
             severity: Severity::Warning,
             store_id: row.get("store_id"),

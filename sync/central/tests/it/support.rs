@@ -74,6 +74,7 @@ impl Test {
             worker_secret: Some(SecretString::from(WORKER_SECRET)),
             secure_cookies: false,
             public_url: "http://hq.test".to_owned(),
+            outbound,
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let running = serve::start(Arc::clone(&hq), listener).unwrap();

@@ -178,9 +178,27 @@ pub(super) async fn rollback(facts: &Facts<'_>, step: &str) -> Result<Verdict, P
             json!({ "enabled_prod": facts.profile.enabled_prod }),
         ),
         "rollback.2" => {
+            // The store's own word overwrites last_error once it is paused; the audit keeps what was written.
+            let unmarked = facts
+                .tx
+                .prepare_cached(
+                    "SELECT d.device_id FROM fdms_devices d WHERE d.tenant_id = $1 AND d.environment = 'prod'
+                       AND d.state <> 'retired' AND d.created_at <= $2 AND coalesce(d.last_error, '') = ''
+                       AND NOT EXISTS (SELECT 1 FROM fdms_audit_logs a WHERE a.tenant_id = d.tenant_id AND a.at = $2
+                         AND a.action = 'device.pause' AND a.subject = 'till prod ' || d.device_id
+                         AND a.after->>'last_error' <> '')
+                     ORDER BY d.device_id",
+                )
+                .await?;
             let tills = facts.tills(Environment::Prod);
-            let unmarked = tills.iter().filter(|till| till.last_error.is_none());
-            let unmarked: Vec<_> = unmarked.map(|till| till.shown()).collect();
+            let unmarked = facts
+                .tx
+                .query(&unmarked, &[&facts.tenant.0, &row.1])
+                .await?;
+            let unmarked: Vec<_> = unmarked
+                .iter()
+                .map(|row| format!("till prod {}", row.get::<_, i32>(0)))
+                .collect();
             let paused = facts
                 .count(
                     "SELECT count(*) FROM fdms_submission_logs WHERE tenant_id = $1 AND environment = 'prod'

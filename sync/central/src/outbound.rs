@@ -1,0 +1,28 @@
+//! How the service reaches people outside: mail over SMTP, and which addresses webhooks may have.
+
+use secrecy::SecretString;
+
+/// Settings of what goes out.
+#[derive(Debug, Clone, Default)]
+pub struct Outbound {
+    /// `HQ_SMTP_URL`: `smtps://user:password@mail.example`, `smtp://mail.example:587?tls=required`. None: no mail is sent.
+    pub smtp_url: Option<SecretString>,
+    /// `HQ_SMTP_FROM`: whom mail is from.
+    pub smtp_from: Option<String>,
+    /// `HQ_WEBHOOK_PRIVATE=1`: webhooks may go to addresses of private networks and without TLS. Off: a tenant could reach what
+    /// stands behind the service's own firewall.
+    pub webhooks_to_private: bool,
+}
+
+impl Outbound {
+    /// From the environment, as `read` gives it.
+    #[must_use]
+    pub fn from_env(read: impl Fn(&str) -> Option<String>) -> Self {
+        let set = |name: &str| read(name).filter(|value| !value.is_empty());
+        Self {
+            smtp_url: set("HQ_SMTP_URL").map(SecretString::from),
+            smtp_from: set("HQ_SMTP_FROM"),
+            webhooks_to_private: set("HQ_WEBHOOK_PRIVATE").as_deref() == Some("1"),
+        }
+    }
+}
