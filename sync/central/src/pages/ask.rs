@@ -1,0 +1,98 @@
+//! A form asks the JSON path that does the thing: the same function, the same checks, the same audit row. So a page
+//! can do nothing that the API cannot, and nothing in another way.
+
+use axum::body::Body;
+use axum::http::{Extensions, HeaderMap, HeaderName, Method, Request, StatusCode, header};
+use serde::Deserialize;
+use serde_json::Value;
+use tower::ServiceExt as _;
+
+use super::forms::Posted;
+use crate::hq::SharedHq;
+use crate::{access, functions, worker};
+
+/// What is told on of who is asking.
+const TOLD: [HeaderName; 5] = [
+    header::COOKIE,
+    header::AUTHORIZATION,
+    header::HOST,
+    header::ORIGIN,
+    HeaderName::from_static("sec-fetch-site"),
+];
+/// The longest answer that is read.
+const LONGEST: usize = 1 << 20;
+
+/// An answer of a JSON path.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// Its headers: cookies.
+    pub(super) headers: HeaderMap,
+    /// Its status.
+    pub(super) status: StatusCode,
+    /// Its body; null where it is empty.
+    pub(super) body: Value,
+}
+
+/// What of a problem is shown.
+#[derive(Deserialize)]
+struct Said {
+    title: String,
+    detail: String,
+}
+
+impl Posted {
+    /// Asks a JSON path in the name of whoever posted the form. A refusal is a sentence.
+    pub(super) async fn ask(&self, hq: &SharedHq, method: Method, path: &str, body: &Value) -> Result<Value, String> {
+        let path = self.visit.href(path);
+        let asked = ask(hq, &self.headers, &self.extensions, (method, &path), Some((self.visit.caller.csrf(), body)));
+        Ok(asked.await?.body)
+    }
+}
+
+/// Asks a JSON path; a refusal is a sentence.
+pub(super) async fn ask(
+    hq: &SharedHq,
+    headers: &HeaderMap,
+    extensions: &Extensions,
+    (method, path): (Method, &str),
+    write: Option<(&str, &Value)>,
+) -> Result<Answer, String> {
+    let mut request = Request::builder().method(method).uri(path);
+    for name in &TOLD {
+        for value in headers.get_all(name) {
+            request = request.header(name, value);
+        }
+    }
+    let body = match write {
+        Some((csrf, body)) => {
+            request = request
+                .header("x-csrf-token", csrf)
+                .header(header::CONTENT_TYPE, "application/json");
+            Body::from(body.to_string())
+        }
+        None => Body::empty(),
+    };
+    let mut request = request.body(body).map_err(|error| format!("the form cannot be passed on: {error}"))?;
+    request.extensions_mut().extend(extensions.clone());
+    let (router, _document) = access::routes()
+        .merge(functions::routes())
+        .merge(worker::routes())
+        .split_for_parts();
+    let answered = router.with_state(hq.clone()).oneshot(request).await;
+    let (parts, body) = answered.unwrap_or_else(|never| match never {}).into_parts();
+    let bytes = axum::body::to_bytes(body, LONGEST)
+        .await
+        .map_err(|error| format!("the answer cannot be read: {error}"))?;
+    if !parts.status.is_success() {
+        let said: Option<Said> = serde_json::from_slice(&bytes).ok();
+        return Err(said.map_or_else(
+            || format!("this cannot be done here ({})", parts.status),
+            |said| format!("{}: {}", said.title, said.detail),
+        ));
+    }
+    Ok(Answer {
+        headers: parts.headers,
+        status: parts.status,
+        body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+    })
+}

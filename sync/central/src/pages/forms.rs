@@ -1,0 +1,87 @@
+//! Forms: each carries the token of its session, is read whole and within limits, and ends in a page that says
+//! how it went.
+
+use axum::extract::{FromRequest, FromRequestParts as _, Request};
+use axum::http::{Extensions, HeaderMap};
+use axum::response::{IntoResponse, Response};
+use maud::{Markup, html};
+
+use super::fail::Failed;
+use super::query::Query;
+use super::visit::Visit;
+use crate::access::FormCsrf;
+use crate::hq::SharedHq;
+use crate::problem::{Code, Problem};
+
+/// A form that was posted by a person whose session it belongs to.
+#[derive(Debug)]
+pub(super) struct Posted {
+    /// Who.
+    pub(super) visit: Visit,
+    /// What.
+    pub(super) form: Query,
+    /// What the browser sent with it.
+    pub(super) headers: HeaderMap,
+    /// What is known of the connection.
+    pub(super) extensions: Extensions,
+}
+
+impl FromRequest<SharedHq> for Posted {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, hq: &SharedHq) -> Result<Self, Response> {
+        let (mut parts, body) = request.into_parts();
+        let body = axum::body::to_bytes(body, 64 * 1024).await.map_err(|_| {
+            let text = "the form is larger than 64 KiB: nothing was done";
+            Failed(Problem::new(Code::TooLarge, text)).into_response()
+        })?;
+        let form = Query::form(&body);
+        if let Some(token) = form.text("csrf") {
+            parts.extensions.insert(FormCsrf(token.to_owned()));
+        }
+        let visit = Visit::from_request_parts(&mut parts, hq).await?;
+        Ok(Self {
+            visit,
+            form,
+            headers: parts.headers,
+            extensions: parts.extensions,
+        })
+    }
+}
+
+/// A button that asks for no more.
+pub(super) fn button(visit: &Visit, path: &str, word: &str, fields: &Markup) -> Markup {
+    html! {
+        form method="post" action=(visit.href(path)) { (visit.token()) (fields) button { (word) } }
+    }
+}
+
+/// A button that unfolds what it needs to know, or says what it will do.
+pub(super) fn action(
+    visit: &Visit,
+    path: &str,
+    word: &str,
+    danger: bool,
+    fields: &Markup,
+) -> Markup {
+    html! {
+        details class={ "act" (if danger { " danger" } else { "" }) } {
+            summary { (word) }
+            form class="form" method="post" action=(visit.href(path)) { (visit.token()) (fields) }
+        }
+    }
+}
+
+/// A line of text.
+pub(super) fn field(name: &str, word: &str, value: &str, required: bool) -> Markup {
+    html! { label { (word) input name=(name) value=(value) required[required] autocomplete="off"; } }
+}
+
+/// A choice.
+pub(super) fn choice(name: &str, word: &str, options: &[(&str, &str)], value: &str) -> Markup {
+    html! {
+        label { (word)
+            select name=(name) { @for (key, text) in options { option value=(key) selected[*key == value] { (text) } } }
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! Receipts: searched by number, invoice number, date, amount, kind, currency and till; the newest first, paged by
+//! key, so that the thousandth page costs what the first does.
+
+use axum::extract::State;
+use axum::http::Uri;
+use axum::response::Response;
+use clock::local;
+use jiff::civil::{Date, DateTime};
+use maud::{Markup, html};
+use postgres_types::ToSql;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::fail::Failed;
+use super::layout::{Nav, Page, empty};
+use super::query::Query;
+use super::visit::Visit;
+use super::words;
+use crate::db;
+use crate::hq::SharedHq;
+
+/// Receipts on a page.
+const SHOWN: usize = 50;
+/// So many days are searched where nothing is said.
+const DAYS: i64 = 31;
+
+/// What is searched for.
+#[derive(Debug, Default)]
+struct Search {
+    number: Option<i32>,
+    invoice: Option<String>,
+    amount: Option<i64>,
+    kind: Option<String>,
+    currency: Option<String>,
+    till: Option<i32>,
+    store: Option<Uuid>,
+    from: Option<DateTime>,
+    before: Option<DateTime>,
+    after: Option<Key>,
+}
+
+/// Where a page ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Key {
+    date: DateTime,
+    environment: String,
+    device: i32,
+    number: i32,
+    hash: Vec<u8>,
+}
+
+impl Key {
+    fn read(text: &str) -> Option<Self> {
+        let mut parts = text.split('~');
+        let mut part = || parts.next();
+        Some(Self {
+            date: part()?.parse().ok()?,
+            environment: part()?.to_owned(),
+            device: part()?.parse().ok()?,
+            number: part()?.parse().ok()?,
+            hash: unhex(part()?)?,
+        })
+    }
+
+    fn of(row: &Row) -> Self {
+        Self {
+            date: row.get(0),
+            environment: row.get(1),
+            device: row.get(2),
+            number: row.get(3),
+            hash: row.get(4),
+        }
+    }
+
+    fn text(&self) -> String {
+        let hash = hex(&self.hash);
+        format!(
+            "{}~{}~{}~{}~{hash}",
+            self.date, self.environment, self.device, self.number
+        )
+    }
+}
+
+/// Bytes as hex.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Hex as bytes.
+pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
+    if !text.is_ascii() || text.len() % 2 != 0 {
+        return None;
+    }
+    let pairs = (0..text.len()).step_by(2);
+    pairs
+        .map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok())
+        .collect()
+}
+
+impl Search {
+    fn read(query: &Query, today: Date) -> Self {
+        let midnight = |date: Date| date.at(0, 0, 0, 0);
+        let number = query.parsed("number");
+        let invoice = query.text("invoice").map(str::to_owned);
+        let from = query.date("from");
+        // A number is looked for in all of the past; all else in the last days, where nothing is said.
+        let default = (number.is_none() && invoice.is_none() && from.is_none())
+            .then(|| today.saturating_sub(jiff::Span::new().days(DAYS)));
+        let next = |date: Date| date.saturating_add(jiff::Span::new().days(1));
+        Self {
+            number,
+            invoice,
+            amount: query.amount("amount"),
+            kind: query.text("type").map(str::to_owned),
+            currency: query.text("currency").map(str::to_uppercase),
+            till: query.parsed("till"),
+            store: query.parsed("store"),
+            from: from.or(default).map(midnight),
+            before: query.date("to").map(|date| midnight(next(date))),
+            after: query.text("after").and_then(Key::read),
+        }
+    }
+
+    /// The statement for what is searched, and its values after the tenant.
+    fn statement(&self) -> (String, Vec<&(dyn ToSql + Sync)>) {
+        let mut values: Vec<&(dyn ToSql + Sync)> = Vec::new();
+        let mut conditions = vec!["r.tenant_id = $1".to_owned()];
+        let wanted: [(&str, Option<&(dyn ToSql + Sync)>); 9] = [
+            ("r.receipt_global_no =", value(&self.number)),
+            ("r.invoice_no =", value(&self.invoice)),
+            ("r.receipt_total =", value(&self.amount)),
+            ("r.receipt_type =", value(&self.kind)),
+            ("r.receipt_currency =", value(&self.currency)),
+            ("r.device_id =", value(&self.till)),
+            ("r.store_id =", value(&self.store)),
+            ("r.receipt_date >=", value(&self.from)),
+            ("r.receipt_date <", value(&self.before)),
+        ];
+        for (condition, value) in wanted {
+            if let Some(value) = value {
+                conditions.push(format!("{condition} ${}", values.len() + 2));
+                values.push(value);
+            }
+        }
+        if let Some(key) = &self.after {
+            let first = values.len() + 2;
+            let places: Vec<String> = (first..first + 5)
+                .map(|place| format!("${place}"))
+                .collect();
+            conditions.push(format!(
+                "(r.receipt_date, r.environment, r.device_id, r.receipt_global_no, r.hash) < ({})",
+                places.join(", ")
+            ));
+            values.extend([
+                &key.date as &(dyn ToSql + Sync),
+                &key.environment,
+                &key.device,
+                &key.number,
+                &key.hash,
+            ]);
+        }
+        // By number: the tills are few, and each has its numbers in the key.
+        let from = if self.number.is_some() {
+            "fdms_devices d JOIN receipts r ON r.tenant_id = d.tenant_id AND r.environment = d.environment AND r.device_id = d.device_id"
+        } else {
+            "receipts r"
+        };
+        let text = format!(
+            "SELECT r.receipt_date, r.environment, r.device_id, r.receipt_global_no, r.hash, r.invoice_no, r.receipt_type,
+               r.receipt_currency, r.receipt_total, r.fiscal_day_no, s.name
+             FROM {from} JOIN stores s ON s.tenant_id = r.tenant_id AND s.store_id = r.store_id
+             WHERE {}
+             ORDER BY r.receipt_date DESC, r.environment DESC, r.device_id DESC, r.receipt_global_no DESC, r.hash DESC
+             LIMIT {}",
+            conditions.join(" AND "),
+            SHOWN + 1
+        );
+        (text, values)
+    }
+}
+
+fn value<T: ToSql + Sync>(value: &Option<T>) -> Option<&(dyn ToSql + Sync)> {
+    value.as_ref().map(|value| value as &(dyn ToSql + Sync))
+}
+
+/// `GET /receipts`
+pub(super) async fn page(
+    visit: Visit,
+    State(hq): State<SharedHq>,
+    uri: Uri,
+) -> Result<Response, Failed> {
+    let query = Query::of(&uri);
+    let search = Search::read(&query, local(visit.now).date());
+    let mut client = hq.db.client().await?;
+    let tx = db::tenant(&mut client, visit.caller.tenant).await?;
+    let (text, values) = search.statement();
+    let find = tx.prepare_cached(&text).await?;
+    let tenant = visit.caller.tenant.0;
+    let all: Vec<&(dyn ToSql + Sync)> = std::iter::once(&tenant as &(dyn ToSql + Sync))
+        .chain(values)
+        .collect();
+    let rows = tx.query(&find, &all).await?;
+    let body = html! {
+        div class="stack" {
+            section class="card no-print" { div class="in" { (form(&visit, &query, &search)) } }
+            section class="card" { (table(&visit, &query, &rows)) }
+        }
+    };
+    let mut shown = Page::new(Nav::Receipts, "Receipts");
+    let from = search.from.map(|from| words::date_words(from.date()));
+    shown.under = Some(html! {
+        @match from { Some(from) => { "from " (from) " on, the newest first" }, None => "of all time, the newest first" }
+    });
+    shown.beside = Some(
+        html! { a class="button" href=(visit.href(&query.with("/receipts.csv", "after", ""))) { "As CSV" } },
+    );
+    Ok(shown.show(&visit, &body))
+}
+
+fn form(visit: &Visit, query: &Query, search: &Search) -> Markup {
+    let shown_from = search
+        .from
+        .map(|from| from.date().to_string())
+        .unwrap_or_default();
+    let field = |name: &str, word: &str, kind: &str, value: &str| {
+        html! { label { (word) input name=(name) type=(kind) value=(value) autocomplete="off"; } }
+    };
+    html! {
+        form class="form across" method="get" action="/receipts" role="search" {
+            @if visit.caller.is_operator { input type="hidden" name="tenant" value=(visit.caller.tenant); }
+            (field("number", "Receipt number", "text", query.shown("number")))
+            (field("invoice", "Invoice number", "text", query.shown("invoice")))
+            (field("from", "From", "date", &shown_from))
+            (field("to", "To", "date", query.shown("to")))
+            (field("amount", "Amount", "text", query.shown("amount")))
+            label { "Kind"
+                select name="type" {
+                    @for (value, word) in [("", "all"), ("FiscalInvoice", "Invoice"), ("CreditNote", "Credit note"), ("DebitNote", "Debit note")] {
+                        option value=(value) selected[query.shown("type") == value] { (word) }
+                    }
+                }
+            }
+            (field("currency", "Currency", "text", query.shown("currency")))
+            (field("till", "Till (device ID)", "text", query.shown("till")))
+            div class="row" { button class="main" { "Search" } a class="button" href=(visit.href("/receipts")) { "Clear" } }
+        }
+    }
+}
+
+fn table(visit: &Visit, query: &Query, rows: &[Row]) -> Markup {
+    let more = rows.len() > SHOWN;
+    let shown = rows.get(..SHOWN.min(rows.len())).unwrap_or_default();
+    html! {
+        @if shown.is_empty() {
+            (empty("No receipt like that", "Widen the dates or clear a field. A receipt stands here as soon as its store has sent it."))
+        } @else {
+            div class="scroll" {
+                table class="fold" {
+                    thead { tr { th { "Receipt" } th { "Date" } th { "Kind" } th { "Invoice number" } th class="num" { "Total" } th { "Store and till" } th class="num" { "Day" } } }
+                    tbody { @for row in shown { (receipt_row(visit, row)) } }
+                }
+            }
+            div class="pager" {
+                @if query.text("after").is_some() { a href=(visit.href(&query.with("/receipts", "after", ""))) { "To the first" } } @else { span {} }
+                @if more && let Some(last) = shown.last() {
+                    a href=(visit.href(&query.with("/receipts", "after", &Key::of(last).text()))) rel="next" { "Older" }
+                }
+            }
+        }
+    }
+}
+
+fn receipt_row(visit: &Visit, row: &Row) -> Markup {
+    let (environment, device, number): (&str, i32, i32) = (row.get(1), row.get(2), row.get(3));
+    let day: i32 = row.get(9);
+    let path = format!("/receipts/{environment}/{device}/{number}");
+    html! {
+        tr {
+            td data-name="Receipt" { a href=(visit.href(&path)) { (number) } @if environment == "test" { " " (words::environment(environment)) } }
+            td data-name="Date" { (words::civil(row.get(0))) }
+            td data-name="Kind" { (words::receipt_type(row.get(6))) }
+            td data-name="Invoice number" class="mono" { (row.get::<_, &str>(5)) }
+            td data-name="Total" class="num" { (words::money(row.get(8), row.get(7))) }
+            td data-name="Store and till" { span { (row.get::<_, &str>(10)) " · " a href=(visit.href(&format!("/tills/{environment}/{device}"))) { (device) } } }
+            td data-name="Day" class="num" { a href=(visit.href(&format!("/tills/{environment}/{device}/days/{day}"))) { (day) } }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The place where a page ended is read back as it was, and nonsense is none.
+    #[test]
+    fn keys_read_back() {
+        let key = Key {
+            date: "2026-11-27T10:00:00".parse().unwrap(),
+            environment: "test".to_owned(),
+            device: 7,
+            number: 9,
+            hash: vec![0, 255],
+        };
+        assert_eq!(Key::read(&key.text()), Some(key));
+        for nonsense in [
+            "",
+            "~~~~",
+            "2026-11-27T10:00:00~test~7~9~é0",
+            "2026-11-27T10:00:00~test~7~9~0",
+        ] {
+            assert_eq!(Key::read(nonsense), None);
+        }
+    }
+
+    /// Every value has a place of its own; a number looks through all of the past.
+    #[test]
+    fn statements_number_their_values() {
+        let today: Date = "2026-11-27".parse().unwrap();
+        let query = Query::read(b"number=4&amount=1.50&after=2026-11-27T10:00:00~test~7~9~00");
+        let search = Search::read(&query, today);
+        let (text, values) = search.statement();
+        assert_eq!(values.len(), 7);
+        assert!(text.contains("r.receipt_global_no = $2") && text.contains("($4, $5, $6, $7, $8)"));
+        assert_eq!(search.from, None);
+        let search = Search::read(&Query::default(), today);
+        assert_eq!(search.from, Some("2026-10-27T00:00:00".parse().unwrap()));
+    }
+}
