@@ -4,10 +4,11 @@
 use axum::body::Body;
 use axum::http::{Extensions, HeaderMap, HeaderName, Method, Request, StatusCode, header};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
-use super::forms::Posted;
+use super::visit::Visit;
 use crate::hq::SharedHq;
 use crate::{access, functions, worker};
 
@@ -40,12 +41,41 @@ struct Said {
     detail: String,
 }
 
-impl Posted {
-    /// Asks a JSON path in the name of whoever posted the form. A refusal is a sentence.
-    pub(super) async fn ask(&self, hq: &SharedHq, method: Method, path: &str, body: &Value) -> Result<Value, String> {
-        let path = self.visit.href(path);
-        let asked = ask(hq, &self.headers, &self.extensions, (method, &path), Some((self.visit.caller.csrf(), body)));
+impl Visit {
+    /// Writes through a JSON path in the name of whoever posted the form. A refusal is a sentence.
+    pub(super) async fn write(
+        &self,
+        hq: &SharedHq,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> Result<Value, String> {
+        let write = Some((self.caller.csrf(), body));
+        let asked = ask(
+            hq,
+            &self.headers,
+            &self.extensions,
+            (method, &self.href(path)),
+            write,
+        );
         Ok(asked.await?.body)
+    }
+
+    /// Reads a JSON path in the name of whoever looks at a page. A refusal is a sentence.
+    pub(super) async fn read<T: DeserializeOwned>(
+        &self,
+        hq: &SharedHq,
+        path: &str,
+    ) -> Result<T, String> {
+        let asked = ask(
+            hq,
+            &self.headers,
+            &self.extensions,
+            (Method::GET, &self.href(path)),
+            None,
+        );
+        let body = asked.await?.body;
+        serde_json::from_value(body).map_err(|error| format!("the answer cannot be read: {error}"))
     }
 }
 
@@ -72,9 +102,11 @@ pub(super) async fn ask(
         }
         None => Body::empty(),
     };
-    let mut request = request.body(body).map_err(|error| format!("the form cannot be passed on: {error}"))?;
+    let mut request = request
+        .body(body)
+        .map_err(|error| format!("the form cannot be passed on: {error}"))?;
     request.extensions_mut().extend(extensions.clone());
-    let (router, _document) = access::routes()
+    let (router, _document) = access::paths::routes()
         .merge(functions::routes())
         .merge(worker::routes())
         .split_for_parts();

@@ -2,7 +2,6 @@
 //! how it went.
 
 use axum::extract::{FromRequest, FromRequestParts as _, Request};
-use axum::http::{Extensions, HeaderMap};
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 
@@ -20,10 +19,6 @@ pub(super) struct Posted {
     pub(super) visit: Visit,
     /// What.
     pub(super) form: Query,
-    /// What the browser sent with it.
-    pub(super) headers: HeaderMap,
-    /// What is known of the connection.
-    pub(super) extensions: Extensions,
 }
 
 impl FromRequest<SharedHq> for Posted {
@@ -40,12 +35,7 @@ impl FromRequest<SharedHq> for Posted {
             parts.extensions.insert(FormCsrf(token.to_owned()));
         }
         let visit = Visit::from_request_parts(&mut parts, hq).await?;
-        Ok(Self {
-            visit,
-            form,
-            headers: parts.headers,
-            extensions: parts.extensions,
-        })
+        Ok(Self { visit, form })
     }
 }
 

@@ -148,7 +148,7 @@ impl<'a> Page<'a> {
                 div class="tenant" {
                     (visit.tenant_name)
                     @if visit.caller.is_operator {
-                        " " a class="small nowrap" href="/tenants" { "change" }
+                        " " a class="small nowrap" href="/companies" { "change" }
                     }
                 }
                 nav aria-label="Pages" {
@@ -160,7 +160,7 @@ impl<'a> Page<'a> {
                             }
                         }
                     } @else {
-                        a href="/tenants" aria-current=[(self.nav == Nav::Tenants).then_some("page")] { "Tenants" }
+                        a href="/companies" aria-current=[(self.nav == Nav::Tenants).then_some("page")] { "Tenants" }
                         a href="/people" aria-current=[(self.nav == Nav::People).then_some("page")] { "Users and tokens" }
                         a href="/audit" aria-current=[(self.nav == Nav::Audit).then_some("page")] { "Audit" }
                     }

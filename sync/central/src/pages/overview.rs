@@ -135,7 +135,7 @@ pub(super) async fn page(
     uri: Uri,
 ) -> Result<Response, Failed> {
     if visit.is_at_operator() {
-        return Ok(see("/tenants"));
+        return Ok(see("/companies"));
     }
     let query = Query::of(&uri);
     let mut client = hq.db.client().await?;
@@ -303,7 +303,7 @@ fn state(store: &Store) -> Markup {
     }
 }
 
-/// `GET /tenants`: the operator's overview, one row per tenant.
+/// `GET /companies`: the operator's overview, one row per tenant.
 pub(super) async fn tenants(visit: Visit, State(hq): State<SharedHq>) -> Result<Response, Failed> {
     if !visit.caller.is_operator {
         return Ok(see("/"));

@@ -26,55 +26,82 @@ fn next_path(query: &Query) -> &str {
 pub(super) async fn page(uri: Uri) -> Response {
     let query = Query::of(&uri);
     let said = query.is_set("out").then_some((true, "You are signed out."));
-    let said = said.or_else(|| query.is_set("chosen").then_some((true, "The password is set. Sign in with it.")));
+    let said = said.or_else(|| {
+        query
+            .is_set("chosen")
+            .then_some((true, "The password is set. Sign in with it."))
+    });
     first(next_path(&query), "", said)
 }
 
 fn door(title: &str, said: Option<(bool, &str)>, body: &Markup) -> Response {
-    layout::bare(title, &html! {
-        div class="door" {
-            main class="card" {
-                (layout::mark())
-                h1 { (title) }
-                @if let Some((is_good, text)) = said {
-                    div class={ "note " (if is_good { "ok" } else { "bad" }) } role="alert" { (text) }
+    layout::bare(
+        title,
+        &html! {
+            div class="door" {
+                main class="card" {
+                    (layout::mark())
+                    h1 { (title) }
+                    @if let Some((is_good, text)) = said {
+                        div class={ "note " (if is_good { "ok" } else { "bad" }) } role="alert" { (text) }
+                    }
+                    (body)
                 }
-                (body)
             }
-        }
-    })
+        },
+    )
 }
 
 fn first(next: &str, email: &str, said: Option<(bool, &str)>) -> Response {
-    door("Sign in", said, &html! {
-        form class="form" method="post" action="/sign-in" {
-            input type="hidden" name="next" value=(next);
-            label { "Email" input type="email" name="email" value=(email) required autofocus[email.is_empty()] autocomplete="username"; }
-            label { "Password" input type="password" name="password" required autofocus[!email.is_empty()] autocomplete="current-password"; }
-            button class="main" { "Sign in" }
-        }
-    })
+    door(
+        "Sign in",
+        said,
+        &html! {
+            form class="form" method="post" action="/sign-in" {
+                input type="hidden" name="next" value=(next);
+                label { "Email" input type="email" name="email" value=(email) required autofocus[email.is_empty()] autocomplete="username"; }
+                label { "Password" input type="password" name="password" required autofocus[!email.is_empty()] autocomplete="current-password"; }
+                button class="main" { "Sign in" }
+            }
+        },
+    )
 }
 
 fn second(next: &str, ticket: &str, said: Option<(bool, &str)>) -> Response {
-    door("Second factor", said, &html! {
-        form class="form" method="post" action="/sign-in/second" {
-            input type="hidden" name="next" value=(next);
-            input type="hidden" name="ticket" value=(ticket);
-            label { "Six digits from your app, or a recovery code"
-                input name="digits" required autofocus autocomplete="one-time-code" inputmode="numeric"; }
-            button class="main" { "Go on" }
-            a class="small" href="/sign-in" { "Begin again" }
-        }
-    })
+    door(
+        "Second factor",
+        said,
+        &html! {
+            form class="form" method="post" action="/sign-in/second" {
+                input type="hidden" name="next" value=(next);
+                input type="hidden" name="ticket" value=(ticket);
+                label { "Six digits from your app, or a recovery code"
+                    input name="digits" required autofocus autocomplete="one-time-code" inputmode="numeric"; }
+                button class="main" { "Go on" }
+                a class="small" href="/sign-in" { "Begin again" }
+            }
+        },
+    )
 }
 
 /// `POST /sign-in`
-pub(super) async fn begin(State(hq): State<SharedHq>, headers: HeaderMap, extensions: Extensions, body: Bytes) -> Response {
+pub(super) async fn begin(
+    State(hq): State<SharedHq>,
+    headers: HeaderMap,
+    extensions: Extensions,
+    body: Bytes,
+) -> Response {
     let form = Query::form(&body);
     let (email, next) = (form.shown("email").to_owned(), next_path(&form).to_owned());
     let asked = json!({ "email": email, "password": form.raw("password") });
-    let answer = ask(&hq, &headers, &extensions, (Method::POST, "/session"), Some(("", &asked))).await;
+    let answer = ask(
+        &hq,
+        &headers,
+        &extensions,
+        (Method::POST, "/session"),
+        Some(("", &asked)),
+    )
+    .await;
     match answer {
         Ok(answer) if answer.status == StatusCode::ACCEPTED => {
             let ticket = answer.body.get("ticket").and_then(Value::as_str);
@@ -86,11 +113,23 @@ pub(super) async fn begin(State(hq): State<SharedHq>, headers: HeaderMap, extens
 }
 
 /// `POST /sign-in/second`
-pub(super) async fn second_step(State(hq): State<SharedHq>, headers: HeaderMap, extensions: Extensions, body: Bytes) -> Response {
+pub(super) async fn second_step(
+    State(hq): State<SharedHq>,
+    headers: HeaderMap,
+    extensions: Extensions,
+    body: Bytes,
+) -> Response {
     let form = Query::form(&body);
     let (ticket, next) = (form.shown("ticket").to_owned(), next_path(&form).to_owned());
     let asked = json!({ "ticket": ticket, "digits": form.shown("digits") });
-    let answer = ask(&hq, &headers, &extensions, (Method::POST, "/session/second_step"), Some(("", &asked))).await;
+    let answer = ask(
+        &hq,
+        &headers,
+        &extensions,
+        (Method::POST, "/session/second_step"),
+        Some(("", &asked)),
+    )
+    .await;
     match answer {
         Ok(answer) => with_cookies(see(&next), &answer),
         Err(why) => second(&next, &ticket, Some((false, &why))),
@@ -99,7 +138,9 @@ pub(super) async fn second_step(State(hq): State<SharedHq>, headers: HeaderMap, 
 
 fn with_cookies(mut response: Response, answer: &Answer) -> Response {
     for cookie in answer.headers.get_all(header::SET_COOKIE) {
-        response.headers_mut().append(header::SET_COOKIE, cookie.clone());
+        response
+            .headers_mut()
+            .append(header::SET_COOKIE, cookie.clone());
     }
     response
 }
@@ -107,7 +148,14 @@ fn with_cookies(mut response: Response, answer: &Answer) -> Response {
 /// `POST /sign-out`
 pub(super) async fn end(State(hq): State<SharedHq>, posted: Posted) -> Response {
     let csrf = posted.visit.caller.csrf();
-    let answer = ask(&hq, &posted.headers, &posted.extensions, (Method::DELETE, "/session"), Some((csrf, &Value::Null))).await;
+    let answer = ask(
+        &hq,
+        &posted.visit.headers,
+        &posted.visit.extensions,
+        (Method::DELETE, "/session"),
+        Some((csrf, &Value::Null)),
+    )
+    .await;
     match answer {
         Ok(answer) => with_cookies(see("/sign-in?out=1"), &answer),
         Err(why) => posted.visit.back("/", Err(why)),
@@ -120,21 +168,37 @@ pub(super) async fn choose() -> Response {
 }
 
 fn chosen(said: Option<(bool, &str)>) -> Response {
-    door("Choose your password", said, &html! {
-        form class="form" method="post" action="/choose-password" {
-            label { "Code that you were given" input name="code" required autofocus autocomplete="off"; }
-            label { "Password, at least twelve characters" input type="password" name="password" required minlength="12" autocomplete="new-password"; }
-            button class="main" { "Set it" }
-            a class="small" href="/sign-in" { "To the sign-in" }
-        }
-    })
+    door(
+        "Choose your password",
+        said,
+        &html! {
+            form class="form" method="post" action="/choose-password" {
+                label { "Code that you were given" input name="code" required autofocus autocomplete="off"; }
+                label { "Password, at least twelve characters" input type="password" name="password" required minlength="12" autocomplete="new-password"; }
+                button class="main" { "Set it" }
+                a class="small" href="/sign-in" { "To the sign-in" }
+            }
+        },
+    )
 }
 
 /// `POST /choose-password`
-pub(super) async fn take_up(State(hq): State<SharedHq>, headers: HeaderMap, extensions: Extensions, body: Bytes) -> Response {
+pub(super) async fn take_up(
+    State(hq): State<SharedHq>,
+    headers: HeaderMap,
+    extensions: Extensions,
+    body: Bytes,
+) -> Response {
     let form = Query::form(&body);
     let asked = json!({ "code": form.shown("code"), "password": form.raw("password") });
-    let answer = ask(&hq, &headers, &extensions, (Method::POST, "/session/take_up"), Some(("", &asked))).await;
+    let answer = ask(
+        &hq,
+        &headers,
+        &extensions,
+        (Method::POST, "/session/take_up"),
+        Some(("", &asked)),
+    )
+    .await;
     match answer {
         Ok(_) => see("/sign-in?chosen=1"),
         Err(why) => chosen(Some((false, &why))),

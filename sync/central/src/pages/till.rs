@@ -199,19 +199,19 @@ fn actions(visit: &Visit, row: &Row, environment: &str, device: i32) -> Markup {
                     button class="main" { "Renew now" }
                 }))
                 @if state != "retired" {
-                    @let at = format!("/tills/{environment}/{device}/state");
+
                     @if state == "blocked" {
-                        (button(visit, &at, "Unblock", &html! { input type="hidden" name="to" value="unblock"; }))
+                        (button(visit, &path, "Unblock", &html! { input type="hidden" name="kind" value="unblock"; }))
                     } @else {
-                        (action(visit, &at, "Block", true, &html! {
-                            input type="hidden" name="to" value="block";
+                        (action(visit, &path, "Block", true, &html! {
+                            input type="hidden" name="kind" value="block";
                             p class="hint" { "A blocked till is marked here with its reason." }
                             (field("reason", "Reason", "", true))
                             button class="danger" { "Block the till" }
                         }))
                     }
-                    (action(visit, &at, "Retire", true, &html! {
-                        input type="hidden" name="to" value="retire";
+                    (action(visit, &path, "Retire", true, &html! {
+                        input type="hidden" name="kind" value="retire";
                         p class="hint" { "For good. The store refuses while a day is open or something waits." }
                         (field("reason", "Reason", "", true))
                         button class="danger" { "Retire the till" }

@@ -2,7 +2,7 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use clock::Timestamp;
 use maud::{Markup, html};
@@ -29,6 +29,10 @@ pub(super) struct Visit {
     pub(super) now: Timestamp,
     /// Whether the main part alone is wanted.
     pub(super) fragment: bool,
+    /// What the browser sent.
+    pub(super) headers: HeaderMap,
+    /// What is known of the connection.
+    pub(super) extensions: Extensions,
     message: Option<String>,
 }
 
@@ -49,6 +53,8 @@ impl FromRequestParts<SharedHq> for Visit {
             tenant_name,
             now: hq.now(),
             fragment: parts.headers.contains_key("x-fragment"),
+            headers: parts.headers.clone(),
+            extensions: parts.extensions.clone(),
             message: cookie(&parts.headers, MESSAGE).map(|text| decoded(&text)),
         })
     }

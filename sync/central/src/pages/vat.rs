@@ -1,0 +1,142 @@
+//! The monthly VAT return by tax and currency, reconciled to the Z reports.
+
+use axum::extract::State;
+use axum::http::Uri;
+use axum::response::Response;
+use clock::local;
+use maud::{Markup, html};
+use serde::Deserialize;
+
+use super::fail::Failed;
+use super::layout::{Nav, Page, empty, sheet, tile};
+use super::query::Query;
+use super::visit::Visit;
+use super::words::{self, Tone, tag};
+use crate::hq::SharedHq;
+use crate::problem::{Code, Problem};
+
+/// What is read of `/fiscal_submissions/vat_return`.
+#[derive(Debug, Deserialize)]
+struct Return {
+    rows: Vec<Tax>,
+    receipts: i64,
+    days: i64,
+    reconciled: bool,
+    differences: Vec<Difference>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Tax {
+    currency: String,
+    tax_id: String,
+    tax_percent: Option<String>,
+    sales: String,
+    sales_tax: String,
+    credits: String,
+    credits_tax: String,
+    debits: String,
+    debits_tax: String,
+    total: String,
+    total_tax: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Difference {
+    device_id: i32,
+    fiscal_day_no: i32,
+    kind: String,
+    detail: String,
+}
+
+/// `GET /vat`
+pub(super) async fn page(
+    visit: Visit,
+    State(hq): State<SharedHq>,
+    uri: Uri,
+) -> Result<Response, Failed> {
+    let query = Query::of(&uri);
+    let this = local(visit.now).date();
+    let month = query
+        .text("month")
+        .map_or_else(|| this.strftime("%Y-%m").to_string(), str::to_owned);
+    let environment = if query.text("environment") == Some("test") {
+        "test"
+    } else {
+        "prod"
+    };
+    let asked: String = form_urlencoded::byte_serialize(month.as_bytes()).collect();
+    let path = format!("/fiscal_submissions/vat_return?month={asked}&environment={environment}");
+    let made: Return = visit
+        .read(&hq, &path)
+        .await
+        .map_err(|why| Failed(Problem::new(Code::Invalid, why)))?;
+    let body = html! {
+        div class="stack" {
+            div class="tiles" {
+                (tile(Tone::Quiet, &words::thousands(made.receipts), "receipts in the month", None, None))
+                (tile(Tone::Quiet, &words::thousands(made.days), "fiscal days compared", None, None))
+                @if made.days == 0 { (tile(Tone::Quiet, "–", "nothing to reconcile", None, None)) }
+                @else if made.reconciled { (tile(Tone::Ok, "agrees", "with the Z reports", None, None)) }
+                @else { (tile(Tone::Bad, &words::thousands(i64::try_from(made.differences.len()).unwrap_or(i64::MAX)), "differences from the Z reports", None, None)) }
+            }
+            (sheet("By currency and tax", None, &table(&made.rows)))
+            (sheet("Reconciliation", None, &differences(&visit, environment, &made)))
+        }
+    };
+    let mut shown = Page::new(Nav::Vat, "VAT return");
+    shown.under = Some(html! { (month) " · " (words::environment(environment)) });
+    shown.beside = Some(form(&visit, &month, environment));
+    Ok(shown.show(&visit, &body))
+}
+
+fn form(visit: &Visit, month: &str, environment: &str) -> Markup {
+    html! {
+        form class="row" method="get" action="/vat" {
+            @if visit.caller.is_operator { input type="hidden" name="tenant" value=(visit.caller.tenant); }
+            input type="month" name="month" value=(month) aria-label="Month" required pattern="[0-9]{4}-[0-9]{2}";
+            select name="environment" aria-label="Environment" {
+                option value="prod" selected[environment == "prod"] { "Production" }
+                option value="test" selected[environment == "test"] { "Test" }
+            }
+            button { "Show" }
+        }
+        a class="button" href=(visit.href(&format!("/fiscal_submissions/receipts.csv?from={month}-01&environment={environment}"))) { "Receipts as CSV" }
+        a class="button" href=(visit.href(&format!("/fiscal_submissions/days.csv?from={month}-01&environment={environment}"))) { "Days as CSV" }
+    }
+}
+
+fn table(rows: &[Tax]) -> Markup {
+    let cell = |amount: &str| html! { td class="num" { (amount) } };
+    html! {
+        @if rows.is_empty() { (empty("Nothing was sold in this month", "Choose another month, or the test environment for practice.")) }
+        @else {
+            table {
+                thead { tr { th { "Currency" } th { "Tax" } th class="num" { "Sales" } th class="num" { "Tax" } th class="num" { "Credit notes" } th class="num" { "Tax" } th class="num" { "Debit notes" } th class="num" { "Tax" } th class="num" { "Total" } th class="num" { "Tax owed" } } }
+                tbody { @for row in rows { tr {
+                    td { (row.currency) }
+                    td class="nowrap" { @match &row.tax_percent { Some(percent) => { (percent) " %" }, None => "exempt" } span class="second" { "tax " (row.tax_id) } }
+                    (cell(&row.sales)) (cell(&row.sales_tax)) (cell(&row.credits)) (cell(&row.credits_tax)) (cell(&row.debits)) (cell(&row.debits_tax))
+                    td class="num" { b { (row.total) } } td class="num" { b { (row.total_tax) } }
+                } } }
+            }
+        }
+    }
+}
+
+fn differences(visit: &Visit, environment: &str, made: &Return) -> Markup {
+    html! {
+        @if made.differences.is_empty() {
+            @if made.days == 0 { (empty("Nothing to compare", "No fiscal day has a receipt in this month.")) }
+            @else { (empty("Everything agrees", "The receipts of each day add up to the counters that its till has signed.")) }
+        } @else {
+            table class="fold" {
+                thead { tr { th { "Day" } th { "What" } th { "Difference" } } }
+                tbody { @for difference in &made.differences { tr {
+                    td data-name="Day" { a href=(visit.href(&format!("/tills/{environment}/{}/days/{}", difference.device_id, difference.fiscal_day_no))) { "till " (difference.device_id) ", day " (difference.fiscal_day_no) } }
+                    td data-name="What" { (tag(if difference.kind == "not_closed" { Tone::Quiet } else { Tone::Bad }, &difference.kind.replace('_', " "))) }
+                    td data-name="Difference" class="wide" { (difference.detail) }
+                } } }
+            }
+        }
+    }
+}
