@@ -27,7 +27,7 @@ pub struct Step {
 }
 
 /// All steps of this program, in order.
-pub const STEPS: [Step; 3] = [
+pub const STEPS: [Step; 4] = [
     Step {
         no: 1,
         name: "base",
@@ -42,6 +42,11 @@ pub const STEPS: [Step; 3] = [
         no: 3,
         name: "audit_rights",
         sql: include_str!("../migrations/0003_audit_rights.sql"),
+    },
+    Step {
+        no: 4,
+        name: "search",
+        sql: include_str!("../migrations/0004_search.sql"),
     },
 ];
 

@@ -50,14 +50,8 @@ impl Visit {
         path: &str,
         body: &Value,
     ) -> Result<Value, String> {
-        let write = Some((self.caller.csrf(), body));
-        let asked = ask(
-            hq,
-            &self.headers,
-            &self.extensions,
-            (method, &self.href(path)),
-            write,
-        );
+        let (write, path) = (Some((self.caller.csrf(), body)), self.href(path));
+        let asked = ask(hq, &self.headers, &self.extensions, (method, &path), write);
         Ok(asked.await?.body)
     }
 
@@ -67,11 +61,12 @@ impl Visit {
         hq: &SharedHq,
         path: &str,
     ) -> Result<T, String> {
+        let path = self.href(path);
         let asked = ask(
             hq,
             &self.headers,
             &self.extensions,
-            (Method::GET, &self.href(path)),
+            (Method::GET, &path),
             None,
         );
         let body = asked.await?.body;

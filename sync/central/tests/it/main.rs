@@ -5,6 +5,8 @@
     reason = "helpers of tests: one that cannot be set up may end"
 )]
 
+mod pages;
 mod schema;
+mod seed;
 mod service;
 mod support;

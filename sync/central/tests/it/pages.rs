@@ -1,0 +1,259 @@
+//! The pages, in a real Chromium. Pictures of them are left in target/screenshots.
+
+mod browser;
+mod markup;
+
+use browser::Browser;
+
+use crate::seed::{BUSY, STUCK, believable};
+use crate::support::Test;
+
+/// In the afternoon of the day at which tests begin.
+async fn afternoon() -> Test {
+    let test = Test::start().await;
+    test.clock
+        .advance(std::time::Duration::from_secs(7 * 3600 + 1800));
+    test
+}
+
+/// Signing in: a wrong password says so and keeps the email; the right one leads to where one wanted to go. Then
+/// from the overview through store, till and day to a receipt with its paper.
+#[tokio::test]
+async fn from_the_door_to_a_receipt() {
+    let test = afternoon().await;
+    let shop = believable(&test, "Baobab Stores").await;
+    let mut browser = Browser::open(&test).await;
+    browser.goto("/receipts").await;
+    browser.text_is("h1", "Sign in").await;
+    browser.shoot("sign-in").await;
+    browser
+        .sign_in(&shop.email, "not the password at all")
+        .await;
+    browser.has_text(".note.bad", "password").await;
+    assert_eq!(browser.value("input[name=email]").await, shop.email);
+    browser
+        .fill("input[name=password]", crate::seed::PASSWORD)
+        .await;
+    browser.press("button.main").await;
+    browser.text_is("h1", "Receipts").await;
+
+    browser.follow("Overview").await;
+    browser.has_text("#overview", "Borrowdale").await;
+    browser.has_text("#overview", "silent").await;
+    browser.shoot_all("overview").await;
+    browser.follow("Borrowdale").await;
+    browser.has_text("#store", "dead letter").await;
+    browser.shoot("store").await;
+    browser.follow(&STUCK.0.to_string()).await;
+    browser.has_text("#till", "Nothing is sent").await;
+    browser.shoot("till").await;
+
+    browser.goto(&format!("/tills/prod/{}", BUSY.0)).await;
+    browser.follow("61").await;
+    browser.text_is("h1", "Fiscal day 61").await;
+    browser.has_text("#day", "Standard rated 15.5%").await;
+    browser.shoot("day").await;
+
+    browser.goto(&format!("/receipts?number={}", BUSY.1)).await;
+    browser.shoot("receipts-found").await;
+    browser.follow(&BUSY.1.to_string()).await;
+    browser.has_text(".paper", "FISCAL TAX INVOICE").await;
+    browser.has_text(".paper", "Cooking oil 2 l").await;
+    browser.has_text("#attempts", "accepted").await;
+    assert_eq!(browser.count(".paper svg.qr").await, 1);
+    browser.shoot_all("receipt").await;
+    browser.goto("/receipts").await;
+    assert_eq!(browser.count("tbody tr").await, 50);
+    browser.shoot("receipts").await;
+    let first = browser.text("tbody tr td").await;
+    browser.follow("Older").await;
+    assert_ne!(browser.text("tbody tr td").await, first);
+    browser.close().await;
+}
+
+/// The dead letter of a till is retried: the store has a command, the audit a row, the page says so.
+#[tokio::test]
+async fn a_dead_letter_is_retried() {
+    let test = afternoon().await;
+    let shop = believable(&test, "Baobab Stores").await;
+    let mut browser = Browser::signed_in(&test, &shop.email).await;
+    browser.goto("/queue").await;
+    browser.has_text("#queue", "RCPT020").await;
+    browser.shoot("queue").await;
+    browser.press("#queue .list button").await;
+    browser.has_text(".note.ok", "the store is asked").await;
+    let sql = test.database.connect("postgres").await;
+    let asked = sql
+        .query_one(
+            "SELECT count(*) FROM commands WHERE kind = 'retry' AND command_no = 4",
+            &[],
+        )
+        .await
+        .unwrap();
+    assert_eq!(asked.get::<_, i64>(0), 1);
+    browser.goto("/audit?action=command").await;
+    browser.has_text("tbody", "command.retry").await;
+    browser.has_text("tbody", &shop.email).await;
+    browser.shoot("audit").await;
+    browser.close().await;
+}
+
+/// A rollback is done only by whoever types the company's name; a form without the session's token does nothing.
+#[tokio::test]
+async fn decisions_are_guarded() {
+    let test = afternoon().await;
+    let shop = believable(&test, "Baobab Stores").await;
+    let sql = test.database.connect("postgres").await;
+    sql.execute(
+        "UPDATE tenant_fiscal_profiles SET environment = 'prod', enabled_prod = true WHERE tenant_id = $1",
+        &[&shop.tenant.0],
+    )
+    .await
+    .unwrap();
+    let environment = async || {
+        let ask =
+            "SELECT environment, enabled_prod FROM tenant_fiscal_profiles WHERE tenant_id = $1";
+        let row = sql.query_one(ask, &[&shop.tenant.0]).await.unwrap();
+        (row.get::<_, String>(0), row.get::<_, bool>(1))
+    };
+    let mut browser = Browser::signed_in(&test, &shop.email).await;
+    browser.goto("/go-live").await;
+    browser.has_text("#checklist", "steps proved").await;
+    browser.shoot_all("go-live").await;
+    let rollback = "form[action='/go-live/rollback']";
+    for name in ["baobab", "Baobab Stores"] {
+        assert_eq!(environment().await, ("prod".to_owned(), true));
+        browser.unfold("Roll back").await;
+        browser
+            .fill(
+                &format!("{rollback} input[name=reason]"),
+                "FDMS refuses everything",
+            )
+            .await;
+        browser
+            .fill(&format!("{rollback} input[name=confirm]"), name)
+            .await;
+        browser.press(&format!("{rollback} button")).await;
+        if name == "baobab" {
+            browser.has_text(".note.bad", "Nothing was done").await;
+        }
+    }
+    browser.has_text(".note.ok", "Rolled back").await;
+    assert_eq!(environment().await, ("test".to_owned(), false));
+    browser.goto("/queue").await;
+    browser.has_text("#queue", "FDMS refuses everything").await;
+
+    let cookie = browser.cookie().await;
+    let forged = test
+        .http
+        .post(test.url(&format!("/tills/prod/{}/command", STUCK.0)))
+        .header("cookie", cookie)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body("kind=retry&csrf=guess")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(forged.status(), 403);
+    browser.close().await;
+}
+
+/// Every page shows: with rows, and in a company that has none yet.
+#[tokio::test]
+async fn every_page_shows() {
+    let test = afternoon().await;
+    let shop = believable(&test, "Baobab Stores").await;
+    let empty = crate::seed::empty(&test, "New Company").await;
+    let paths = [
+        "/",
+        "/receipts",
+        "/vat?month=2026-05",
+        "/queue",
+        "/submissions",
+        "/credentials",
+        "/go-live",
+        "/stores",
+        "/alerts",
+        "/profile",
+        "/people",
+        "/audit",
+    ];
+    for (email, word) in [(&shop.email, "full"), (&empty, "empty")] {
+        let mut browser = Browser::signed_in(&test, email).await;
+        for path in paths {
+            browser.goto(path).await;
+            assert_eq!(
+                browser.count("#main h1").await,
+                1,
+                "{path} of the {word} company"
+            );
+            let name = path
+                .split('?')
+                .next()
+                .unwrap()
+                .trim_matches('/')
+                .replace('/', "-");
+            browser
+                .shoot(&format!(
+                    "{word}-{}",
+                    if name.is_empty() { "overview" } else { &name }
+                ))
+                .await;
+        }
+        browser.no_errors().await;
+        browser.close().await;
+    }
+}
+
+/// Parts are put in anew by themselves; when head office does not answer, the page says so, and goes on when it does.
+#[tokio::test]
+async fn pages_stay_fresh() {
+    let test = afternoon().await;
+    let shop = believable(&test, "Baobab Stores").await;
+    let mut browser = Browser::signed_in(&test, &shop.email).await;
+    browser.has_text("#overview", "Avondale").await;
+    let sql = test.database.connect("postgres").await;
+    sql.execute(
+        "UPDATE stores SET name = 'Avondale West' WHERE name = 'Avondale'",
+        &[],
+    )
+    .await
+    .unwrap();
+    browser
+        .run("window.dispatchEvent(new Event('hq-refresh'))")
+        .await;
+    browser.has_text("#overview", "Avondale West").await;
+    browser.offline(true).await;
+    browser
+        .run("window.dispatchEvent(new Event('hq-refresh'))")
+        .await;
+    browser.has_text("#away", "does not answer since").await;
+    browser.shoot("away").await;
+    browser.offline(false).await;
+    browser
+        .run("window.dispatchEvent(new Event('hq-refresh'))")
+        .await;
+    browser.hidden("#away").await;
+    browser.close().await;
+}
+
+/// The operator sees all tenants and goes into one; its pages keep it in their addresses.
+#[tokio::test]
+async fn the_operator_chooses_a_tenant() {
+    let test = afternoon().await;
+    let shop = believable(&test, "Baobab Stores").await;
+    let operator = crate::seed::operator(&test).await;
+    let mut browser = Browser::signed_in(&test, &operator).await;
+    browser.text_is("h1", "Tenants").await;
+    browser.shoot("tenants").await;
+    browser.follow("Baobab Stores").await;
+    browser.has_text("#overview", "Borrowdale").await;
+    browser.follow("Borrowdale").await;
+    browser.has_text("#store", "dead letter").await;
+    assert!(
+        browser
+            .address()
+            .await
+            .ends_with(&format!("?tenant={}", shop.tenant))
+    );
+    browser.close().await;
+}
