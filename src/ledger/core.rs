@@ -343,6 +343,18 @@ impl Core {
         kind: &str,
         detail: Option<&str>,
     ) -> Result<(), StorageError> {
+        self.touched.extend(till);
+        self.append_quietly(seq, till, kind, detail)
+    }
+
+    /// The same, and whoever waits for changes of the till is not woken.
+    pub(super) fn append_quietly(
+        &mut self,
+        seq: Seq,
+        till: Option<TillId>,
+        kind: &str,
+        detail: Option<&str>,
+    ) -> Result<(), StorageError> {
         self.appended = self.appended.max(seq);
         self.conn
             .prepare_cached("INSERT INTO event VALUES (?1, ?2, ?3, ?4, ?5)")?
@@ -353,7 +365,6 @@ impl Core {
                 kind,
                 detail
             ])?;
-        self.touched.extend(till);
         Ok(())
     }
 

@@ -292,7 +292,8 @@ impl Core {
         // Texts and numbers always serialise.
         let detail = serde_json::to_string(attempt).unwrap_or_default();
         let seq = self.take_seq();
-        Ok(self.append_event(seq, Some(till), "fdms.attempt", Some(&detail))?)
+        // The worker has made it itself, and nobody else at the till waits for it.
+        Ok(self.append_quietly(seq, Some(till), "fdms.attempt", Some(&detail))?)
     }
 
     /// Keeps where the head stands: another step, a failed attempt. The cursor does not move.

@@ -12,6 +12,8 @@ use crate::support::api::{PATIENCE, get, post};
 use crate::support::counter::{Counter, paper};
 use crate::support::paper::scan;
 
+mod doors;
+
 /// A paper of the POS becomes a receipt: sold to the cent, printed as it was with the fiscal block under it, and the POS
 /// hears that it is out. The same paper again is a copy of the same receipt.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

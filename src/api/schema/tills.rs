@@ -25,7 +25,7 @@ pub struct Link {
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Hold {
-    /// `unchecked`, `ahead` or `retired`.
+    /// `unchecked`, `ahead`, `retired` or `disabled`.
     pub kind: String,
     /// Why, and what to do.
     pub reason: String,

@@ -274,10 +274,12 @@ impl Stage {
             }
             "wait" => {
                 let minute = Duration::from_secs(60);
+                let (kind, count) = rest.split_once(' ').unwrap_or((rest, "1"));
+                let count: usize = count.parse().map_err(|_| format!("{count} is no number"))?;
                 pass_until(house, minute, rest, |house| {
                     let reader = house.ledger().reader();
                     let events = reader.events(Seq(0), None, 10_000).unwrap_or_default();
-                    events.iter().any(|event| event.kind == rest)
+                    events.iter().filter(|event| event.kind == kind).count() >= count
                 })
                 .await;
             }
