@@ -17,7 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::hq::SharedHq;
 use crate::problem::{Code, Problem};
-use crate::{access, functions, pages, sync, worker};
+use crate::{access, functions, pages, serve, sync, worker};
 
 mod address;
 mod buckets;
@@ -58,6 +58,7 @@ impl Modify for Security {
         components.add_security_scheme("token", bearer("An API token, made by an admin: fhq_…"));
         components.add_security_scheme("session", SecurityScheme::ApiKey(cookie));
         components.add_security_scheme("store", bearer("A store's secret, given when it joined."));
+        components.add_security_scheme("metrics", bearer("HQ_METRICS_TOKEN."));
         components.add_security_scheme("worker", bearer("FDMS_WORKER_SECRET."));
         let none: [&str; 0] = [];
         document.security = Some(
@@ -77,6 +78,7 @@ pub fn routes() -> OpenApiRouter<SharedHq> {
         .merge(sync::routes())
         .merge(worker::routes())
         .merge(pages::routes())
+        .merge(serve::health::routes())
         .merge(docs::routes())
 }
 

@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use crate::db::{DbError, TenantId};
 
+pub mod verify;
+
 /// One row.
 #[derive(Debug, Clone)]
 pub struct Deed<'a> {

@@ -181,12 +181,31 @@ impl Db {
         Ok(())
     }
 
+    /// Takes a lock of the whole installation, held until the answer is dropped; none where another has it.
+    ///
+    /// # Errors
+    /// Postgres is away.
+    pub async fn alone(&self, lock: i64) -> Result<Option<Alone>, DbError> {
+        // A connection of its own, closed at the end: whatever happens, the lock goes with it.
+        let client = Client::take(self.client().await?);
+        let row = client
+            .query_one("SELECT pg_try_advisory_lock($1)", &[&lock])
+            .await?;
+        let is_mine: bool = row.try_get(0)?;
+        Ok(is_mine.then_some(Alone { _client: client }))
+    }
+
     /// Connections that are open, and those that are free just now.
     #[must_use]
     pub fn connections(&self) -> (usize, usize) {
         let status = self.pool.status();
         (status.size, status.available)
     }
+}
+
+/// A lock of the whole installation; see [`Db::alone`].
+pub struct Alone {
+    _client: deadpool_postgres::ClientWrapper,
 }
 
 /// A transaction for a tenant. Dropped without `commit`, it is rolled back.

@@ -188,7 +188,7 @@ async fn migrate_alone(client: &mut Client, now: Timestamp) -> Result<Vec<Step>,
     make_operator(&tx, now).await?;
     tx.execute(
         "SELECT hq_make_partitions($1, $2)",
-        &[&clock::local(now).date(), &MONTHS_AHEAD],
+        &[&now.to_zoned(jiff::tz::TimeZone::UTC).date(), &MONTHS_AHEAD],
     )
     .await?;
     tx.commit().await?;

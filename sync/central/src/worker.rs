@@ -8,7 +8,7 @@ pub mod channels;
 mod deliver;
 mod mail;
 mod summary;
-mod webhook;
+pub(crate) mod webhook;
 
 use axum::Json;
 use axum::extract::State;
@@ -26,11 +26,9 @@ pub use alerts::{Alert, Alerts, End};
 use crate::db::{self, TenantId};
 use crate::functions::checklist;
 use crate::hq::{Hq, SharedHq};
+use crate::migrate::MONTHS_AHEAD;
 use crate::problem::{Code, Problem};
 use crate::tenants;
-
-/// Months of partitions that are there in advance.
-const MONTHS_AHEAD: i32 = 2;
 
 /// The paths.
 #[must_use]
@@ -142,7 +140,11 @@ pub async fn turn(hq: &Hq) -> Result<Turn, Problem> {
     Ok(turn)
 }
 
-async fn partitions(hq: &Hq) -> Result<i32, Problem> {
+/// Makes the partitions of this month and the next ones; how many were made.
+///
+/// # Errors
+/// Postgres is away.
+pub async fn partitions(hq: &Hq) -> Result<i32, Problem> {
     let mut client = hq.db.client().await?;
     let tx = db::tenant(&mut client, TenantId::OPERATOR).await?;
     let today = hq.now().to_zoned(jiff::tz::TimeZone::UTC).date();

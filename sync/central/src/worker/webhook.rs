@@ -21,7 +21,7 @@ const SIGNATURE: &str = "fiscal-hq-signature";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// To what a channel's secret is bound when it is sealed.
-pub(super) fn place(tenant: TenantId, channel: Uuid) -> String {
+pub(crate) fn place(tenant: TenantId, channel: Uuid) -> String {
     format!("alert channel {tenant} {channel}")
 }
 

@@ -13,6 +13,7 @@ use fiscal_hq::db::{APP_ROLE, Address, Db, Limits, TenantId};
 use fiscal_hq::hq::SharedHq;
 use fiscal_hq::keys::MasterKeys;
 use fiscal_hq::migrate;
+use fiscal_hq::outbound::Outbound;
 use fiscal_hq::serve::{self, Running};
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
@@ -56,16 +57,40 @@ impl Test {
     /// A fresh one that may do this much at most.
     pub(crate) async fn start_with(ceiling: Environment) -> Self {
         let database = Database::create().await;
-        Self::over(database, TestClock::new(start()), ceiling).await
+        Self::over(
+            database,
+            TestClock::new(start()),
+            ceiling,
+            Outbound::default(),
+        )
+        .await
+    }
+
+    /// A fresh one that reaches the world like this.
+    pub(crate) async fn start_reaching(outbound: Outbound) -> Self {
+        let database = Database::create().await;
+        Self::over(
+            database,
+            TestClock::new(start()),
+            Environment::Prod,
+            outbound,
+        )
+        .await
     }
 
     /// Another instance of the service on the same database, with the same clock.
     pub(crate) async fn second(&self) -> Self {
         let database = self.database.shared();
-        Self::over(database, Arc::clone(&self.clock), self.hq.ceiling).await
+        let outbound = self.hq.outbound.clone();
+        Self::over(database, Arc::clone(&self.clock), self.hq.ceiling, outbound).await
     }
 
-    async fn over(database: Database, clock: Arc<TestClock>, ceiling: Environment) -> Self {
+    async fn over(
+        database: Database,
+        clock: Arc<TestClock>,
+        ceiling: Environment,
+        outbound: Outbound,
+    ) -> Self {
         let hq = Arc::new(Hq {
             db: database.pool(),
             clock: Arc::clone(&clock) as clock::SharedClock,

@@ -1,0 +1,35 @@
+//! The built-in timer: the periodic work, without anybody who calls for it.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::hq::{Hq, SharedHq};
+use crate::problem::Problem;
+use crate::worker;
+
+/// Held by the instance that does the work: two do not double it.
+const LOCK: i64 = 7_210_002;
+
+/// Does the work now and then until the stop signal.
+pub(super) async fn run(hq: SharedHq, every: Duration, stop: CancellationToken) {
+    loop {
+        if let Err(problem) = turn(&hq).await {
+            tracing::warn!(detail = %problem.detail, "the periodic work was not done; it is tried again");
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = hq.clock.sleep(every) => {}
+        }
+    }
+}
+
+/// One turn, unless another instance is at it.
+async fn turn(hq: &Hq) -> Result<(), Problem> {
+    let Some(_alone) = hq.db.alone(LOCK).await? else {
+        return Ok(());
+    };
+    let turn = worker::turn(hq).await?;
+    tracing::debug!(?turn, "the periodic work is done");
+    Ok(())
+}
