@@ -9,6 +9,7 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 
 use super::visit::Visit;
+use crate::access::{ClientAddress, Seen};
 use crate::hq::SharedHq;
 use crate::{access, functions, worker};
 
@@ -100,7 +101,13 @@ pub(super) async fn ask(
     let mut request = request
         .body(body)
         .map_err(|error| format!("the form cannot be passed on: {error}"))?;
-    request.extensions_mut().extend(extensions.clone());
+    // These two alone: what the outer router has left there would mislead the inner one.
+    if let Some(from) = extensions.get::<ClientAddress>() {
+        request.extensions_mut().insert(*from);
+    }
+    if let Some(seen) = extensions.get::<Seen>() {
+        request.extensions_mut().insert(seen.clone());
+    }
     let (router, _document) = access::paths::routes()
         .merge(functions::routes())
         .merge(worker::routes())

@@ -276,7 +276,7 @@ fn row(visit: &Visit, store: &Store) -> Markup {
             td data-name="State" { (state(store)) }
             td data-name="Open days" class="num" {
                 (store.open_days)
-                @if let Some(oldest) = store.oldest_day { span class="second" { "since " (words::local_words(oldest)) } }
+                @if let Some(oldest) = store.oldest_day { span class="second" { "since " (words::civil_short(now, oldest)) } }
             }
             td data-name="Unsent" class="num" { (words::thousands(store.waiting)) }
             td data-name="Oldest" { (words::when_or(now, store.oldest, "–")) }

@@ -139,6 +139,11 @@ pub(super) fn civil(date: DateTime) -> Markup {
     html! { time datetime=(date) title="local time, UTC+2" { (local_words(date)) } }
 }
 
+/// A local time as [`when`] shortens it.
+pub(super) fn civil_short(now: Timestamp, date: DateTime) -> String {
+    short(now, clock::instant(date))
+}
+
 /// An exact amount with its currency.
 pub(super) fn money(cents: i64, currency: &str) -> Markup {
     html! { span class="nowrap" { (Cents::new(cents).grouped()) " " span class="quiet small" { (currency) } } }

@@ -99,7 +99,7 @@ pub(crate) fn config(company: &str, device: i32) -> String {
 pub(crate) async fn believable(test: &Test, name: &str) -> Shop {
     let tenant = test.tenant(name).await;
     let now = test.hq.now();
-    let mut shop = Shop {
+    let shop = Shop {
         tenant,
         stores: [Uuid::new_v4(), Uuid::new_v4(), Uuid::new_v4()],
         email: format!("admin@{}.example", tenant.0.simple()),

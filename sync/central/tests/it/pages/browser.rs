@@ -154,10 +154,15 @@ impl Browser {
 
     /// Follows the first link with exactly this text.
     pub(crate) async fn follow(&mut self, text: &str) {
-        let link = self.client.wait().at_most(PATIENCE).for_element(Locator::XPath(&format!(
+        let path = format!(
             "//main//a[normalize-space()='{text}'] | //*[@class='frame']/*[@class='rail']//a[normalize-space()='{text}']"
-        )));
-        let link = link.await;
+        );
+        let link = self
+            .client
+            .wait()
+            .at_most(PATIENCE)
+            .for_element(Locator::XPath(&path))
+            .await;
         match link {
             Ok(link) => link.click().await.unwrap(),
             Err(error) => panic!("no link {text}: {error}\n{}", self.page().await),
