@@ -104,7 +104,7 @@ fn company() -> OpenApiRouter<SharedHq> {
         )
         .route("/go-live", get(go_live::page))
         .route("/go-live/{action}", post(go_live::decide))
-        .route("/alerts", get(alerts::page))
+        .route("/alarms", get(alerts::page))
         .route("/profile", get(profile::page).post(profile::save))
         .route("/profile/review", post(profile::review))
         .route("/people", get(people::page).post(act::invite))

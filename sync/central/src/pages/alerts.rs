@@ -18,7 +18,7 @@ use crate::hq::SharedHq;
 /// Alerts on the page.
 const SHOWN: i64 = 200;
 
-/// `GET /alerts`
+/// `GET /alarms`
 pub(super) async fn page(
     visit: Visit,
     State(hq): State<SharedHq>,
@@ -53,7 +53,7 @@ pub(super) async fn page(
                 section class="card" {
                     header {
                         h2 { @if ended { "Ended" } @else { "Open" } }
-                        a class="small" href=(visit.href(if ended { "/alerts" } else { "/alerts?ended=1" })) { @if ended { "Show the open ones" } @else { "Show those that have ended" } }
+                        a class="small" href=(visit.href(if ended { "/alarms" } else { "/alarms?ended=1" })) { @if ended { "Show the open ones" } @else { "Show those that have ended" } }
                     }
                     @if rows.is_empty() {
                         @if ended { (empty("None has ended yet", "What was wrong and is well again stands here.")) }

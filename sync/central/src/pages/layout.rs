@@ -61,7 +61,7 @@ const GROUPS: [(&str, &[(Nav, &str, &str)]); 3] = [
         "Company",
         &[
             (Nav::Stores, "/stores", "Stores and tills"),
-            (Nav::Alerts, "/alerts", "Alerts"),
+            (Nav::Alerts, "/alarms", "Alerts"),
             (Nav::Profile, "/profile", "Fiscal profile"),
             (Nav::People, "/people", "Users and tokens"),
             (Nav::Audit, "/audit", "Audit"),

@@ -203,7 +203,7 @@ fn tiles(visit: &Visit, stores: &[Store]) -> Markup {
             (tile(Tone::bad_if_any(dead), &figure(dead), "dead letters", None, Some(&visit.href("/queue"))))
             (tile(Tone::warn_if_any(expiring), &figure(expiring), "expiring certificates", Some(&format!("within {EXPIRING_DAYS} days")), Some(&visit.href("/credentials"))))
             (tile(Tone::bad_if_any(silent), &figure(silent), "silent stores", None, Some(&visit.href("/?only=silent"))))
-            (tile(Tone::warn_if_any(alerts), &figure(alerts), "open alerts", None, Some(&visit.href("/alerts"))))
+            (tile(Tone::warn_if_any(alerts), &figure(alerts), "open alerts", None, Some(&visit.href("/alarms"))))
         }
     }
 }

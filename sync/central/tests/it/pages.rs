@@ -172,7 +172,7 @@ async fn every_page_shows() {
         "/credentials",
         "/go-live",
         "/stores",
-        "/alerts",
+        "/alarms",
         "/profile",
         "/people",
         "/audit",

@@ -64,7 +64,7 @@ async fn markup_is_text() {
         "/credentials",
         "/go-live",
         "/stores",
-        "/alerts",
+        "/alarms",
         "/profile",
         "/people",
         "/audit",
