@@ -95,8 +95,14 @@ async fn the_cookie_of_https() {
         .body(Body::from(body))
         .unwrap();
     let response = router.clone().oneshot(request).await.unwrap();
-    let made = response.headers()["set-cookie"].to_str().unwrap().to_owned();
-    assert!(made.starts_with("__Host-fhq=") && made.ends_with("; Secure"), "{made}");
+    let made = response.headers()["set-cookie"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    assert!(
+        made.starts_with("__Host-fhq=") && made.ends_with("; Secure"),
+        "{made}"
+    );
     assert!(made.contains("; Path=/; HttpOnly") && !made.contains("Domain"));
     assert!(response.headers().contains_key("strict-transport-security"));
     for (name, status) in [("__Host-fhq", 200), ("fhq", 401)] {
@@ -176,15 +182,27 @@ async fn tokens() {
     assert!(!listed.text.contains(secret) && !holds(&everything(&test).await, secret));
     let machine = Asker::bearer(&test, secret);
     let who = machine.get("/session").await.read(200);
-    assert_eq!((&who["actor"], &who["role"]), (&json!("token:erp"), &json!("operator")));
+    assert_eq!(
+        (&who["actor"], &who["role"]),
+        (&json!("token:erp"), &json!("operator"))
+    );
     // It is no person, and no admin.
-    machine.poke("/session/end_all").await.problem(403, "forbidden");
+    machine
+        .poke("/session/end_all")
+        .await
+        .problem(403, "forbidden");
     machine.get("/tokens").await.problem(403, "forbidden");
     let over = json!({ "name": "b", "role": "viewer", "expiresAt": "2026-05-28T06:00:00Z" });
-    assert_eq!(admin.post("/tokens", over).await.problem(422, "invalid"), "/expiresAt");
+    assert_eq!(
+        admin.post("/tokens", over).await.problem(422, "invalid"),
+        "/expiresAt"
+    );
     for (name, pointer) in [("", "/name"), ("a\u{7}b", "/name")] {
         let bad = json!({ "name": name, "role": "viewer" });
-        assert_eq!(admin.post("/tokens", bad).await.problem(422, "invalid"), pointer);
+        assert_eq!(
+            admin.post("/tokens", bad).await.problem(422, "invalid"),
+            pointer
+        );
     }
     let for_ever = json!({ "name": "for ever", "role": "viewer" });
     let for_ever = admin.post("/tokens", for_ever).await.read(201);
@@ -211,13 +229,22 @@ async fn only_the_operator_names_a_tenant() {
     let of_a = Asker::person(&test, a, Role::Admin, "admin@a.example").await;
     let machine = Asker::machine(&test, a, Role::Admin, "erp").await;
     let who = ops.get("/session").await.read(200);
-    assert_eq!((&who["operator"], &who["tenant"]), (&json!(true), &json!(Uuid::nil())));
+    assert_eq!(
+        (&who["operator"], &who["tenant"]),
+        (&json!(true), &json!(Uuid::nil()))
+    );
     let who = ops.get(&format!("/session?tenant={b}")).await.read(200);
-    assert_eq!((&who["tenant"], &who["home"]), (&json!(b.0), &json!(Uuid::nil())));
+    assert_eq!(
+        (&who["tenant"], &who["home"]),
+        (&json!(b.0), &json!(Uuid::nil()))
+    );
     let path = format!("/users?tenant={b}");
     let rudo = json!({ "email": "rudo@b.example", "name": "Rudo", "role": "viewer" });
     ops.post(&path, rudo).await.read(201);
-    assert_eq!(times(&test, b, "operator:ops@hq.example", "user.invite").await, 1);
+    assert_eq!(
+        times(&test, b, "operator:ops@hq.example", "user.invite").await,
+        1
+    );
     let nowhere = format!("/session?tenant={}", Uuid::new_v4());
     ops.get(&nowhere).await.problem(404, "not_found");
     ops.get("/session?tenant=b").await.problem(422, "invalid");
@@ -226,7 +253,11 @@ async fn only_the_operator_names_a_tenant() {
     // His own tenant anybody may name.
     assert_eq!(of_a.get(&format!("/session?tenant={a}")).await.status, 200);
     for asker in [&of_a, &machine] {
-        for path in [&path, &nowhere, &format!("/users?x=1&tenant={}", Uuid::nil())] {
+        for path in [
+            &path,
+            &nowhere,
+            &format!("/users?x=1&tenant={}", Uuid::nil()),
+        ] {
             asker.get(path).await.problem(403, "forbidden");
         }
         for header in ["X-Tenant", "X-Tenant-Id", "X-Hq-Tenant", "Tenant"] {
@@ -238,20 +269,38 @@ async fn only_the_operator_names_a_tenant() {
             assert_eq!(answer.status, 200);
         }
     }
-    assert_eq!(times(&test, a, "user:admin@a.example", "access.denied").await, 7);
+    assert_eq!(
+        times(&test, a, "user:admin@a.example", "access.denied").await,
+        7
+    );
     assert_eq!(times(&test, a, "token:erp", "access.denied").await, 7);
     let all = audit(&test, b).await;
-    assert!(all.iter().all(|(actor, ..)| actor != "user:admin@a.example"));
+    assert!(
+        all.iter()
+            .all(|(actor, ..)| actor != "user:admin@a.example")
+    );
     // Tenants are the operator's alone.
     let listed = ops.get("/tenants").await.read(200);
-    let names: Vec<&str> = listed.as_array().unwrap().iter().map(|t| t["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|t| t["name"].as_str().unwrap())
+        .collect();
     assert_eq!(names, ["Acacia", "Baobab"]);
     of_a.get("/tenants").await.problem(403, "forbidden");
-    of_a.post("/tenants", json!({ "name": "C" })).await.problem(403, "forbidden");
-    let made = ops.post("/tenants", json!({ "name": "Cedar" })).await.read(201);
+    of_a.post("/tenants", json!({ "name": "C" }))
+        .await
+        .problem(403, "forbidden");
+    let made = ops
+        .post("/tenants", json!({ "name": "Cedar" }))
+        .await
+        .read(201);
     let cedar = format!("/session?tenant={}", made["tenantId"].as_str().unwrap());
     assert_eq!(ops.get(&cedar).await.status, 200);
-    ops.post("/tenants", json!({ "name": " " })).await.problem(422, "invalid");
+    ops.post("/tenants", json!({ "name": " " }))
+        .await
+        .problem(422, "invalid");
 }
 
 /// An invitation is taken up once, in time, with a password that is one; each new code ends the one before.
@@ -263,7 +312,10 @@ async fn invitations_and_new_passwords() {
     let rudo = json!({ "email": "Rudo@shop.example", "name": "Rudo", "role": "viewer" });
     let made = admin.post("/users", rudo.clone()).await.read(201);
     assert_eq!(made["kind"], "invitation");
-    assert_eq!(admin.post("/users", rudo).await.problem(409, "conflict"), "/email");
+    assert_eq!(
+        admin.post("/users", rudo).await.problem(409, "conflict"),
+        "/email"
+    );
     let first = made["code"].as_str().unwrap().to_owned();
     let code_path = format!("/users/{}/code", made["userId"].as_str().unwrap());
     let again = admin.poke(&code_path).await.read(201);
@@ -273,17 +325,31 @@ async fn invitations_and_new_passwords() {
         let body = json!({ "code": code, "password": password });
         nobody.post("/session/take_up", body).await
     };
-    assert_eq!(take_up(&first, PASSWORD).await.problem(422, "invalid"), "/code");
-    assert_eq!(take_up("fhqu_made_up", PASSWORD).await.problem(422, "invalid"), "/code");
+    assert_eq!(
+        take_up(&first, PASSWORD).await.problem(422, "invalid"),
+        "/code"
+    );
+    assert_eq!(
+        take_up("fhqu_made_up", PASSWORD)
+            .await
+            .problem(422, "invalid"),
+        "/code"
+    );
     for bad in ["elevenchars", "rudo@shop.example", "aaaaaaaaaaaaaaaa"] {
-        assert_eq!(take_up(&second, bad).await.problem(422, "invalid"), "/password");
+        assert_eq!(
+            take_up(&second, bad).await.problem(422, "invalid"),
+            "/password"
+        );
     }
     nobody
         .post("/session", sign_in("rudo@shop.example", PASSWORD))
         .await
         .problem(401, "unauthenticated");
     assert_eq!(take_up(&second, PASSWORD).await.status, 204);
-    assert_eq!(take_up(&second, PASSWORD).await.problem(422, "invalid"), "/code");
+    assert_eq!(
+        take_up(&second, PASSWORD).await.problem(422, "invalid"),
+        "/code"
+    );
     let viewer = Asker::sign_in(&test, "rudo@shop.example").await;
     // A new password ends what was begun with the old one, at the moment when it is chosen.
     let reset = admin.poke(&code_path).await.read(201);
@@ -297,19 +363,47 @@ async fn invitations_and_new_passwords() {
         .await
         .problem(401, "unauthenticated");
     nobody
-        .post("/session", sign_in("rudo@shop.example", "another long password"))
+        .post(
+            "/session",
+            sign_in("rudo@shop.example", "another long password"),
+        )
         .await
         .read(201);
-    // In time.
-    let late = admin.poke(&code_path).await.read(201);
-    test.clock.advance(24 * 60 * MINUTE);
-    assert_eq!(take_up(late["code"].as_str().unwrap(), PASSWORD).await.problem(422, "invalid"), "/code");
-    let (_, invitation) = invite(&test, tenant, Role::Viewer, "late@shop.example").await;
-    test.clock.advance(7 * 24 * 60 * MINUTE);
-    assert_eq!(take_up(&invitation, PASSWORD).await.problem(422, "invalid"), "/code");
-    assert_eq!(times(&test, tenant, "user:rudo@shop.example", "password.set").await, 2);
+    assert_eq!(
+        times(&test, tenant, "user:rudo@shop.example", "password.set").await,
+        2
+    );
     let dump = everything(&test).await;
     assert!(!holds(&dump, &second) && !holds(&dump, PASSWORD));
+}
+
+/// Codes are good for a time: a new password's for a day, an invitation for a week.
+#[tokio::test]
+async fn codes_run_out() {
+    let test = Test::start().await;
+    let tenant = test.tenant("Baobab").await;
+    let admin = Asker::person(&test, tenant, Role::Admin, "admin@shop.example").await;
+    let rudo = add_user(&test, tenant, Role::Viewer, "rudo@shop.example").await;
+    let code_path = format!("/users/{rudo}/code");
+    let nobody = Asker::nobody(&test);
+    let take_up = async |code: &str, password: &str| {
+        let body = json!({ "code": code, "password": password });
+        nobody.post("/session/take_up", body).await
+    };
+    let late = admin.poke(&code_path).await.read(201);
+    test.clock.advance(24 * 60 * MINUTE);
+    assert_eq!(
+        take_up(late["code"].as_str().unwrap(), PASSWORD)
+            .await
+            .problem(422, "invalid"),
+        "/code"
+    );
+    let (_, invitation) = invite(&test, tenant, Role::Viewer, "late@shop.example").await;
+    test.clock.advance(7 * 24 * 60 * MINUTE);
+    assert_eq!(
+        take_up(&invitation, PASSWORD).await.problem(422, "invalid"),
+        "/code"
+    );
 }
 
 /// One's own password is changed with the present one; all sessions end.
@@ -320,59 +414,146 @@ async fn own_password() {
     let rudo = Asker::person(&test, tenant, Role::Viewer, "rudo@shop.example").await;
     let change = |old: &str, new: &str| json!({ "password": old, "newPassword": new });
     let wrong = change("not my password", "another long password");
-    assert_eq!(rudo.post("/session/password", wrong).await.problem(422, "invalid"), "/password");
+    assert_eq!(
+        rudo.post("/session/password", wrong)
+            .await
+            .problem(422, "invalid"),
+        "/password"
+    );
     let short = change(PASSWORD, "short");
-    assert_eq!(rudo.post("/session/password", short).await.problem(422, "invalid"), "/newPassword");
+    assert_eq!(
+        rudo.post("/session/password", short)
+            .await
+            .problem(422, "invalid"),
+        "/newPassword"
+    );
     assert!(rudo.is_in().await);
     let good = change(PASSWORD, "another long password");
     assert_eq!(rudo.post("/session/password", good).await.status, 204);
     assert!(!rudo.is_in().await);
     let nobody = Asker::nobody(&test);
     nobody
-        .post("/session", sign_in("rudo@shop.example", "another long password"))
+        .post(
+            "/session",
+            sign_in("rudo@shop.example", "another long password"),
+        )
         .await
         .read(201);
-    assert_eq!(times(&test, tenant, "user:rudo@shop.example", "password.refused").await, 1);
+    assert_eq!(
+        times(&test, tenant, "user:rudo@shop.example", "password.refused").await,
+        1
+    );
 }
 
-/// Roles count at once; a closed account is out at once; the last admin stays.
+/// An admin and a viewer.
+async fn two(test: &Test, tenant: TenantId) -> [Asker; 2] {
+    [
+        Asker::person(test, tenant, Role::Admin, "admin@shop.example").await,
+        Asker::person(test, tenant, Role::Viewer, "rudo@shop.example").await,
+    ]
+}
+
+fn path(asker: &Asker) -> String {
+    format!("/users/{}", asker.user.unwrap())
+}
+
+/// Roles count at once; the last admin stays one.
 #[tokio::test]
-async fn roles_and_closed_accounts() {
+async fn roles() {
     let test = Test::start().await;
     let tenant = test.tenant("Baobab").await;
-    let admin = Asker::person(&test, tenant, Role::Admin, "admin@shop.example").await;
-    let rudo = Asker::person(&test, tenant, Role::Viewer, "rudo@shop.example").await;
-    let path = |asker: &Asker| format!("/users/{}", asker.user.unwrap());
-    rudo.patch(&path(&rudo), json!({ "role": "admin" })).await.problem(403, "forbidden");
+    let [admin, rudo] = two(&test, tenant).await;
+    rudo.patch(&path(&rudo), json!({ "role": "admin" }))
+        .await
+        .problem(403, "forbidden");
     for last in [json!({ "role": "viewer" }), json!({ "disabled": true })] {
-        admin.patch(&path(&admin), last).await.problem(409, "conflict");
+        admin
+            .patch(&path(&admin), last)
+            .await
+            .problem(409, "conflict");
     }
     // Somebody who has only been invited does not count as an admin.
     invite(&test, tenant, Role::Admin, "new@shop.example").await;
-    admin.patch(&path(&admin), json!({ "role": "viewer" })).await.problem(409, "conflict");
-    let made = admin.patch(&path(&rudo), json!({ "role": "admin", "name": "Rudo M" })).await;
+    admin
+        .patch(&path(&admin), json!({ "role": "viewer" }))
+        .await
+        .problem(409, "conflict");
+    let made = admin
+        .patch(&path(&rudo), json!({ "role": "admin", "name": "Rudo M" }))
+        .await;
     assert_eq!(made.status, 204);
     let listed = rudo.get("/users").await.read(200);
     assert_eq!(listed[2]["name"], "Rudo M");
-    assert_eq!(admin.patch(&path(&admin), json!({ "role": "operator" })).await.status, 204);
+    assert_eq!(
+        admin
+            .patch(&path(&admin), json!({ "role": "operator" }))
+            .await
+            .status,
+        204
+    );
     admin.get("/users").await.problem(403, "forbidden");
-    let other = Asker::sign_in(&test, "admin@shop.example").await;
-    assert_eq!(rudo.patch(&path(&admin), json!({ "disabled": true })).await.status, 204);
+    rudo.patch(&path(&rudo), json!({}))
+        .await
+        .problem(422, "invalid");
+    let unknown = format!("/users/{}", Uuid::new_v4());
+    for nobody in [unknown.as_str(), "/users/x"] {
+        rudo.patch(nobody, json!({ "disabled": true }))
+            .await
+            .problem(404, "not_found");
+    }
+    let actor = "user:rudo@shop.example";
+    assert_eq!(times(&test, tenant, actor, "user.change").await, 0);
+    let actor = "user:admin@shop.example";
+    assert_eq!(times(&test, tenant, actor, "user.change").await, 2);
+}
+
+/// A closed account is out at once, and may be opened again.
+#[tokio::test]
+async fn closed_accounts() {
+    let test = Test::start().await;
+    let tenant = test.tenant("Baobab").await;
+    let [rudo, admin] = two(&test, tenant).await;
+    let other = Asker::sign_in(&test, "rudo@shop.example").await;
+    assert_eq!(
+        rudo.patch(&path(&admin), json!({ "disabled": true }))
+            .await
+            .status,
+        204
+    );
     assert!(!admin.is_in().await && !other.is_in().await);
     let nobody = Asker::nobody(&test);
-    let shut = nobody.post("/session", sign_in("admin@shop.example", PASSWORD)).await;
-    let wrong = nobody.post("/session", sign_in("admin@shop.example", "not my password")).await;
-    assert_eq!(shut.read(401), wrong.read(401), "nobody learns that it is closed");
-    rudo.poke(&format!("{}/code", path(&admin))).await.problem(409, "conflict");
-    assert_eq!(rudo.patch(&path(&admin), json!({ "disabled": false })).await.status, 204);
-    let back = Asker::sign_in(&test, "admin@shop.example").await;
-    assert_eq!(rudo.poke(&format!("{}/end_sessions", path(&admin))).await.status, 204);
+    let shut = nobody
+        .post("/session", sign_in("rudo@shop.example", PASSWORD))
+        .await;
+    let wrong = nobody
+        .post("/session", sign_in("rudo@shop.example", "not my password"))
+        .await;
+    assert_eq!(
+        shut.read(401),
+        wrong.read(401),
+        "nobody learns that it is closed"
+    );
+    rudo.poke(&format!("{}/code", path(&admin)))
+        .await
+        .problem(409, "conflict");
+    assert_eq!(
+        rudo.patch(&path(&admin), json!({ "disabled": false }))
+            .await
+            .status,
+        204
+    );
+    let back = Asker::sign_in(&test, "rudo@shop.example").await;
+    assert_eq!(
+        rudo.poke(&format!("{}/end_sessions", path(&admin)))
+            .await
+            .status,
+        204
+    );
     assert!(!back.is_in().await);
-    rudo.patch(&path(&rudo), json!({})).await.problem(422, "invalid");
-    let unknown = format!("/users/{}", Uuid::new_v4());
-    rudo.patch(&unknown, json!({ "disabled": true })).await.problem(404, "not_found");
-    rudo.patch("/users/x", json!({ "disabled": true })).await.problem(404, "not_found");
-    assert_eq!(times(&test, tenant, "user:rudo@shop.example", "user.change").await, 2);
+    assert_eq!(
+        times(&test, tenant, "user:admin@shop.example", "user.change").await,
+        2
+    );
 }
 
 /// Whether a dump has this text, also as bytes.

@@ -42,7 +42,9 @@ async fn document_and_router_agree() {
     let all = operations(&served);
     let mut names = BTreeSet::new();
     for (method, path, operation) in &all {
-        let name = operation["operationId"].as_str().unwrap_or_else(|| panic!("{method} {path} has no name"));
+        let name = operation["operationId"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{method} {path} has no name"));
         assert!(names.insert(name.to_owned()), "{name} twice");
         assert!(operation["summary"].is_string(), "{name} says nothing");
         assert!(operation["tags"][0].is_string(), "{name} has no tag");
@@ -52,11 +54,21 @@ async fn document_and_router_agree() {
         assert!(!answer.text.contains(&unknown), "{method} {path}");
         // Whatever needs somebody needs somebody.
         if operation["security"].is_null() {
-            assert!([401, 303].contains(&answer.status), "{method} {path}: {}", answer.status);
+            assert!(
+                [401, 303].contains(&answer.status),
+                "{method} {path}: {}",
+                answer.status
+            );
         }
     }
     for (path, item) in served["paths"].as_object().unwrap() {
-        for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
+        for method in [
+            Method::GET,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+        ] {
             if item.get(method.as_str().to_lowercase()).is_none() {
                 let answer = send(nobody.request(method, &path.replace(['{', '}'], ""))).await;
                 answer.problem(405, "method");
@@ -70,16 +82,32 @@ async fn document_and_router_agree() {
     }
     let source = source();
     let annotated = source.matches("#[utoipa::path(").count();
-    assert_eq!(annotated, all.len(), "each path of the source is in the table");
-    for other in [".route(", ".route_service(", ".nest(", ".nest_service(", ".fallback_service("] {
-        assert!(!source.contains(other), "{other} makes a path that is in no document");
+    assert_eq!(
+        annotated,
+        all.len(),
+        "each path of the source is in the table"
+    );
+    for other in [
+        ".route(",
+        ".route_service(",
+        ".nest(",
+        ".nest_service(",
+        ".fallback_service(",
+    ] {
+        assert!(
+            !source.contains(other),
+            "{other} makes a path that is in no document"
+        );
     }
 }
 
 /// The service's source, all of it.
 fn source() -> String {
     let mut all = String::new();
-    let mut folders = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
+    let mut folders = vec![std::path::PathBuf::from(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/src"
+    ))];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -103,7 +131,11 @@ async fn what_cannot_be_read() {
     nobody.get("/nowhere").await.problem(404, "not_found");
     nobody.poke("/openapi.json").await.problem(405, "method");
     let post = || admin.request(Method::POST, "/tokens");
-    let json_of = |text: &str| post().header("content-type", "application/json; charset=utf-8").body(text.to_owned());
+    let json_of = |text: &str| {
+        post()
+            .header("content-type", "application/json; charset=utf-8")
+            .body(text.to_owned())
+    };
     for (text, pointer) in [
         (r#"{"name":"a","role":"king"}"#, "/role"),
         (r#"{"name":"a","role":"viewer","more":1}"#, "/more"),
@@ -119,7 +151,9 @@ async fn what_cannot_be_read() {
         assert_eq!(found, pointer, "{text}");
     }
     for kind in ["", "text/plain", "application/xml"] {
-        let request = post().header("content-type", kind).body(r#"{"name":"a","role":"viewer"}"#);
+        let request = post()
+            .header("content-type", kind)
+            .body(r#"{"name":"a","role":"viewer"}"#);
         send(request).await.problem(415, "media_type");
     }
     let packed = json_of("{}").header("content-encoding", "gzip");
@@ -145,13 +179,29 @@ async fn headers_and_the_page() {
     }
     let page = nobody.get("/docs/").await;
     assert_eq!(page.status, 200);
-    assert!(page.headers["content-type"].to_str().unwrap().starts_with("text/html"));
-    assert!(page.headers["content-security-policy"].to_str().unwrap().contains("script-src 'self';"));
+    assert!(
+        page.headers["content-type"]
+            .to_str()
+            .unwrap()
+            .starts_with("text/html")
+    );
+    assert!(
+        page.headers["content-security-policy"]
+            .to_str()
+            .unwrap()
+            .contains("script-src 'self';")
+    );
     assert!(!page.text.contains("http://") && !page.text.contains("https://"));
-    let named = page.text.split('"').filter(|part| [".css", ".js", ".png"].iter().any(|end| part.ends_with(end)));
+    let named = page.text.split('"').filter(|part| {
+        [".css", ".js", ".png"]
+            .iter()
+            .any(|end| part.ends_with(end))
+    });
     let mut count = 0;
     for name in named {
-        let answer = nobody.get(&format!("/docs/{}", name.trim_start_matches("./"))).await;
+        let answer = nobody
+            .get(&format!("/docs/{}", name.trim_start_matches("./")))
+            .await;
         assert_eq!(answer.status, 200, "{name}");
         count += 1;
     }
@@ -167,8 +217,14 @@ async fn floods_are_cut_off() {
     let tenant = test.tenant("Baobab").await;
     let edge = Edge {
         trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
-        per_address: Rate { burst: 40, per_second: 1 },
-        per_token: Rate { burst: 5, per_second: 1 },
+        per_address: Rate {
+            burst: 40,
+            per_second: 1,
+        },
+        per_token: Rate {
+            burst: 5,
+            per_second: 1,
+        },
         ..Edge::default()
     };
     let router = api::router_with(Arc::clone(&test.hq), edge);
@@ -179,8 +235,16 @@ async fn floods_are_cut_off() {
         }
         let mut request = request.body(Body::empty()).unwrap();
         let peer: std::net::SocketAddr = format!("{peer}:9").parse().unwrap();
-        request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
-        router.clone().oneshot(request).await.unwrap().status().as_u16()
+        request
+            .extensions_mut()
+            .insert(axum::extract::ConnectInfo(peer));
+        router
+            .clone()
+            .oneshot(request)
+            .await
+            .unwrap()
+            .status()
+            .as_u16()
     };
     for _ in 0..40 {
         assert_eq!(ask("10.1.1.1", "196.1.1.1", None, "/docs").await, 307);
@@ -193,9 +257,15 @@ async fn floods_are_cut_off() {
     assert_eq!(ask("10.1.1.1", "196.1.1.1", None, "/docs").await, 429);
     // Refused tokens cost more: four, and the address is empty.
     for _ in 0..4 {
-        assert_eq!(ask("10.1.1.1", "196.1.1.3", Some("fhq_made_up"), "/session").await, 401);
+        assert_eq!(
+            ask("10.1.1.1", "196.1.1.3", Some("fhq_made_up"), "/session").await,
+            401
+        );
     }
-    assert_eq!(ask("10.1.1.1", "196.1.1.3", Some("fhq_made_up"), "/session").await, 429);
+    assert_eq!(
+        ask("10.1.1.1", "196.1.1.3", Some("fhq_made_up"), "/session").await,
+        429
+    );
     // Many machines behind one address are counted each on its own.
     for name in ["one", "two"] {
         let machine = Asker::machine(&test, tenant, Role::Viewer, name).await;
@@ -203,8 +273,14 @@ async fn floods_are_cut_off() {
             panic!("no token");
         };
         for _ in 0..5 {
-            assert_eq!(ask("10.1.1.1", "196.1.1.4", Some(&token), "/session").await, 200);
+            assert_eq!(
+                ask("10.1.1.1", "196.1.1.4", Some(&token), "/session").await,
+                200
+            );
         }
-        assert_eq!(ask("10.1.1.1", "196.1.1.4", Some(&token), "/session").await, 429);
+        assert_eq!(
+            ask("10.1.1.1", "196.1.1.4", Some(&token), "/session").await,
+            429
+        );
     }
 }

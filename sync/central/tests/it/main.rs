@@ -5,8 +5,12 @@
     reason = "helpers of tests: one that cannot be set up may end"
 )]
 
+mod access;
+mod api;
 mod pages;
+mod people;
 mod schema;
 mod seed;
 mod service;
+mod sign_in;
 mod support;

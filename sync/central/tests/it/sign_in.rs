@@ -41,23 +41,42 @@ async fn guessing_takes_time() {
         }
     }
     said.dedup();
-    assert_eq!(said.len(), 1, "nobody learns which email is known: {said:?}");
+    assert_eq!(
+        said.len(),
+        1,
+        "nobody learns which email is known: {said:?}"
+    );
     test.clock.advance(Duration::from_secs(1));
-    try_in(&other, known, "not the password", None).await.problem(401, "unauthenticated");
+    try_in(&other, known, "not the password", None)
+        .await
+        .problem(401, "unauthenticated");
     test.clock.advance(Duration::from_secs(1));
-    try_in(&test, known, PASSWORD, None).await.problem(429, "busy");
+    try_in(&test, known, PASSWORD, None)
+        .await
+        .problem(429, "busy");
     test.clock.advance(Duration::from_secs(1));
     try_in(&test, known, PASSWORD, None).await.read(201);
     // Begun anew.
     for _ in 0..4 {
-        try_in(&test, known, "not the password", None).await.problem(401, "unauthenticated");
+        try_in(&test, known, "not the password", None)
+            .await
+            .problem(401, "unauthenticated");
     }
     try_in(&test, known, PASSWORD, None).await.read(201);
-    assert_eq!(times(&test, tenant, "user:rudo@shop.example", "session.refused").await, 10);
-    assert_eq!(times(&test, tenant, "user:rudo@shop.example", "session.begin").await, 2);
+    assert_eq!(
+        times(&test, tenant, "user:rudo@shop.example", "session.refused").await,
+        10
+    );
+    assert_eq!(
+        times(&test, tenant, "user:rudo@shop.example", "session.begin").await,
+        2
+    );
     let operator = fiscal_hq::db::TenantId::OPERATOR;
     assert_eq!(times(&test, operator, "nobody", "session.refused").await, 5);
-    assert!(!everything(&test).await.contains(unknown), "it may be a password");
+    assert!(
+        !everything(&test).await.contains(unknown),
+        "it may be a password"
+    );
 }
 
 /// An address that tries many accounts pauses too.
@@ -66,11 +85,17 @@ async fn guessing_many_accounts_takes_time() {
     let test = Test::start().await;
     for no in 0..20 {
         let email = format!("user{no}@shop.example");
-        try_in(&test, &email, "not the password", None).await.problem(401, "unauthenticated");
+        try_in(&test, &email, "not the password", None)
+            .await
+            .problem(401, "unauthenticated");
     }
-    try_in(&test, "user20@shop.example", "not the password", None).await.problem(429, "busy");
+    try_in(&test, "user20@shop.example", "not the password", None)
+        .await
+        .problem(429, "busy");
     test.clock.advance(Duration::from_secs(1));
-    try_in(&test, "user20@shop.example", "not the password", None).await.problem(401, "unauthenticated");
+    try_in(&test, "user20@shop.example", "not the password", None)
+        .await
+        .problem(401, "unauthenticated");
 }
 
 /// Many guesses at once are not more guesses.
@@ -95,21 +120,38 @@ impl App {
     }
 
     fn digits(&self, test: &Test) -> String {
-        self.0.generate(u64::try_from(test.hq.now().as_second()).unwrap())
+        self.0
+            .generate(u64::try_from(test.hq.now().as_second()).unwrap())
     }
 }
 
 /// Sets up a second factor; the app, and the recovery codes.
 async fn set_up(test: &Test, rudo: &Asker) -> (App, Vec<String>) {
     let once_more = json!({ "password": PASSWORD });
-    let shown = rudo.post("/session/second_factor", once_more).await.read(201);
-    assert!(shown["uri"].as_str().unwrap().starts_with("otpauth://totp/fiscal-hq:rudo%40"));
+    let shown = rudo
+        .post("/session/second_factor", once_more)
+        .await
+        .read(201);
+    assert!(
+        shown["uri"]
+            .as_str()
+            .unwrap()
+            .starts_with("otpauth://totp/fiscal-hq:rudo%40")
+    );
     assert!(shown["qrSvg"].as_str().unwrap().contains("<svg"));
     let app = App::new(&shown["secret"]);
     let confirmed = json!({ "digits": app.digits(test) });
-    let codes = rudo.post("/session/second_factor/confirm", confirmed).await.read(200);
+    let codes = rudo
+        .post("/session/second_factor/confirm", confirmed)
+        .await
+        .read(200);
     let codes = codes["recoveryCodes"].as_array().unwrap().iter();
-    (app, codes.map(|code| code.as_str().unwrap().to_owned()).collect())
+    (
+        app,
+        codes
+            .map(|code| code.as_str().unwrap().to_owned())
+            .collect(),
+    )
 }
 
 /// Once it is confirmed, the digits are asked for, each step good once; they may come in a second step.
@@ -120,22 +162,41 @@ async fn second_factor() {
     let email = "rudo@shop.example";
     let rudo = Asker::person(&test, tenant, Role::Viewer, email).await;
     let wrong = json!({ "password": "not my password" });
-    rudo.post("/session/second_factor", wrong).await.problem(422, "invalid");
-    rudo.post("/session/second_factor/confirm", json!({ "digits": "000000" }))
+    rudo.post("/session/second_factor", wrong)
         .await
-        .problem(409, "conflict");
+        .problem(422, "invalid");
+    rudo.post(
+        "/session/second_factor/confirm",
+        json!({ "digits": "000000" }),
+    )
+    .await
+    .problem(409, "conflict");
     // Begun is not confirmed: nothing is asked for yet, and wrong digits do not confirm.
-    rudo.post("/session/second_factor", json!({ "password": PASSWORD })).await.read(201);
+    rudo.post("/session/second_factor", json!({ "password": PASSWORD }))
+        .await
+        .read(201);
     try_in(&test, email, PASSWORD, None).await.read(201);
     assert_eq!(
-        rudo.post("/session/second_factor/confirm", json!({ "digits": "12345" })).await.problem(422, "invalid"),
+        rudo.post(
+            "/session/second_factor/confirm",
+            json!({ "digits": "12345" })
+        )
+        .await
+        .problem(422, "invalid"),
         "/digits"
     );
     let (app, codes) = set_up(&test, &rudo).await;
-    rudo.post("/session/second_factor", json!({ "password": PASSWORD })).await.problem(409, "conflict");
+    rudo.post("/session/second_factor", json!({ "password": PASSWORD }))
+        .await
+        .problem(409, "conflict");
     let secret = app.0.get_secret_base32();
     let dump = everything(&test).await;
-    let hex: String = app.0.secret.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = app
+        .0
+        .secret
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     assert!(!holds(&dump, &secret) && !dump.contains(&hex) && !holds(&dump, &codes[0]));
     // The password alone is half the way, and no session.
     let half = try_in(&test, email, PASSWORD, None).await;
@@ -143,29 +204,51 @@ async fn second_factor() {
     assert!(!half.headers.contains_key("set-cookie"));
     let step = async |ticket: &str, digits: &str| {
         let body = json!({ "ticket": ticket, "digits": digits });
-        Asker::nobody(&test).post("/session/second_step", body).await
+        Asker::nobody(&test)
+            .post("/session/second_step", body)
+            .await
     };
     // The step that confirmed it is spent.
-    step(&ticket, &app.digits(&test)).await.problem(401, "second_factor");
+    step(&ticket, &app.digits(&test))
+        .await
+        .problem(401, "second_factor");
     test.clock.advance(Duration::from_secs(30));
-    step(&format!("{ticket}x"), &app.digits(&test)).await.problem(401, "unauthenticated");
+    step(&format!("{ticket}x"), &app.digits(&test))
+        .await
+        .problem(401, "unauthenticated");
     step(&ticket, &app.digits(&test)).await.read(201);
-    step(&ticket, &app.digits(&test)).await.problem(401, "second_factor");
+    step(&ticket, &app.digits(&test))
+        .await
+        .problem(401, "second_factor");
     test.clock.advance(Duration::from_secs(30));
-    try_in(&test, email, PASSWORD, Some(&app.digits(&test))).await.read(201);
-    try_in(&test, email, "not the password", Some(&app.digits(&test))).await.problem(401, "unauthenticated");
+    try_in(&test, email, PASSWORD, Some(&app.digits(&test)))
+        .await
+        .read(201);
+    try_in(&test, email, "not the password", Some(&app.digits(&test)))
+        .await
+        .problem(401, "unauthenticated");
     // A ticket is good for five minutes.
     test.clock.advance(Duration::from_secs(30));
     let late = try_in(&test, email, PASSWORD, None).await.read(202);
     test.clock.advance(Duration::from_secs(5 * 60));
-    step(late["ticket"].as_str().unwrap(), &app.digits(&test)).await.problem(401, "unauthenticated");
+    step(late["ticket"].as_str().unwrap(), &app.digits(&test))
+        .await
+        .problem(401, "unauthenticated");
     // A recovery code instead, as people type it, once.
     let typed = codes[3].to_uppercase().replace('-', " ");
     try_in(&test, email, PASSWORD, Some(&typed)).await.read(201);
-    try_in(&test, email, PASSWORD, Some(&typed)).await.problem(401, "second_factor");
+    try_in(&test, email, PASSWORD, Some(&typed))
+        .await
+        .problem(401, "second_factor");
     let actor = "user:rudo@shop.example";
-    assert_eq!(times(&test, tenant, actor, "second_factor.recovery").await, 1);
-    assert_eq!(times(&test, tenant, actor, "second_factor.refused").await, 3);
+    assert_eq!(
+        times(&test, tenant, actor, "second_factor.recovery").await,
+        1
+    );
+    assert_eq!(
+        times(&test, tenant, actor, "second_factor.refused").await,
+        3
+    );
 }
 
 /// Digits are guessed no faster than passwords.
@@ -182,11 +265,17 @@ async fn digits_are_not_guessed() {
     for _ in 0..5 {
         // The right password in between does not begin the count anew.
         let body = json!({ "ticket": ticket, "digits": "1234567" });
-        nobody.post("/session/second_step", body).await.problem(401, "second_factor");
+        nobody
+            .post("/session/second_step", body)
+            .await
+            .problem(401, "second_factor");
         let _ = try_in(&test, email, PASSWORD, None).await;
     }
     let body = json!({ "ticket": ticket, "digits": app.digits(&test) });
-    nobody.post("/session/second_step", body).await.problem(429, "busy");
+    nobody
+        .post("/session/second_step", body)
+        .await
+        .problem(429, "busy");
 }
 
 /// It is removed by oneself with the password, or by an admin; then the password is enough again. What is sealed
@@ -200,16 +289,27 @@ async fn second_factor_goes() {
     let rudo = Asker::person(&test, tenant, Role::Viewer, email).await;
     let (app, codes) = set_up(&test, &rudo).await;
     let no = json!({ "password": "not my password" });
-    rudo.post("/session/second_factor/remove", no).await.problem(422, "invalid");
+    rudo.post("/session/second_factor/remove", no)
+        .await
+        .problem(422, "invalid");
     let yes = json!({ "password": PASSWORD });
-    assert_eq!(rudo.post("/session/second_factor/remove", yes.clone()).await.status, 204);
-    rudo.post("/session/second_factor/remove", yes).await.problem(409, "conflict");
+    assert_eq!(
+        rudo.post("/session/second_factor/remove", yes.clone())
+            .await
+            .status,
+        204
+    );
+    rudo.post("/session/second_factor/remove", yes)
+        .await
+        .problem(409, "conflict");
     try_in(&test, email, PASSWORD, None).await.read(201);
     test.clock.advance(Duration::from_secs(30));
     let (other, _) = set_up(&test, &rudo).await;
     assert_ne!(app.0.secret, other.0.secret);
     // Codes of the one that is gone are gone with it.
-    try_in(&test, email, PASSWORD, Some(&codes[0])).await.problem(401, "second_factor");
+    try_in(&test, email, PASSWORD, Some(&codes[0]))
+        .await
+        .problem(401, "second_factor");
     let client = test.database.connect("postgres").await;
     client
         .execute(
@@ -219,7 +319,14 @@ async fn second_factor_goes() {
         .await
         .unwrap();
     test.clock.advance(Duration::from_secs(30));
-    try_in(&test, "admin@shop.example", PASSWORD, Some(&other.digits(&test))).await.problem(500, "internal");
+    try_in(
+        &test,
+        "admin@shop.example",
+        PASSWORD,
+        Some(&other.digits(&test)),
+    )
+    .await
+    .problem(500, "internal");
     let path = format!("/users/{}/second_factor", rudo.user.unwrap());
     rudo.delete(&path).await.problem(403, "forbidden");
     assert_eq!(admin.delete(&path).await.status, 204);
@@ -248,7 +355,9 @@ async fn other_sites_cannot_write() {
             .header("cookie", format!("fhq={cookie}"))
     };
     let body = |name: &str| json!({ "name": name, "role": "viewer" });
-    send(bare().json(&body("a"))).await.problem(403, "forbidden");
+    send(bare().json(&body("a")))
+        .await
+        .problem(403, "forbidden");
     for wrong in ["", "x", others] {
         let request = bare().header("x-csrf-token", wrong).json(&body("a"));
         send(request).await.problem(403, "forbidden");
@@ -259,7 +368,10 @@ async fn other_sites_cannot_write() {
         ("sec-fetch-site", "cross-site"),
         ("sec-fetch-site", "same-site"),
     ] {
-        let request = bare().header("x-csrf-token", csrf).header(name, value).json(&body("a"));
+        let request = bare()
+            .header("x-csrf-token", csrf)
+            .header(name, value)
+            .json(&body("a"));
         send(request).await.problem(403, "forbidden");
     }
     for (no, (name, value)) in [
@@ -271,7 +383,9 @@ async fn other_sites_cannot_write() {
     .enumerate()
     {
         let request = bare().header("x-csrf-token", csrf).header(name, value);
-        send(request.json(&body(&format!("token {no}")))).await.read(201);
+        send(request.json(&body(&format!("token {no}"))))
+            .await
+            .read(201);
     }
     // In the field of a form it counts as well: what is wrong then is the kind of body.
     let form = |text: String| {
@@ -279,18 +393,31 @@ async fn other_sites_cannot_write() {
             .header("content-type", "application/x-www-form-urlencoded")
             .body(text)
     };
-    send(form(format!("csrf={csrf}&name=a"))).await.problem(415, "media_type");
-    send(form("csrf=x&name=a".into())).await.problem(403, "forbidden");
-    machine.post("/tokens", body("by a machine")).await.read(201);
+    send(form(format!("csrf={csrf}&name=a")))
+        .await
+        .problem(415, "media_type");
+    send(form("csrf=x&name=a".into()))
+        .await
+        .problem(403, "forbidden");
+    machine
+        .post("/tokens", body("by a machine"))
+        .await
+        .read(201);
     // Reading takes none of it.
     let request = Asker::nobody(&test).request(Method::GET, "/tokens");
-    let request = request.header("cookie", format!("fhq={cookie}")).header("origin", "https://evil.example");
+    let request = request
+        .header("cookie", format!("fhq={cookie}"))
+        .header("origin", "https://evil.example");
     assert_eq!(send(request).await.status, 200);
     // Nor can another site sign somebody in as somebody else.
-    let request = Asker::nobody(&test).request(Method::POST, "/session").header("origin", "https://evil.example");
+    let request = Asker::nobody(&test)
+        .request(Method::POST, "/session")
+        .header("origin", "https://evil.example");
     let body = json!({ "email": "admin@shop.example", "password": PASSWORD });
     send(request.json(&body)).await.problem(403, "forbidden");
     let refused = audit(&test, tenant).await;
-    let refused = refused.iter().filter(|(_, action, subject)| action == "access.denied" && subject == "POST /tokens");
+    let refused = refused
+        .iter()
+        .filter(|(_, action, subject)| action == "access.denied" && subject == "POST /tokens");
     assert_eq!(refused.count(), 9);
 }
