@@ -46,7 +46,7 @@ pub fn routes() -> OpenApiRouter<SharedHq> {
         .routes(routes!(credential_actions::activate))
         .routes(routes!(credential_actions::revoke))
         .routes(routes!(devices::list, devices::create))
-        .routes(routes!(devices::get))
+        .routes(routes!(devices::get, device_actions::change))
         .routes(routes!(device_actions::ask))
         .routes(routes!(stores::list, stores::create))
         .routes(routes!(stores::code))

@@ -13,13 +13,14 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::devices::{self, Device};
-use super::input::{reason, till};
+use super::input::{reason, text, till};
 use crate::access::{Caller, Role};
 use crate::audit::{self, Deed};
 use crate::commands;
 use crate::db::{self, TenantId};
 use crate::hq::SharedHq;
 use crate::problem::{Body, Code, Problem};
+use crate::sync::wanted;
 
 /// What may be asked of a till.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -218,7 +219,76 @@ async fn mark(
         after: Some(json!({ "state": state, "last_error": error })),
     };
     audit::record(tx, tenant, now, &deed).await?;
+    wanted::bump(tx, tenant).await?;
     Ok(())
+}
+
+/// What people write of a till.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceChange {
+    /// The cashier machine; its test and its production till share it.
+    pub machine_name: String,
+    /// How the client expects it to work: `online`, `offline`, `hybrid`.
+    pub mode: String,
+}
+
+/// Say which cashier machine a till belongs to, and how it is to work.
+///
+/// The rest of a till is the authority's and the store's to say. A till that a store has brought along has no machine yet.
+#[utoipa::path(
+    put,
+    path = "/fiscal_devices/{environment}/{device_id}",
+    tag = "fiscal_devices",
+    operation_id = "changeDevice",
+    params(
+        ("environment" = String, Path, description = "`test` or `prod`."),
+        ("device_id" = i32, Path, description = "Its number at FDMS."),
+    ),
+    request_body = DeviceChange,
+    responses(
+        (status = 200, description = "The till.", body = Device),
+        (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn change(
+    State(hq): State<SharedHq>,
+    caller: Caller,
+    Path((environment, device_id)): Path<(String, String)>,
+    Body(change): Body<DeviceChange>,
+) -> Result<Json<Device>, Problem> {
+    caller.at_least(Role::Admin)?;
+    let till = till(&environment, &device_id)?;
+    let machine = text("/machine_name", &change.machine_name, 1..=100)?;
+    devices::known_mode(&change.mode)?;
+    let mut client = hq.db.client().await?;
+    let tx = db::tenant(&mut client, caller.tenant).await?;
+    let before = devices::read(&tx, caller.tenant, till, true).await?;
+    let update = tx
+        .prepare_cached(
+            "UPDATE fdms_devices SET machine_name = $4, mode = $5
+             WHERE tenant_id = $1 AND environment = $2 AND device_id = $3",
+        )
+        .await?;
+    let key = (&before.environment, before.device_id);
+    tx.execute(
+        &update,
+        &[&caller.tenant.0, key.0, &key.1, &machine, &change.mode],
+    )
+    .await?;
+    let now = hq.now();
+    let deed = Deed {
+        actor: &caller.actor,
+        action: "device.change",
+        subject: &before.shown(),
+        before: Some(json!({ "machine_name": before.machine_name, "mode": before.mode })),
+        after: Some(json!({ "machine_name": machine, "mode": change.mode })),
+    };
+    audit::record(&tx, caller.tenant, now, &deed).await?;
+    wanted::bump(&tx, caller.tenant).await?;
+    let after = devices::read(&tx, caller.tenant, till, false).await?;
+    tx.commit().await?;
+    Ok(Json(after))
 }
 
 /// Whether a store has joined, so that it can be asked something.

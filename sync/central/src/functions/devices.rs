@@ -340,16 +340,22 @@ fn checked(new: &NewDevice) -> Result<TillRef, Problem> {
             "there is a blank at the ends of the serial number; take the one that FDMS has for this device",
         ));
     }
-    if !["online", "offline", "hybrid"].contains(&new.mode.as_str()) {
-        return Err(Problem::field(
-            "/mode",
-            "mode must be `online`, `offline` or `hybrid`",
-        ));
-    }
+    known_mode(&new.mode)?;
     Ok(TillRef {
         environment,
         device_id,
     })
+}
+
+/// Refuses a mode that is none.
+pub(super) fn known_mode(mode: &str) -> Result<(), Problem> {
+    if ["online", "offline", "hybrid"].contains(&mode) {
+        return Ok(());
+    }
+    Err(Problem::field(
+        "/mode",
+        "mode must be `online`, `offline` or `hybrid`",
+    ))
 }
 
 /// Makes the record, with its audit row.

@@ -19,6 +19,7 @@ use crate::audit::{self, Deed};
 use crate::db;
 use crate::hq::{Hq, SharedHq};
 use crate::problem::{Body, Code, Problem};
+use crate::sync::wanted;
 
 /// A decision with its reason.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -97,7 +98,7 @@ async fn apply(
         ],
     )
     .await?;
-    profile::bump_revision(tx, caller.tenant).await?;
+    wanted::bump(tx, caller.tenant).await?;
     let after = profile::read(tx, caller.tenant, false).await?;
     let mut shown = after.for_audit();
     if let (Some(shown), Some(more)) = (shown.as_object_mut(), change.more.as_object()) {

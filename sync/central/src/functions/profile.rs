@@ -19,6 +19,7 @@ use crate::audit::{self, Deed};
 use crate::db::{self, TenantId};
 use crate::hq::SharedHq;
 use crate::problem::{Body, Code, Problem};
+use crate::sync::wanted;
 
 /// A tenant's profile: a row of `tenant_fiscal_profiles`.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -248,18 +249,6 @@ pub async fn read(tx: &Transaction<'_>, tenant: TenantId, lock: bool) -> Result<
     Ok(row.as_ref().map_or_else(Profile::unsaved, Profile::of))
 }
 
-/// The stores are told with their next exchange that something is wanted otherwise.
-///
-/// # Errors
-/// Postgres is away.
-pub async fn bump_revision(tx: &Transaction<'_>, tenant: TenantId) -> Result<(), Problem> {
-    let bump = tx
-        .prepare_cached("UPDATE tenants SET revision = revision + 1 WHERE tenant_id = $1")
-        .await?;
-    tx.execute(&bump, &[&tenant.0]).await?;
-    Ok(())
-}
-
 /// The tenant's profile.
 #[utoipa::path(
     get,
@@ -316,7 +305,7 @@ pub(super) async fn put(
     after.version = before.version + 1;
     save(&tx, caller.tenant, &after, before.version == 0).await?;
     if after.bytes_per_second != before.bytes_per_second {
-        bump_revision(&tx, caller.tenant).await?;
+        wanted::bump(&tx, caller.tenant).await?;
     }
     let deed = Deed {
         actor: &caller.actor,

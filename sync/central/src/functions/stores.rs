@@ -4,9 +4,9 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use clock::Timestamp;
+use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sha2::Digest as _;
 use tokio_postgres::Row;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -17,6 +17,7 @@ use crate::audit::{self, Deed};
 use crate::db::{self, DbError};
 use crate::hq::SharedHq;
 use crate::problem::{Body, Code, Problem};
+use crate::sync::enrol;
 
 /// A store.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -176,61 +177,14 @@ pub(super) async fn code(
     let store = id(&store_id, "store")?;
     let mut client = hq.db.client().await?;
     let tx = db::tenant(&mut client, caller.tenant).await?;
-    let made = new_code(&tx, caller.tenant, store, &caller.actor, hq.now()).await?;
+    let now = hq.now();
+    let code = enrol::new_code(&tx, caller.tenant, store, &caller.actor, now).await?;
     tx.commit().await?;
-    Ok((StatusCode::CREATED, Json(made)))
-}
-
-/// A code is good for so long.
-const GOOD_FOR: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
-/// Without letters that are read as others.
-const LETTERS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-
-async fn new_code(
-    tx: &deadpool_postgres::Transaction<'_>,
-    tenant: db::TenantId,
-    store: Uuid,
-    actor: &str,
-    now: Timestamp,
-) -> Result<JoinCode, Problem> {
-    let mut random = [0_u8; 20];
-    getrandom::fill(&mut random)
-        .map_err(|_| Problem::new(Code::Internal, "the machine has no random numbers"))?;
-    let letter = |byte: &u8| LETTERS.get(usize::from(byte % 32)).copied().map(char::from);
-    let code: String = random.iter().filter_map(letter).collect();
-    let key = sha2::Sha256::digest(code.as_bytes()).to_vec();
-    let (id, expires_at) = (
-        Uuid::new_v4(),
-        now.saturating_add(GOOD_FOR).unwrap_or(Timestamp::MAX),
-    );
-    let insert = tx
-        .prepare_cached(
-            "INSERT INTO enrolment_codes (tenant_id, code_id, store_id, key_hash, created_by, expires_at)
-             SELECT tenant_id, $3, store_id, $4, $5, $6 FROM stores
-             WHERE tenant_id = $1 AND store_id = $2 AND retired_at IS NULL",
-        )
-        .await?;
-    let made = tx
-        .execute(
-            &insert,
-            &[&tenant.0, &store, &id, &key, &actor, &expires_at],
-        )
-        .await?;
-    if made == 0 {
-        return Err(Problem::not_found("store"));
-    }
-    let lookup = tx
-        .prepare_cached("SELECT hq_lookup_put('enrolment', $1, $2)")
-        .await?;
-    tx.execute(&lookup, &[&key, &id]).await?;
-    let subject = format!("store {store}");
-    let deed = Deed {
-        actor,
-        action: "store.code",
-        subject: &subject,
-        before: None,
-        after: Some(json!({ "code_id": id, "expires_at": expires_at })),
+    let made = JoinCode {
+        code: code.expose_secret().to_owned(),
+        expires_at: now
+            .saturating_add(enrol::CODE_GOOD_FOR)
+            .unwrap_or(Timestamp::MAX),
     };
-    audit::record(tx, tenant, now, &deed).await?;
-    Ok(JoinCode { code, expires_at })
+    Ok((StatusCode::CREATED, Json(made)))
 }

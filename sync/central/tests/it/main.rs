@@ -7,8 +7,10 @@
 
 mod access;
 mod api;
+mod functions;
 mod pages;
 mod people;
+mod played;
 mod schema;
 mod seed;
 mod service;
