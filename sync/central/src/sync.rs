@@ -10,7 +10,6 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 use sync_wire::enrol::{Enrol, Enrolled};
 use sync_wire::exchange::Down;
 use utoipa_axum::router::OpenApiRouter;
@@ -67,7 +66,7 @@ async fn caller(hq: &Hq, headers: &HeaderMap) -> Result<StoreCaller, Problem> {
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.strip_prefix("Bearer "))
         .unwrap_or_default();
-    let hash = Sha256::digest(secret.as_bytes());
+    let hash = crate::access::secret::hash(secret);
     let client = hq.db.client().await?;
     let lookup = client
         .prepare_cached("SELECT tenant_id, id FROM hq_lookup('store', $1)")

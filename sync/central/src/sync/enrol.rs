@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use clock::Timestamp;
 use deadpool_postgres::Transaction;
-use secrecy::{ExposeSecret as _, SecretString};
-use sha2::{Digest as _, Sha256};
+use secrecy::SecretString;
 use sync_wire::chain::ChainHash;
 use sync_wire::enrol::{Enrol, Enrolled, ExpectedTill, Past};
 use sync_wire::{Environment, seal};
@@ -15,6 +14,7 @@ use uuid::Uuid;
 use super::StoreCaller;
 use super::batch::till_of;
 use super::devices::{Devices, Known};
+use crate::access::secret::{Secret, hash};
 use crate::audit::{self, Deed};
 use crate::db::{self, TenantId};
 use crate::hq::Hq;
@@ -24,6 +24,8 @@ use crate::problem::{Code, Problem};
 pub const CODE_GOOD_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 /// Tills in one store at most.
 const MAX_TILLS: usize = 1_000;
+/// What a store's secret begins with.
+const SECRET_PREFIX: &str = "hqs_";
 /// What a code is written with: nothing that looks like something else.
 const LETTERS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 /// Letters of a code: 100 bits.
@@ -206,8 +208,8 @@ async fn let_in(
             .await?;
         tx.execute(&drop, &[&old]).await?;
     }
-    let secret = random_secret()?;
-    let key_hash = hash(secret.expose_secret());
+    let secret = Secret::new(SECRET_PREFIX)?;
+    let key_hash = secret.hash();
     lookup_put(tx, "store", &key_hash, store).await?;
     // What was selling when the store first joined is what counts.
     let selling = |environment| {
@@ -256,7 +258,7 @@ async fn let_in(
         tenant_id: tenant,
         tenant: row.get(1),
         store: name,
-        secret: secret.expose_secret().to_owned(),
+        secret: secret.reveal().to_owned(),
         tills: expected(tx, caller).await?,
         past,
     })
@@ -344,18 +346,14 @@ async fn expected(tx: &Transaction<'_>, caller: StoreCaller) -> Result<Vec<Expec
 async fn lookup_put(
     tx: &Transaction<'_>,
     kind: &str,
-    hash: &[u8; 32],
+    hash: &[u8],
     id: Uuid,
 ) -> Result<(), Problem> {
     let put = tx
         .prepare_cached("SELECT hq_lookup_put($1, $2, $3)")
         .await?;
-    tx.execute(&put, &[&kind, &hash.as_slice(), &id]).await?;
+    tx.execute(&put, &[&kind, &hash, &id]).await?;
     Ok(())
-}
-
-fn hash(secret: &str) -> [u8; 32] {
-    Sha256::digest(secret.as_bytes()).into()
 }
 
 /// A code as it was meant: capitals, without what was put between them.
@@ -366,7 +364,7 @@ fn letters(code: &str) -> String {
 
 fn random_code() -> Result<String, Problem> {
     let mut bytes = [0; LENGTH];
-    getrandom::fill(&mut bytes).map_err(|_| no_randomness())?;
+    getrandom::fill(&mut bytes).map_err(|error| Problem::defect(&error))?;
     let mut code = String::new();
     for (index, byte) in bytes.into_iter().enumerate() {
         if index > 0 && index % 4 == 0 {
@@ -376,18 +374,6 @@ fn random_code() -> Result<String, Problem> {
         code.extend(letter.map(char::from));
     }
     Ok(code)
-}
-
-fn random_secret() -> Result<SecretString, Problem> {
-    use base64::Engine as _;
-    let mut bytes = zeroize::Zeroizing::new([0; 32]);
-    getrandom::fill(bytes.as_mut()).map_err(|_| no_randomness())?;
-    let text = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(*bytes);
-    Ok(SecretString::from(text))
-}
-
-fn no_randomness() -> Problem {
-    Problem::new(Code::Internal, "the machine has no randomness")
 }
 
 #[cfg(test)]

@@ -16,3 +16,4 @@ mod seed;
 mod service;
 mod sign_in;
 mod support;
+mod sync;
