@@ -127,13 +127,10 @@ async fn restart(test: &Test) {
     let row = admin.query_one("SHOW data_directory", &[]).await.unwrap();
     let directory: String = row.get(0);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/hq-exactly-once");
-    let mut command = tokio::process::Command::new(script);
-    let status = command
-        .arg("--crash")
-        .arg(directory)
-        .status()
-        .await
-        .unwrap();
+    let mut command = std::process::Command::new(script);
+    command.arg("--crash").arg(directory);
+    let status = tokio::task::spawn_blocking(move || command.status());
+    let status = status.await.unwrap().unwrap();
     assert!(status.success());
 }
 
