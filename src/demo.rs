@@ -2,7 +2,8 @@
 //!
 //! A sandbox of FDMS, a till that registers with it, and the gateway, driven over HTTP as a POS drives it.
 //! The internet goes away and comes back, the day closes, and everything is verified. Any surprise is exit
-//! code 1. With `--serve` it stays up, on the machine's own clock, for a developer with curl.
+//! code 1. With `--serve` it stays up, on the machine's own clock, for a developer with curl; with `--hq` it is
+//! several stores of a head office.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,7 @@ use crate::pos::PosPorts;
 use crate::print::Printers;
 use crate::submit::Access;
 
+mod chain;
 mod pos;
 mod sales;
 
@@ -53,6 +55,12 @@ pub struct DemoArgs {
     /// With --serve: listen on this loopback port.
     #[arg(long, default_value_t = 8487)]
     port: u16,
+    /// Join head office at this address with a store for each code on standard input, and sell there until Ctrl-C.
+    #[arg(long, value_name = "URL", conflicts_with = "serve")]
+    hq: Option<String>,
+    /// The certificate authority of head office's certificate (PEM).
+    #[arg(long, value_name = "FILE", requires = "hq")]
+    hq_ca: Option<PathBuf>,
 }
 
 /// Runs the demonstration.
@@ -66,10 +74,10 @@ pub fn main(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()?;
     let result = runtime.block_on(async {
-        if args.serve {
-            serve(dir.clone(), args.port).await
-        } else {
-            show(dir.clone()).await
+        match &args.hq {
+            Some(url) => chain::serve(&dir, url, args.hq_ca.as_deref()).await,
+            None if args.serve => serve(dir.clone(), args.port).await,
+            None => show(dir.clone()).await,
         }
     });
     let removed = std::fs::remove_dir_all(&dir);
