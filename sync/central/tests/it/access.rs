@@ -124,6 +124,7 @@ fn secure(test: &Test) -> Hq {
         worker_secret: None,
         secure_cookies: true,
         public_url: "https://hq.test".to_owned(),
+        outbound: fiscal_hq::outbound::Outbound::default(),
     }
 }
 

@@ -209,7 +209,7 @@ async fn every_page_shows() {
 async fn pages_stay_fresh() {
     let test = afternoon().await;
     let shop = believable(&test, "Baobab Stores").await;
-    let mut browser = Browser::signed_in(&test, &shop.email).await;
+    let browser = Browser::signed_in(&test, &shop.email).await;
     browser.has_text("#overview", "Avondale").await;
     let sql = test.database.connect("postgres").await;
     sql.execute(

@@ -52,6 +52,7 @@ impl Instance {
             worker_secret: None,
             secure_cookies: false,
             public_url: String::new(),
+            outbound: fiscal_hq::outbound::Outbound::default(),
         });
         let served = runtime.spawn(async move {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
