@@ -260,6 +260,19 @@ impl Stage {
         self.act(verb, rest).await.map(|()| Found::nothing())
     }
 
+    /// Lets time pass until there are so many events of a kind; one if no number is given.
+    async fn wait(&self, what: &str) -> Result<(), String> {
+        let (kind, count) = what.split_once(' ').unwrap_or((what, "1"));
+        let count: usize = count.parse().map_err(|_| format!("{count} is no number"))?;
+        pass_until(&self.house, Duration::from_secs(60), what, |house| {
+            let reader = house.ledger().reader();
+            let events = reader.events(Seq(0), None, 10_000).unwrap_or_default();
+            events.iter().filter(|event| event.kind == kind).count() >= count
+        })
+        .await;
+        Ok(())
+    }
+
     /// Steps that only do something.
     async fn act(&mut self, verb: &str, rest: &str) -> Result<(), String> {
         let house = &self.house;
@@ -272,17 +285,7 @@ impl Stage {
                 })
                 .await;
             }
-            "wait" => {
-                let minute = Duration::from_secs(60);
-                let (kind, count) = rest.split_once(' ').unwrap_or((rest, "1"));
-                let count: usize = count.parse().map_err(|_| format!("{count} is no number"))?;
-                pass_until(house, minute, rest, |house| {
-                    let reader = house.ledger().reader();
-                    let events = reader.events(Seq(0), None, 10_000).unwrap_or_default();
-                    events.iter().filter(|event| event.kind == kind).count() >= count
-                })
-                .await;
-            }
+            "wait" => self.wait(rest).await?,
             "later" => house.advance(duration(rest)?),
             "pass" => house.pass(duration(rest)?).await,
             "fault" => {
