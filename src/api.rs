@@ -29,6 +29,7 @@ mod days;
 mod door;
 mod events;
 mod files;
+mod head_office;
 mod lines;
 mod link;
 mod openapi;
@@ -72,6 +73,8 @@ pub struct ApiSettings {
     pub wait: Duration,
     /// A picture on PDF invoices: PNG.
     pub logo: Option<Arc<Vec<u8>>>,
+    /// How the store gets on with head office.
+    pub hq: crate::hq::HqView,
     /// Limits.
     pub limits: Limits,
 }

@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod capture;
 mod client;
+mod hq;
 mod inspect;
 mod port;
 mod printer;
@@ -57,6 +58,9 @@ enum Command {
     /// Show what waits for FDMS, and let a parked queue try again.
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Join head office, show how the store gets on with it, leave it.
+    #[command(subcommand)]
+    Hq(hq::HqCommand),
     /// Compute everything in a ledger again and name the first thing that is wrong.
     Verify(VerifyArgs),
     /// Compute what FDMS computes of a receipt, a day or a QR code (JSON in, JSON out).
@@ -497,6 +501,7 @@ fn dispatch(cli: &Cli) -> Done {
         Command::Day(command) => store::day(&config()?, command),
         Command::Receipt(command) => store::receipt(&config()?, command),
         Command::Queue(command) => store::queue(&config()?, command),
+        Command::Hq(command) => hq::hq(&config()?, command),
         Command::Printer(command) => printer::printer(&config()?, command),
         Command::Capture(command) => capture::capture(&config()?, command),
         Command::Port(command) => port::port(config, command),

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::{AllowList, Api, ApiSettings, Devices, Reach, UnixId, UnixUser};
 use crate::config::{Config, FdmsConfig, LanConfig};
 use crate::fdms::Identity;
+use crate::hq::HeadOffice;
 use crate::ledger::{Ledger, TillInfo};
 use crate::submit::{Access, ConnectError, Connecting, Connector, LedgerConnector, Submitter};
 
@@ -87,6 +88,8 @@ pub struct Daemon {
     pub submitter: Submitter,
     /// Printers and ports for old POS software.
     pub devices: Devices,
+    /// Head office; none in a demonstration.
+    pub hq: Option<HeadOffice>,
     /// Stops everything.
     pub stop: CancellationToken,
 }
@@ -103,6 +106,7 @@ impl Daemon {
         self.start_submitter(&mut parts);
         self.start_epoch(&mut parts);
         self.start_devices(&mut parts);
+        self.start_hq(&mut parts);
         let (ledger, stop) = (self.ledger.clone(), self.stop.clone());
         parts.spawn(async move {
             crate::days::keep(ledger, stop).await;
@@ -139,7 +143,10 @@ impl Daemon {
         let Some(listeners) = self.listeners.take() else {
             return;
         };
-        let settings = std::mem::take(&mut self.api);
+        let mut settings = std::mem::take(&mut self.api);
+        if let Some(hq) = &self.hq {
+            settings.hq = hq.view.clone();
+        }
         let (ledger, submitter) = (self.ledger.clone(), self.submitter.clone());
         let devices = self.devices.clone();
         let api = Api::new(ledger, submitter, devices, settings, self.stop.clone());
@@ -204,6 +211,23 @@ impl Daemon {
             // Not vital: without printers the store sells on.
             stop.cancelled().await;
             "printing"
+        });
+    }
+
+    fn start_hq(&self, parts: &mut JoinSet<Part>) {
+        let Some(hq) = self.hq.clone() else {
+            return;
+        };
+        let (ledger, submitter, stop) = (
+            self.ledger.clone(),
+            self.submitter.clone(),
+            self.stop.clone(),
+        );
+        parts.spawn(async move {
+            hq.run(ledger, submitter, stop.clone()).await;
+            // Not vital: a store that never reaches head office sells on.
+            stop.cancelled().await;
+            "the part for head office"
         });
     }
 

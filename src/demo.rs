@@ -167,6 +167,7 @@ impl DemoStore {
             }),
             connector: Some(Arc::new(ConfiguredConnector::new(&config, &ledger))),
             submitter: crate::submit::Submitter::default(),
+            hq: None,
             ledger_path: Some(config.ledger_path()),
             stop: stop.clone(),
         };

@@ -27,7 +27,7 @@ pub use classify::{
 };
 pub use client::{ClientSettings, HttpFdms, Identity, Limits};
 pub use file_transport::FileTransport;
-pub use tls::TrustRoots;
+pub use tls::{TlsError, TrustRoots, server_only};
 use wire::{
     CloseStarted, Config, DayOpened, DeviceCertificate, FileList, FileTaken, Pong, ReceiptAccepted,
     ServerCertificates, Status, Taxpayer,

@@ -32,6 +32,7 @@ mod issue;
 pub mod policy;
 pub mod printing;
 pub mod read;
+pub mod rebuild;
 pub mod recount;
 pub mod red;
 #[cfg(test)]

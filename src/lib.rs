@@ -18,6 +18,7 @@ pub mod days;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod fdms;
+pub mod hq;
 pub mod inspect;
 pub mod join;
 pub mod keys;

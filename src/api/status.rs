@@ -18,7 +18,7 @@ use super::link::Link;
 use super::params::Params;
 use super::problem::{Problem, ProblemCode as P};
 use super::receipts::json;
-use super::{Shared, schema};
+use super::{Shared, head_office, schema};
 use crate::keys::Certificate;
 use crate::ledger::adoption::Adopted;
 use crate::ledger::days::warning_at;
@@ -337,11 +337,11 @@ impl Shared {
             .iter()
             .map(|till| *self.ledger.settings().policy(till))
             .collect();
-        let mut states = self
+        let (mut states, hq) = self
             .ask(move |reader| {
                 let tills = tills.into_iter().zip(policies);
                 let states = tills.map(|(till, policy)| TillState::read(reader, till, policy));
-                states.collect::<Result<Vec<_>, _>>()
+                Ok((states.collect::<Result<Vec<_>, _>>()?, reader.hq()?))
             })
             .await?;
         for state in &mut states {
@@ -368,6 +368,10 @@ impl Shared {
             o.optional_text("fault", fault.as_deref());
             o.number("waiting", self.ledger.waiting());
         });
+        if let Some(hq) = hq {
+            let standing = self.settings.hq.standing();
+            o.object("headOffice", |o| head_office::write(o, &hq, &standing, now));
+        }
         rows(o.name("tills"), &states, |o, state| state.write(o, now));
         o.close();
         Ok(out)

@@ -90,6 +90,7 @@ impl BenchStore {
             devices,
             connector: Some(Arc::new(ConfiguredConnector::new(&config, &ledger))),
             submitter: crate::submit::Submitter::default(),
+            hq: None,
             ledger_path: Some(path.clone()),
             ledger,
             api: ApiSettings::default(),

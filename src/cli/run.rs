@@ -16,6 +16,8 @@ use crate::config::{Config, Plays, picture};
 use crate::daemon::{
     ConfiguredConnector, Daemon, Lan, Listeners, api_settings, lan_parts, stop_signal,
 };
+use crate::hq::{HeadOffice, HqView};
+use crate::keys::SealingKey;
 use crate::ledger::Ledger;
 use crate::ledger::core::Core;
 use crate::pos::PosPorts;
@@ -34,13 +36,13 @@ pub(super) fn run(config: &Config, args: &RunArgs) -> Done {
         )
     })?;
     let _lock = only_one(&config.data_dir())?;
-    let core = Core::open(&path, sealing, clock, settings)?;
+    let core = Core::open(&path, sealing.clone(), clock, settings)?;
     let ledger = Ledger::start(core, &path)?;
-    super::runtime()?.block_on(serve(config, ledger))
+    super::runtime()?.block_on(serve(config, ledger, sealing))
 }
 
 /// Two daemons on one ledger would send its receipts twice: the second one is told so.
-fn only_one(dir: &Path) -> anyhow::Result<std::fs::File> {
+pub(super) fn only_one(dir: &Path) -> anyhow::Result<std::fs::File> {
     let path = dir.join("run.lock");
     let file = std::fs::File::create(&path)
         .with_context(|| format!("{} cannot be written", path.display()))?;
@@ -49,7 +51,7 @@ fn only_one(dir: &Path) -> anyhow::Result<std::fs::File> {
     Ok(file)
 }
 
-async fn serve(config: &Config, ledger: Ledger) -> Done {
+async fn serve(config: &Config, ledger: Ledger, sealing: SealingKey) -> Done {
     let stop = CancellationToken::new();
     let daemon = Daemon {
         listeners: Some(listen(config).await?),
@@ -60,6 +62,12 @@ async fn serve(config: &Config, ledger: Ledger) -> Done {
             printers: Printers::new(config.print_plan().map_err(anyhow::Error::msg)?),
             pos: PosPorts::new(config.pos().map_err(anyhow::Error::msg)?),
         },
+        hq: Some(HeadOffice {
+            sealing,
+            fdms: config.fdms.clone(),
+            log: config.log.directory.clone(),
+            view: HqView::default(),
+        }),
         ledger_path: Some(config.ledger_path()),
         ledger,
         stop: stop.clone(),

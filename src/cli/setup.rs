@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::fdms::wire;
 use crate::join::verify_taxpayer;
 use crate::join::{Joined, Progress, Registration, import, progress, register as join, set_up};
-use crate::keys::{Imported, KeyKind};
+use crate::keys::{Imported, KeyKind, RecoveryPassphrase};
 use crate::ledger::core::Core;
 use crate::ledger::tills::{NewTill, new_token};
 use crate::ledger::{Environment, Ledger, Reader, TillInfo};
@@ -43,13 +43,7 @@ pub(super) fn register(config: &Config, args: &RegisterArgs) -> Done {
     let device = till.device_id;
     let kind: KeyKind = args.key_kind.parse().map_err(anyhow::Error::msg)?;
     let set_up = set_up(config, Arc::new(SystemClock))?;
-    if let Some(passphrase) = set_up.passphrase {
-        println!(
-            "This store's recovery passphrase, shown this once. With it, and only with it, a backup can be\n\
-             opened on another machine. Write it down and keep it away from this machine:\n\n    {}\n",
-            *passphrase.reveal()
-        );
-    }
+    show_passphrase(set_up.passphrase.as_ref());
     let ledger = Ledger::start(set_up.core, &config.ledger_path())?;
     let access =
         Access::from_config(&config.fdms, Arc::new(SystemClock)).map_err(anyhow::Error::msg)?;
@@ -59,6 +53,17 @@ pub(super) fn register(config: &Config, args: &RegisterArgs) -> Done {
     let joined = result?;
     report(device, &joined);
     Ok(ExitCode::SUCCESS)
+}
+
+/// The recovery passphrase, if it was made just now.
+pub(super) fn show_passphrase(passphrase: Option<&RecoveryPassphrase>) {
+    if let Some(passphrase) = passphrase {
+        println!(
+            "This store's recovery passphrase, shown this once. With it, and only with it, a backup can be\n\
+             opened on another machine. Write it down and keep it away from this machine:\n\n    {}\n",
+            *passphrase.reveal()
+        );
+    }
 }
 
 async fn register_till(

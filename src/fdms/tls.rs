@@ -104,6 +104,14 @@ impl TimeProvider for InjectedTime {
     }
 }
 
+/// A TLS configuration for a server that asks for no certificate of ours: head office.
+///
+/// # Errors
+/// The library cannot be used.
+pub fn server_only(roots: &TrustRoots, clock: &SharedClock) -> Result<ClientConfig, TlsError> {
+    client_config(roots, clock, None)
+}
+
 /// A TLS configuration that trusts `roots`, goes by `clock` and appears as `identity`, if given.
 pub(super) fn client_config(
     roots: &TrustRoots,

@@ -182,7 +182,11 @@ impl Core {
     }
 }
 
-fn insert(conn: &Connection, till: TillId, adopted: &Adopted) -> Result<(), StorageError> {
+pub(super) fn insert(
+    conn: &Connection,
+    till: TillId,
+    adopted: &Adopted,
+) -> Result<(), StorageError> {
     let to = &adopted.to;
     let day = to.day.as_ref();
     conn.prepare_cached(

@@ -166,7 +166,7 @@ impl Core {
             .prepare_cached(
                 "SELECT c.certificate_id, c.pem, c.used_since FROM certificate c
                  JOIN device_key k USING (key_id)
-                 WHERE k.till_id = ?1 ORDER BY c.certificate_id DESC LIMIT 1",
+                 WHERE k.till_id = ?1 AND k.sealed <> x'' ORDER BY c.certificate_id DESC LIMIT 1",
             )?
             .query_row([till.0], |row| {
                 let candidate = Candidate {

@@ -143,9 +143,10 @@ pub(super) fn till_infos(conn: &Connection) -> Result<Vec<TillInfo>, StorageErro
     Ok(infos)
 }
 
-/// The certificate that a till uses: the newest that is not still on trial.
+/// The certificate that a till uses: the newest that is not still on trial, and whose private key was not lost with
+/// another machine ([`super::rebuild`]).
 pub(super) const IN_USE: &str = "FROM certificate c JOIN device_key k USING (key_id)
-     WHERE k.till_id = ?1 AND c.used_since IS NOT NULL ORDER BY c.certificate_id DESC LIMIT 1";
+     WHERE k.till_id = ?1 AND k.sealed <> x'' AND c.used_since IS NOT NULL ORDER BY c.certificate_id DESC LIMIT 1";
 
 /// The key whose certificate is in use.
 fn load_key(

@@ -37,7 +37,7 @@ impl HoldKind {
         }
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         [Self::Unchecked, Self::Ahead, Self::Retired]
             .into_iter()
             .find(|kind| kind.as_str() == text)

@@ -31,8 +31,8 @@ mod state;
 mod tests;
 mod wanted;
 
-pub(super) use lines::hash_at;
 pub use lines::{AdoptedBody, Line};
+pub(super) use lines::{TakenBody, hash_at};
 
 /// Whom the audit names for what HQ wants of the store as a whole.
 const ACTOR: &str = "hq";

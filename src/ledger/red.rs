@@ -38,14 +38,11 @@ impl Core {
             .conn
             .prepare_cached("SELECT day_id FROM receipt WHERE seq = ?1")?
             .query_row([receipt.0], |row| row.get(0))?;
-        let name = name(Seq(day));
-        let mut all = parse(sql::meta(&self.conn, &name)?)?;
-        all.push(RedReceipt {
+        let red = RedReceipt {
             receipt_global_no: no,
             marks: marks.to_vec(),
-        });
-        // Texts and numbers always serialise.
-        self.set_meta(&name, &serde_json::to_vec(&all).unwrap_or_default())?;
+        };
+        self.keep_red(Seq(day), red)?;
         let detail = serde_json::json!({
             "receiptGlobalNo": no,
             "marks": marks,
@@ -53,6 +50,17 @@ impl Core {
         });
         let seq = self.take_seq();
         self.append_event(seq, Some(till), "receipt.red", Some(&detail.to_string()))
+    }
+}
+
+impl Core {
+    /// Keeps a Red receipt with its day.
+    pub(super) fn keep_red(&mut self, day: Seq, red: RedReceipt) -> Result<(), StorageError> {
+        let name = name(day);
+        let mut all = parse(sql::meta(&self.conn, &name)?)?;
+        all.push(red);
+        // Texts and numbers always serialise.
+        self.set_meta(&name, &serde_json::to_vec(&all).unwrap_or_default())
     }
 }
 

@@ -98,6 +98,20 @@ pub struct Parked {
     pub since: Timestamp,
 }
 
+impl Parked {
+    /// Paused: nothing is sent until a person lets it try again.
+    pub(super) fn paused(reason: String, since: Timestamp) -> Self {
+        Self {
+            reason,
+            code: PAUSED.to_owned(),
+            answer: None,
+            actions: vec!["retry".to_owned()],
+            probing: false,
+            since,
+        }
+    }
+}
+
 /// How far a till's stream is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamState {
@@ -235,12 +249,8 @@ impl Core {
         self.till(till)?;
         let mut state = load_stream(&self.conn, till)?;
         state.parked = Some(Parked {
-            reason: reason.to_owned(),
-            code: PAUSED.to_owned(),
             answer: state.parked.and_then(|parked| parked.answer),
-            actions: vec!["retry".to_owned()],
-            probing: false,
-            since: self.now,
+            ..Parked::paused(reason.to_owned(), self.now)
         });
         store_stream(&self.conn, &state)?;
         let seq = self.take_seq();

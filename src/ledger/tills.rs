@@ -146,7 +146,8 @@ impl Core {
         let row = self
             .conn
             .prepare_cached(
-                "SELECT key_id, sealed FROM device_key k WHERE till_id = ?1 AND NOT EXISTS
+                "SELECT key_id, sealed FROM device_key k
+                 WHERE till_id = ?1 AND sealed <> x'' AND NOT EXISTS
                  (SELECT 1 FROM certificate c WHERE c.key_id = k.key_id) ORDER BY key_id DESC LIMIT 1",
             )?
             .query_row([till.0], |row| {

@@ -15,6 +15,8 @@ pub struct Status {
     pub time: Clock,
     /// The ledger.
     pub ledger: LedgerState,
+    /// Head office, once the store has joined it.
+    pub head_office: Option<HeadOffice>,
     /// The tills that the caller may use.
     pub tills: Vec<TillState>,
 }
@@ -44,6 +46,30 @@ pub struct LedgerState {
     pub fault: Option<String>,
     /// How many sales wait.
     pub waiting: u32,
+}
+
+/// How the store gets on with head office.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HeadOffice {
+    /// Its address.
+    pub url: String,
+    /// The tenant.
+    pub tenant: String,
+    /// The store.
+    pub store: String,
+    /// `connected`, `away`, or `unknown` before the first exchange since the gateway's start.
+    pub state: String,
+    /// How many events head office has not yet.
+    pub waiting: u64,
+    /// How old the oldest of them is, in seconds.
+    pub lag_seconds: Option<i64>,
+    /// When head office last answered, local.
+    pub last_contact: Option<String>,
+    /// Why nothing gets through, and what to do.
+    pub error: Option<String>,
+    /// Since when, local.
+    pub since: Option<String>,
 }
 
 /// A till.

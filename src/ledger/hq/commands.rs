@@ -141,6 +141,20 @@ fn command(body: &str) -> Result<Command, StorageError> {
 }
 
 impl Reader {
+    /// Whether a command was begun already: before the power went.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn hq_is_begun(&self, no: i64) -> Result<bool, LedgerError> {
+        self.with(|conn| {
+            let state: Option<String> = conn
+                .prepare_cached("SELECT state FROM hq_command WHERE no = ?1")?
+                .query_row([no], |row| row.get(0))
+                .optional()?;
+            Ok(state.is_some_and(|state| state == "begun"))
+        })
+    }
+
     /// The first command that has not ended.
     ///
     /// # Errors

@@ -61,15 +61,15 @@ pub struct AdoptedBody {
 
 /// The body of `fdms.opened`, `fdms.receipt` and `fdms.closed` where no accepted attempt tells the same: an event of
 /// a version that kept no attempts. The last two are then there.
-#[derive(Serialize)]
-struct TakenBody {
-    seq: i64,
+#[derive(Serialize, Deserialize)]
+pub(in crate::ledger) struct TakenBody {
+    pub(in crate::ledger) seq: i64,
     #[serde(rename = "operationID")]
-    operation_id: Option<String>,
-    color: Option<String>,
-    answer: String,
+    pub(in crate::ledger) operation_id: Option<String>,
+    pub(in crate::ledger) color: Option<String>,
+    pub(in crate::ledger) answer: String,
     #[serde(rename = "serverSignature")]
-    server_signature: Option<String>,
+    pub(in crate::ledger) server_signature: Option<String>,
 }
 
 /// What of such an event's detail decides how it is rendered.

@@ -190,13 +190,8 @@ impl<S: Store, L: Link> Agent<S, L> {
             Next::Left => return true,
             Next::Pause(pause) => self.clock.sleep(pause).await,
             Next::Idle(sent) => {
-                let mut last = self.store.last();
                 tokio::select! {
-                    more = last.wait_for(|last| *last > sent) => match more {
-                        Ok(_) => {}
-                        // The ledger has ended; the daemon ends too.
-                        Err(_) => return true,
-                    },
+                    more = self.store.beyond(sent) => if !more { return true },
                     () = self.clock.sleep(self.pace.idle) => return false,
                 }
                 self.clock.sleep(self.pace.gather).await;

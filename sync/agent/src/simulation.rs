@@ -315,8 +315,9 @@ impl Store for Shared {
         })
     }
 
-    fn last(&self) -> watch::Receiver<i64> {
-        self.lock().last.subscribe()
+    async fn beyond(&self, seq: i64) -> bool {
+        let mut last = self.lock().last.subscribe();
+        last.wait_for(|last| *last > seq).await.is_ok()
     }
 }
 

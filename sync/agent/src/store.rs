@@ -6,7 +6,6 @@ use sync_wire::chain::ChainHash;
 use sync_wire::command::Command;
 use sync_wire::exchange::{Down, Fork, Up};
 use sync_wire::state::{StoreState, Wanted};
-use tokio::sync::watch;
 use uuid::Uuid;
 
 /// How far the store is with HQ, as the store keeps it.
@@ -83,8 +82,8 @@ pub trait Store: Send + Sync {
     /// How the store is.
     fn state(&self) -> impl Future<Output = Result<StoreState, StoreError>> + Send;
 
-    /// The number of its last event.
-    fn last(&self) -> watch::Receiver<i64>;
+    /// Resolves once there is a line after this one; false: the store has ended.
+    fn beyond(&self, seq: i64) -> impl Future<Output = bool> + Send;
 }
 
 /// HQ's answer to a batch.
