@@ -250,10 +250,10 @@ impl<S: Store, L: Link> Agent<S, L> {
         let Some(place) = place else {
             return Ok(Next::Again);
         };
-        if let Some(pause) = pause_for(exchanged.sent, position.bytes_per_second) {
-            if !lines.is_empty() {
-                return Ok(Next::Pause(pause));
-            }
+        if let Some(pause) = pause_for(exchanged.sent, position.bytes_per_second)
+            && !lines.is_empty()
+        {
+            return Ok(Next::Pause(pause));
         }
         let is_all = lines.is_empty() && place == after;
         Ok(if up.state.last_seq > place && !is_all {
@@ -347,7 +347,7 @@ impl<S: Store, L: Link> Agent<S, L> {
             return Ok(());
         }
         let is_known = place.at == position.acked && place.fork == position.fork;
-        self.elsewhere = (!is_known).then(|| Elsewhere {
+        self.elsewhere = (!is_known).then_some(Elsewhere {
             epoch: position.epoch,
             acked: position.acked,
             place,
