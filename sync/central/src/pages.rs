@@ -4,10 +4,10 @@
 //! A page reads in one transaction of its tenant; forms call the same functions as the JSON paths and end in a
 //! page that says how it went.
 
-use axum::routing::{get, post};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::hq::SharedHq;
+use table::{For, Pages as _};
 
 mod act;
 mod alerts;
@@ -33,6 +33,7 @@ mod receipts;
 mod sign_in;
 mod store;
 mod submissions;
+mod table;
 mod till;
 mod vat;
 mod visit;
@@ -44,9 +45,9 @@ pub use overview::OVERVIEW;
 #[must_use]
 pub fn routes() -> OpenApiRouter<SharedHq> {
     OpenApiRouter::new()
-        .route("/assets/hq.css", get(assets::css))
-        .route("/assets/hq.js", get(assets::script))
-        .route("/assets/icon.svg", get(assets::icon))
+        .page("/assets/hq.css", For::All, assets::css)
+        .page("/assets/hq.js", For::All, assets::script)
+        .page("/assets/icon.svg", For::All, assets::icon)
         .merge(door())
         .merge(shops())
         .merge(company())
@@ -55,61 +56,76 @@ pub fn routes() -> OpenApiRouter<SharedHq> {
 /// Coming in and going out.
 fn door() -> OpenApiRouter<SharedHq> {
     OpenApiRouter::new()
-        .route("/sign-in", get(sign_in::page).post(sign_in::begin))
-        .route("/sign-in/second", post(sign_in::second_step))
-        .route("/sign-out", post(sign_in::end))
-        .route(
-            "/choose-password",
-            get(sign_in::choose).post(sign_in::take_up),
-        )
+        .page("/sign-in", For::All, sign_in::page)
+        .form("/sign-in", For::All, sign_in::begin)
+        .form("/sign-in/second", For::All, sign_in::second_step)
+        .form("/sign-out", For::People, sign_in::end)
+        .page("/choose-password", For::All, sign_in::choose)
+        .form("/choose-password", For::All, sign_in::take_up)
 }
 
 /// Stores, tills, days, receipts.
 fn shops() -> OpenApiRouter<SharedHq> {
     OpenApiRouter::new()
-        .route("/", get(overview::page))
-        .route("/companies", get(overview::tenants))
-        .route("/stores", get(manage::page).post(act::new_store))
-        .route("/stores/{store}", get(store::page))
-        .route("/stores/{store}/log", post(act::log))
-        .route("/stores/{store}/code", post(act::code))
-        .route("/tills", post(act::new_till))
-        .route("/tills/{environment}/{device}", get(till::page))
-        .route("/tills/{environment}/{device}/command", post(act::command))
-        .route(
+        .page("/", For::People, overview::page)
+        .page("/companies", For::People, overview::tenants)
+        .page("/stores", For::People, manage::page)
+        .form("/stores", For::People, act::new_store)
+        .page("/stores/{store}", For::People, store::page)
+        .form("/stores/{store}/log", For::People, act::log)
+        .form("/stores/{store}/code", For::People, act::code)
+        .form("/tills", For::People, act::new_till)
+        .page("/tills/{environment}/{device}", For::People, till::page)
+        .form(
+            "/tills/{environment}/{device}/command",
+            For::People,
+            act::command,
+        )
+        .page(
             "/tills/{environment}/{device}/days/{number}",
-            get(day::page),
+            For::People,
+            day::page,
         )
-        .route("/receipts", get(receipts::page))
-        .route(
+        .page("/receipts", For::People, receipts::page)
+        .page(
             "/receipts/{environment}/{device}/{number}",
-            get(receipt::page),
+            For::People,
+            receipt::page,
         )
-        .route(
+        .page(
             "/receipts/{environment}/{device}/{number}/paper.pdf",
-            get(receipt::pdf),
+            For::People,
+            receipt::pdf,
         )
-        .route("/vat", get(vat::page))
+        .page("/vat", For::People, vat::page)
 }
 
 /// What waits, credentials, people, decisions.
 fn company() -> OpenApiRouter<SharedHq> {
     OpenApiRouter::new()
-        .route("/queue", get(queue::page))
-        .route("/submissions", get(submissions::page))
-        .route("/credentials", get(credentials::page).post(act::upload))
-        .route(
+        .page("/queue", For::People, queue::page)
+        .page("/submissions", For::People, submissions::page)
+        .page("/credentials", For::People, credentials::page)
+        .form("/credentials", For::People, act::upload)
+        .form(
             "/credentials/{environment}/{device}/{version}/{action}",
-            post(act::credential),
+            For::People,
+            act::credential,
         )
-        .route("/go-live", get(go_live::page))
-        .route("/go-live/{action}", post(go_live::decide))
-        .route("/alarms", get(alerts::page))
-        .route("/profile", get(profile::page).post(profile::save))
-        .route("/profile/review", post(profile::review))
-        .route("/people", get(people::page).post(act::invite))
-        .route("/people/{user}/{action}", post(act::person))
-        .route("/people/tokens", post(act::new_token))
-        .route("/people/tokens/{token}/revoke", post(act::revoke_token))
-        .route("/audit", get(audit::page))
+        .page("/go-live", For::People, go_live::page)
+        .form("/go-live/{action}", For::People, go_live::decide)
+        .page("/alarms", For::People, alerts::page)
+        .page("/profile", For::People, profile::page)
+        .form("/profile", For::People, profile::save)
+        .form("/profile/review", For::People, profile::review)
+        .page("/people", For::People, people::page)
+        .form("/people", For::People, act::invite)
+        .form("/people/{user}/{action}", For::People, act::person)
+        .form("/people/tokens", For::People, act::new_token)
+        .form(
+            "/people/tokens/{token}/revoke",
+            For::People,
+            act::revoke_token,
+        )
+        .page("/audit", For::People, audit::page)
 }

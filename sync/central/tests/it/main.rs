@@ -8,6 +8,7 @@
 mod access;
 mod api;
 mod functions;
+mod isolation;
 mod pages;
 mod people;
 mod played;
