@@ -7,14 +7,17 @@
 
 mod access;
 mod api;
+mod checklist;
 mod functions;
 mod isolation;
 mod pages;
 mod people;
 mod played;
+mod runbook;
 mod schema;
 mod seed;
 mod service;
 mod sign_in;
 mod support;
 mod sync;
+mod worker;
