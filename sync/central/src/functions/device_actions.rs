@@ -218,8 +218,8 @@ async fn mark(
         before: Some(json!({ "state": before.state, "last_error": before.last_error })),
         after: Some(json!({ "state": state, "last_error": error })),
     };
-    audit::record(tx, tenant, now, &deed).await?;
     wanted::bump(tx, tenant).await?;
+    audit::record(tx, tenant, now, &deed).await?;
     Ok(())
 }
 
@@ -284,8 +284,8 @@ pub(super) async fn change(
         before: Some(json!({ "machine_name": before.machine_name, "mode": before.mode })),
         after: Some(json!({ "machine_name": machine, "mode": change.mode })),
     };
-    audit::record(&tx, caller.tenant, now, &deed).await?;
     wanted::bump(&tx, caller.tenant).await?;
+    audit::record(&tx, caller.tenant, now, &deed).await?;
     let after = devices::read(&tx, caller.tenant, till, false).await?;
     tx.commit().await?;
     Ok(Json(after))

@@ -168,6 +168,17 @@ pub async fn read(
     till: TillRef,
     lock: bool,
 ) -> Result<Device, Problem> {
+    if lock {
+        // In the order in which a batch of the store takes them: its cursor, then its tills.
+        let cursor = tx
+            .prepare_cached(
+                "SELECT 1 FROM store_cursors WHERE tenant_id = $1 AND store_id = (SELECT store_id FROM fdms_devices
+                   WHERE tenant_id = $1 AND environment = $2 AND device_id = $3) FOR UPDATE",
+            )
+            .await?;
+        let key = (till.environment.as_str(), device(till)?);
+        tx.query_opt(&cursor, &[&tenant.0, &key.0, &key.1]).await?;
+    }
     let select = tx
         .prepare_cached(if lock {
             "SELECT * FROM fdms_devices WHERE tenant_id = $1 AND environment = $2 AND device_id = $3 FOR UPDATE"
@@ -200,7 +211,8 @@ pub async fn standing(tx: &Transaction<'_>, tenant: TenantId) -> Result<Vec<Devi
     Ok(rows.iter().map(Device::of).collect())
 }
 
-/// The production tills that are not retired, with their stores; nobody else changes them until the transaction ends.
+/// The production tills that are not retired, with their stores; neither stores nor anybody else change them until the transaction
+/// ends. Locks are taken as a store's batch takes them: cursors, then the tenant, then all else.
 ///
 /// # Errors
 /// Postgres is away.
@@ -208,6 +220,13 @@ pub(super) async fn prod_stores(
     tx: &Transaction<'_>,
     tenant: TenantId,
 ) -> Result<Vec<(TillRef, Uuid)>, Problem> {
+    for sql in [
+        "SELECT 1 FROM store_cursors WHERE tenant_id = $1 ORDER BY store_id FOR UPDATE",
+        "SELECT 1 FROM tenants WHERE tenant_id = $1 FOR UPDATE",
+    ] {
+        let lock = tx.prepare_cached(sql).await?;
+        tx.query(&lock, &[&tenant.0]).await?;
+    }
     let select = tx
         .prepare_cached(
             "SELECT environment, device_id, store_id FROM fdms_devices

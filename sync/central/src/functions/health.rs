@@ -1,5 +1,7 @@
 //! `/fdms_health`: what is reachable, as the stores see it, and what is wrong.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use clock::Timestamp;
@@ -19,6 +21,8 @@ use crate::problem::Problem;
 
 /// A check that found the same as the last one is audited again after so many seconds.
 const AUDIT_AGAIN: i64 = 3600;
+/// How far back the last acceptance is looked for.
+const LATELY: Duration = Duration::from_secs(2 * 86_400);
 
 /// How a tenant's stores are.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -49,7 +53,7 @@ pub struct Fdms {
     pub up: i64,
     /// Those that do not.
     pub down: i64,
-    /// When a till last had something accepted.
+    /// When a till last had something accepted, within the last two days.
     #[schema(value_type = Option<String>)]
     pub last_accepted_at: Option<Timestamp>,
 }
@@ -155,7 +159,7 @@ pub async fn read(
     tenant: TenantId,
     now: Timestamp,
 ) -> Result<Health, Problem> {
-    let environments = fdms(tx, tenant).await?;
+    let environments = fdms(tx, tenant, now).await?;
     let select = tx
         .prepare_cached(
             "SELECT s.store_id, s.name, s.joined_at IS NOT NULL AS joined, c.version, c.last_seen_at, c.last_entry_at,
@@ -193,14 +197,17 @@ pub async fn read(
     })
 }
 
-async fn fdms(tx: &Transaction<'_>, tenant: TenantId) -> Result<Vec<Fdms>, Problem> {
+async fn fdms(
+    tx: &Transaction<'_>,
+    tenant: TenantId,
+    now: Timestamp,
+) -> Result<Vec<Fdms>, Problem> {
     let select = tx
         .prepare_cached(
             "SELECT e.environment, count(d.device_id) AS tills, count(*) FILTER (WHERE d.line = 'up') AS up,
                count(*) FILTER (WHERE d.line = 'down') AS down,
                (SELECT max(l.at) FROM fdms_submission_logs l
-                WHERE l.tenant_id = $1 AND l.environment = e.environment AND l.outcome = 'accepted'
-                  AND l.at > (SELECT max(l.at) - interval '40 days' FROM fdms_submission_logs l WHERE l.tenant_id = $1))
+                WHERE l.tenant_id = $1 AND l.environment = e.environment AND l.outcome = 'accepted' AND l.at > $2)
                  AS accepted
              FROM (VALUES ('test'), ('prod')) e (environment)
              LEFT JOIN fdms_devices d ON d.tenant_id = $1 AND d.environment = e.environment
@@ -208,7 +215,8 @@ async fn fdms(tx: &Transaction<'_>, tenant: TenantId) -> Result<Vec<Fdms>, Probl
              GROUP BY e.environment ORDER BY e.environment DESC",
         )
         .await?;
-    let rows = tx.query(&select, &[&tenant.0]).await?;
+    let since = now.saturating_sub(LATELY).unwrap_or(Timestamp::MIN);
+    let rows = tx.query(&select, &[&tenant.0, &since]).await?;
     let fdms = rows.iter().map(|row| {
         let (up, down): (i64, i64) = (row.get("up"), row.get("down"));
         let line = match (up, down) {
