@@ -9,6 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::hq::SharedHq;
 use table::{For, Pages as _};
 
+mod account;
 mod act;
 mod alerts;
 mod ask;
@@ -114,7 +115,16 @@ fn company() -> OpenApiRouter<SharedHq> {
         )
         .page("/go-live", For::People, go_live::page)
         .form("/go-live/{action}", For::People, go_live::decide)
+        .form("/go-live/check/{action}", For::People, go_live::check)
         .page("/alarms", For::People, alerts::page)
+        .form("/alarms/{alert_id}/end", For::People, alerts::end)
+        .form("/alarms/channels", For::People, alerts::add)
+        .form(
+            "/alarms/channels/{channel_id}/{action}",
+            For::People,
+            alerts::change,
+        )
+        .merge(account())
         .page("/profile", For::People, profile::page)
         .form("/profile", For::People, profile::save)
         .form("/profile/review", For::People, profile::review)
@@ -128,4 +138,26 @@ fn company() -> OpenApiRouter<SharedHq> {
             act::revoke_token,
         )
         .page("/audit", For::People, audit::page)
+}
+
+/// One's own account.
+fn account() -> OpenApiRouter<SharedHq> {
+    OpenApiRouter::new()
+        .page("/account", For::People, account::page)
+        .form("/account/password", For::People, account::password)
+        .form(
+            "/account/second-factor",
+            For::People,
+            account::second_factor,
+        )
+        .form(
+            "/account/second-factor/confirm",
+            For::People,
+            account::confirm,
+        )
+        .form(
+            "/account/second-factor/remove",
+            For::People,
+            account::remove,
+        )
 }

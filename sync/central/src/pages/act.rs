@@ -336,7 +336,7 @@ fn moment(visit: &super::visit::Visit, made: &Value, name: &str) -> String {
 }
 
 /// A secret that is shown this once: in the answer itself, in no cookie, log or address.
-fn once(
+pub(super) fn once(
     posted: &Posted,
     nav: Nav,
     title: &str,

@@ -7,8 +7,9 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use clock::{DateTime, instant};
 use deadpool_postgres::Transaction;
-use fiscal::Cents;
 use fiscal::json::Value;
+use fiscal::taxpayer::Taxpayer;
+use fiscal::{Cents, Percent};
 use maud::{Markup, html};
 use tokio_postgres::Row;
 
@@ -113,22 +114,7 @@ pub(super) async fn page(
         instant(opened),
     )
     .await?;
-    let name = |id: u32, percent: Option<&str>| {
-        let taxes = known
-            .as_ref()
-            .map(|known| known.taxes.as_slice())
-            .unwrap_or_default();
-        let named = taxes.iter().find(|tax| tax.id.get() == id);
-        named.map_or_else(
-            || {
-                format!(
-                    "tax {id}, {}",
-                    percent.map_or("exempt".to_owned(), |p| format!("{p}%"))
-                )
-            },
-            |tax| tax.name.clone(),
-        )
-    };
+    let name = |id: u32, percent: Option<&str>| tax_name(known.as_ref(), id, percent);
     let hours = hours(&tx, &visit, &place).await?;
     let sales = sales(&tx, &visit, &place).await?;
     let body = live(
@@ -148,6 +134,16 @@ pub(super) async fn page(
             (sheet("Documents", None, &sales))
         },
     );
+    Ok(framed(&visit, &row, &place, &body))
+}
+
+/// The day's page around its body.
+fn framed(
+    visit: &Visit,
+    row: &Row,
+    (environment, device, number): &Place,
+    body: &Markup,
+) -> Response {
     let (store, store_name): (uuid::Uuid, String) = (row.get(0), row.get(1));
     let crumbs = [
         ("Overview".to_owned(), "/".to_owned()),
@@ -161,15 +157,31 @@ pub(super) async fn page(
     let mut shown = Page::new(Nav::Overview, &title);
     shown.crumbs = &crumbs;
     shown.under = Some(
-        html! { (words::environment(environment)) " till " (device) " · opened " (words::civil(opened)) },
+        html! { (words::environment(environment)) " till " (device) " · opened " (words::civil(row.get(2))) },
     );
-    let first = opened.date();
+    let first = row.get::<_, DateTime>(2).date();
     let last = row
         .get::<_, Option<DateTime>>(3)
         .map_or(first, |closed| closed.date());
     let receipts = format!("/receipts?till={device}&from={first}&to={last}");
     shown.beside = Some(html! { a class="button" href=(visit.href(&receipts)) { "Its receipts" } });
-    Ok(shown.show(&visit, &body))
+    shown.show(visit, body)
+}
+
+/// The name of a tax as the authority writes it; of several with one number the one with this percent.
+fn tax_name(known: Option<&Taxpayer>, id: u32, percent: Option<&str>) -> String {
+    let taxes = known
+        .map(|known| known.taxes.as_slice())
+        .unwrap_or_default();
+    let wanted = percent.and_then(|percent| Percent::parse(percent).ok());
+    let mut same = taxes
+        .iter()
+        .filter(|tax| tax.id.get() == id && tax.percent == wanted);
+    match (same.next_back(), percent) {
+        (Some(tax), _) => tax.name.clone(),
+        (None, Some(percent)) => format!("tax {id}, {percent}%"),
+        (None, None) => format!("tax {id}, exempt"),
+    }
 }
 
 fn trouble(row: &Row) -> Markup {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::chart::meter;
 use super::fail::Failed;
-use super::forms::{Posted, action, field};
+use super::forms::{Posted, action, button, field};
 use super::layout::{Nav, Page, card, live};
 use super::profile::{self, Profile};
 use super::visit::Visit;
@@ -64,7 +64,16 @@ pub(super) async fn page(visit: Visit, State(hq): State<SharedHq>) -> Result<Res
             }))
             div class="stack" {
                 (card("Where it stands", &standing(&profile)))
-                @if visit.may(Role::Admin) { (card("Decisions", &decisions(&visit, &profile, &list))) }
+                @if visit.may(Role::Admin) {
+                    (card("Checks", &html! {
+                        div class="row" {
+                            (button(&visit, "/go-live/check/health", "Health of FDMS and stores", &html! {}))
+                            (button(&visit, "/go-live/check/isolation", "Wall between companies", &html! {}))
+                        }
+                        p class="hint" { "Each leaves its evidence in the audit. A controlled test submission is ordered on the page of a test till." }
+                    }))
+                    (card("Decisions", &decisions(&visit, &profile, &list)))
+                }
             }
         }
     };
@@ -222,4 +231,47 @@ pub(super) async fn decide(
         .write(&hq, Method::POST, &format!("/fiscal_profile/{what}"), &body)
         .await;
     visit.back("/go-live", done.map(|_| said.to_owned()))
+}
+
+/// `POST /go-live/check/{action}`: what the checklist wants to see tried.
+pub(super) async fn check(
+    State(hq): State<SharedHq>,
+    Path(what): Path<String>,
+    posted: Posted,
+) -> Response {
+    let visit = &posted.visit;
+    let said = if what == "isolation" {
+        let tried = visit
+            .write(
+                &hq,
+                Method::POST,
+                "/fiscal_profile/checklist/isolation",
+                &json!({}),
+            )
+            .await;
+        tried.map(|_| {
+            "The wall between companies was tried; what was found stands in the audit.".to_owned()
+        })
+    } else {
+        let health = visit.read::<Value>(&hq, "/fdms_health").await;
+        health.map(|health| {
+            let overall = health
+                .get("overall")
+                .and_then(Value::as_str)
+                .unwrap_or("unknown");
+            let found = health
+                .get("findings")
+                .and_then(Value::as_array)
+                .map_or(0, Vec::len);
+            format!(
+                "Health: {overall}, {}.",
+                words::count(
+                    i64::try_from(found).unwrap_or_default(),
+                    "finding",
+                    "findings"
+                )
+            )
+        })
+    };
+    visit.back("/go-live", said)
 }

@@ -37,9 +37,14 @@ pub(super) enum Nav {
     People,
     /// Who did what.
     Audit,
+    /// One's own account.
+    Account,
 }
 
-const GROUPS: [(&str, &[(Nav, &str, &str)]); 3] = [
+/// A page, its path, its word.
+type Entry = (Nav, &'static str, &'static str);
+
+const GROUPS: [(&str, &[Entry]); 3] = [
     (
         "Shops",
         &[
@@ -166,7 +171,7 @@ impl<'a> Page<'a> {
                     }
                 }
                 div class="who" {
-                    div { (visit.who()) }
+                    div { a href=(visit.href("/account")) aria-current=[(self.nav == Nav::Account).then_some("page")] { (visit.who()) } }
                     div class="soft" { (role(visit.caller.role)) }
                     form method="post" action="/sign-out" {
                         (visit.token())

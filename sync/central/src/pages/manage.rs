@@ -110,7 +110,7 @@ fn till_table(visit: &Visit, rows: &[Row]) -> Markup {
                 tbody { @for row in rows { tr {
                     @let environment: &str = row.get(0);
                     @let device: i32 = row.get(1);
-                    td data-name="Till" { a href=(visit.href(&format!("/tills/{environment}/{device}"))) { (device) } " " (words::environment(environment)) }
+                    td data-name="Till" { a href=(visit.href(&format!("/tills/{environment}/{device}"))) { (device) } " " (words::mark(environment)) }
                     td data-name="Cashier machine" { (row.get::<_, &str>(3)) }
                     td data-name="Store" { a href=(visit.href(&format!("/stores/{}", row.get::<_, Uuid>(11)))) { (row.get::<_, &str>(10)) } }
                     td data-name="State" { (till_state(row.get(5), row.get(6), row.get(7), row.get(8))) }

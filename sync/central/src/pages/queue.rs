@@ -83,7 +83,7 @@ fn letter(visit: &Visit, row: &Row) -> Markup {
                 (tag(Tone::Bad, "dead letter"))
                 b { (thing(visit, environment, device, kind, number)) }
                 span class="soft" { a href=(visit.href(&format!("/tills/{environment}/{device}"))) { "till " (device) } " · " a href=(visit.href(&format!("/stores/{}", row.get::<_, uuid::Uuid>(10)))) { (row.get::<_, &str>(11)) } }
-                (words::environment(environment))
+                (words::mark(environment))
             }
             p { @if let Some(code) = row.get::<_, Option<&str>>(8) { span class="mono" { (code) } ": " } (row.get::<_, Option<&str>>(7).unwrap_or("no reason was given")) }
             p class="small soft" {
@@ -143,7 +143,7 @@ async fn unsent(tx: &deadpool_postgres::Transaction<'_>, visit: &Visit) -> Resul
                 tbody { @for row in &rows { tr {
                     @let environment: &str = row.get(0);
                     @let device: i32 = row.get(1);
-                    td data-name="Till" { a href=(visit.href(&format!("/tills/{environment}/{device}"))) { (device) } " " (words::environment(environment)) span class="second" { (row.get::<_, &str>(2)) } }
+                    td data-name="Till" { a href=(visit.href(&format!("/tills/{environment}/{device}"))) { (device) } " " (words::mark(environment)) span class="second" { (row.get::<_, &str>(2)) } }
                     td data-name="Store" { a href=(visit.href(&format!("/stores/{}", row.get::<_, uuid::Uuid>(3)))) { (row.get::<_, &str>(4)) } }
                     td data-name="Waiting" class="num" { (words::thousands(row.get::<_, i32>(5).into())) }
                     td data-name="Oldest" { (words::when_or(visit.now, row.get(6), "–")) }

@@ -88,7 +88,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 
 /// Hex as bytes.
 pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
-    if !text.is_ascii() || text.len() % 2 != 0 {
+    if !text.is_ascii() || !text.len().is_multiple_of(2) {
         return None;
     }
     let pairs = (0..text.len()).step_by(2);
@@ -159,9 +159,11 @@ impl Search {
                 &key.hash,
             ]);
         }
-        // By number: the tills are few, and each has its numbers in the key.
+        // By number: the tills are few, and each has its numbers in its key. OFFSET 0 keeps the two apart, else the
+        // planner walks all receipts by date until it has found enough.
         let from = if self.number.is_some() {
-            "fdms_devices d JOIN receipts r ON r.tenant_id = d.tenant_id AND r.environment = d.environment AND r.device_id = d.device_id"
+            "(SELECT * FROM fdms_devices d WHERE d.tenant_id = $1 OFFSET 0) d CROSS JOIN LATERAL (SELECT * FROM receipts r
+               WHERE r.tenant_id = $1 AND r.environment = d.environment AND r.device_id = d.device_id AND r.receipt_global_no = $2 OFFSET 0) r"
         } else {
             "receipts r"
         };
@@ -179,7 +181,8 @@ impl Search {
     }
 }
 
-fn value<T: ToSql + Sync>(value: &Option<T>) -> Option<&(dyn ToSql + Sync)> {
+/// A value that is searched for, if it is.
+pub(super) fn value<T: ToSql + Sync>(value: &Option<T>) -> Option<&(dyn ToSql + Sync)> {
     value.as_ref().map(|value| value as &(dyn ToSql + Sync))
 }
 

@@ -51,19 +51,23 @@ pub(super) async fn page(
     let events = events(&tx, &visit, store).await?;
     let log = log(&tx, &visit, store).await?;
     let body = html! {
-        div class="side" {
+        div class="stack" {
             (live(&visit, "store", &html! {
                 (trouble(&row))
                 (sheet("Tills", None, &tills))
+            }))
+            div class="two" {
+                (live(&visit, "lag", &card("How far it is", &facts(&visit, &row))))
+                div class="stack" {
+                    @if visit.may(Role::Operator) { (card("Actions", &actions(&visit, store, &row))) }
+                    (log)
+                    (sheet("Series of the ledger", None, &epochs))
+                }
+            }
+            (live(&visit, "doings", &html! {
                 (sheet("Commands", None, &commands))
                 (sheet("Latest events", None, &events))
             }))
-            div class="stack" {
-                (live(&visit, "lag", &card("How far it is", &facts(&visit, &row))))
-                @if visit.may(Role::Operator) { (card("Actions", &actions(&visit, store, &row))) }
-                (log)
-                (sheet("Series of the ledger", None, &epochs))
-            }
         }
     };
     let crumbs = [("Overview".to_owned(), "/".to_owned())];
@@ -171,7 +175,7 @@ fn till_row(visit: &Visit, row: &Row) -> Markup {
     html! {
         tr {
             td data-name="Till" {
-                a href=(visit.href(&format!("/tills/{environment}/{device}"))) { (device) } " " (words::environment(&environment))
+                a href=(visit.href(&format!("/tills/{environment}/{device}"))) { (device) } " " (words::mark(&environment))
                 @if !machine.is_empty() { span class="second" { (machine) } }
             }
             td data-name="State" { (till_state(row.get(3), row.get(5), row.get(11), row.get(13))) }

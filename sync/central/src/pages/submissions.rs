@@ -5,6 +5,7 @@ use axum::http::Uri;
 use axum::response::Response;
 use clock::{Timestamp, instant};
 use maud::{Markup, html};
+use postgres_types::ToSql;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -13,6 +14,7 @@ use super::forms::choice;
 use super::layout::{Nav, Page, empty};
 use super::query::Query;
 use super::queue::thing;
+use super::receipts::value;
 use super::visit::Visit;
 use super::words::{self, Tone, tag};
 use crate::db;
@@ -30,12 +32,13 @@ const KINDS: [(&str, &str); 5] = [
     ("close_day", "Closes"),
     ("submit_file", "Files"),
 ];
-const OUTCOMES: [(&str, &str); 5] = [
+const OUTCOMES: [(&str, &str); 6] = [
     ("", "all"),
     ("accepted", "accepted"),
     ("refused", "refused"),
     ("later", "later"),
     ("unknown", "unknown"),
+    ("paused", "paused"),
 ];
 
 /// Where a page ended: moment, store, series, line.
@@ -73,42 +76,50 @@ pub(super) async fn page(
     ));
     let mut client = hq.db.client().await?;
     let tx = db::tenant(&mut client, visit.caller.tenant).await?;
+    let till: Option<i32> = query.parsed("till");
+    let (kind, code) = (query.text("kind"), query.text("code"));
+    let outcome = query
+        .text("outcome")
+        .filter(|word| OUTCOMES.iter().any(|(known, _)| known == word));
+    let mut values: Vec<&(dyn ToSql + Sync)> = vec![
+        &visit.caller.tenant.0,
+        &from,
+        &before,
+        &at,
+        &store,
+        &epoch,
+        &seq,
+    ];
+    let mut conditions = String::new();
+    // An outcome stands in the text itself, so that the small index of what was not accepted is used.
+    if let Some(outcome) = outcome {
+        conditions.push_str(&format!(" AND l.outcome = '{outcome}'"));
+    }
+    let wanted: [(&str, Option<&(dyn ToSql + Sync)>); 3] = [
+        (
+            "l.environment IN ('prod', 'test') AND l.device_id =",
+            value(&till),
+        ),
+        ("l.kind =", value(&kind)),
+        ("l.fdms_code =", value(&code)),
+    ];
+    for (condition, wanted) in wanted {
+        if let Some(wanted) = wanted {
+            values.push(wanted);
+            conditions.push_str(&format!(" AND {condition} ${}", values.len()));
+        }
+    }
     let find = tx
         .prepare_cached(&format!(
             "SELECT l.at, l.store_id, l.epoch_no, l.seq, l.environment, l.device_id, l.kind, l.number, l.attempt, l.outcome,
                l.http_status, l.fdms_code, l.operation_id, l.color, l.error_message, l.duration_ms, s.name
              FROM fdms_submission_logs l JOIN stores s ON s.tenant_id = l.tenant_id AND s.store_id = l.store_id
-             WHERE l.tenant_id = $1 AND l.at >= $2 AND l.at < $3 AND (l.at, l.store_id, l.epoch_no, l.seq) < ($4, $5, $6, $7)
-               AND ($8::integer IS NULL OR l.device_id = $8) AND ($9::text IS NULL OR l.kind = $9)
-               AND ($10::text IS NULL OR l.outcome = $10) AND ($11::text IS NULL OR l.fdms_code = $11)
+             WHERE l.tenant_id = $1 AND l.at >= $2 AND l.at < $3 AND (l.at, l.store_id, l.epoch_no, l.seq) < ($4, $5, $6, $7){conditions}
              ORDER BY l.at DESC, l.store_id DESC, l.epoch_no DESC, l.seq DESC LIMIT {}",
             SHOWN + 1
         ))
         .await?;
-    let till: Option<i32> = query.parsed("till");
-    let (kind, outcome, code) = (
-        query.text("kind"),
-        query.text("outcome"),
-        query.text("code"),
-    );
-    let rows = tx
-        .query(
-            &find,
-            &[
-                &visit.caller.tenant.0,
-                &from,
-                &before,
-                &at,
-                &store,
-                &epoch,
-                &seq,
-                &till,
-                &kind,
-                &outcome,
-                &code,
-            ],
-        )
-        .await?;
+    let rows = tx.query(&find, &values).await?;
     let body = html! {
         div class="stack" {
             section class="card no-print" { div class="in" { (form(&visit, &query, from)) } }
@@ -165,7 +176,7 @@ fn log(visit: &Visit, row: &Row) -> Markup {
         tr {
             td data-name="When" { (words::exact(row.get(0))) }
             td data-name="What" { span { (thing(visit, environment, device, row.get(6), row.get(7))) @if row.get::<_, i32>(8) > 1 { span class="second" { "try " (row.get::<_, i32>(8)) } } } }
-            td data-name="Till" { span { a href=(visit.href(&format!("/tills/{environment}/{device}"))) { (device) } " " (words::environment(environment)) span class="second" { (row.get::<_, &str>(16)) } } }
+            td data-name="Till" { span { a href=(visit.href(&format!("/tills/{environment}/{device}"))) { (device) } " " (words::mark(environment)) span class="second" { (row.get::<_, &str>(16)) } } }
             td data-name="How it ended" class="wide" { span {
                 (words::outcome(row.get(9)))
                 @if let Some(color) = row.get::<_, Option<&str>>(13) { " " (tag(if color == "Red" { Tone::Bad } else { Tone::Warn }, color)) }

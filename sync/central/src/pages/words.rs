@@ -186,6 +186,11 @@ pub(super) fn environment(word: &str) -> Markup {
     }
 }
 
+/// In rows of many: what is not production says so.
+pub(super) fn mark(word: &str) -> Markup {
+    html! { @if word != "prod" { (environment(word)) } }
+}
+
 /// A number that something is, or a hyphen.
 pub(super) fn or_none<T: std::fmt::Display>(value: Option<T>) -> String {
     value.map_or_else(|| "–".to_owned(), |value| value.to_string())
@@ -223,7 +228,7 @@ pub(super) fn command(kind: &str) -> &str {
 pub(super) fn outcome(word: &str) -> Markup {
     let tone = match word {
         "done" | "accepted" | "active" | "valid" => Tone::Ok,
-        "refused" | "failed" | "dead_letter" | "blocked" | "invalid" => Tone::Bad,
+        "refused" | "failed" | "dead_letter" | "paused" | "blocked" | "invalid" => Tone::Bad,
         "expired" | "later" | "unknown" => Tone::Warn,
         _ => Tone::Quiet,
     };

@@ -174,7 +174,7 @@ async fn every_page_shows() {
         "/stores",
         "/alarms",
         "/profile",
-        "/people",
+        "/people", "/account",
         "/audit",
     ];
     for (email, word) in [(&shop.email, "full"), (&empty, "empty")] {
@@ -255,5 +255,44 @@ async fn the_operator_chooses_a_tenant() {
             .await
             .ends_with(&format!("?tenant={}", shop.tenant))
     );
+    browser.close().await;
+}
+
+/// Somebody sets up a second factor with the app's digits, and is asked for them from then on.
+#[tokio::test]
+async fn a_second_factor_is_set_up() {
+    let test = afternoon().await;
+    let email = crate::seed::empty(&test, "New Company").await;
+    let mut browser = Browser::signed_in(&test, &email).await;
+    browser.goto("/account").await;
+    browser.unfold("Set it up").await;
+    let form = "form[action='/account/second-factor']";
+    browser
+        .fill(
+            &format!("{form} input[name=password]"),
+            crate::seed::PASSWORD,
+        )
+        .await;
+    browser.press(&format!("{form} button")).await;
+    let secret = browser.text(".once").await;
+    browser.shoot("second-factor").await;
+    let digits = |at: u64| {
+        let bytes = totp_rs::Secret::Encoded(secret.clone()).to_bytes().unwrap();
+        totp_rs::TOTP::new(totp_rs::Algorithm::SHA1, 6, 1, 30, bytes)
+            .unwrap()
+            .generate(at)
+    };
+    let now = || u64::try_from(test.hq.now().as_second()).unwrap();
+    browser.fill("input[name=digits]", &digits(now())).await;
+    browser.press("main form button.main").await;
+    browser.has_text("#main", "Recovery code").await;
+    browser.press(".rail form[action='/sign-out'] button").await;
+    browser.has_text(".note.ok", "signed out").await;
+    test.clock.advance(std::time::Duration::from_secs(60));
+    browser.sign_in(&email, crate::seed::PASSWORD).await;
+    browser.text_is("h1", "Second factor").await;
+    browser.fill("input[name=digits]", &digits(now())).await;
+    browser.press("button.main").await;
+    browser.text_is("h1", "Overview").await;
     browser.close().await;
 }
