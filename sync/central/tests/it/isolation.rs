@@ -326,6 +326,7 @@ fn actions(path: &str) -> Vec<String> {
         Some("people") => &["role", "code", "close", "open", "sessions", "second_factor"],
         Some("credentials") => &["activate", "revoke"],
         Some("go-live") => &["enable", "disable", "cut_over", "rollback"],
+        Some("alarms") => &["test", "on", "off", "remove"],
         Some("fiscal_submissions") => &["retry", "dead_letter"],
         Some("fiscal_devices") => &[
             "block",

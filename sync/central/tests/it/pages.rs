@@ -1,6 +1,7 @@
 //! The pages, in a real Chromium. Pictures of them are left in target/screenshots.
 
 mod browser;
+mod cut_over;
 mod markup;
 
 use browser::Browser;
@@ -174,7 +175,8 @@ async fn every_page_shows() {
         "/stores",
         "/alarms",
         "/profile",
-        "/people", "/account",
+        "/people",
+        "/account",
         "/audit",
     ];
     for (email, word) in [(&shop.email, "full"), (&empty, "empty")] {

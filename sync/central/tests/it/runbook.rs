@@ -282,6 +282,20 @@ async fn cut_over(test: &Test, admin: &Admin<'_>, shop: &mut Store<'_>) {
     assert_eq!(admin.step("rollback.1").await.0, "not_applicable");
 }
 
+/// A tenant of which everything is proved that a cut-over waits for.
+pub(crate) async fn ready_to_cut_over<'a>(test: &'a Test, admin: &Admin<'_>) -> Store<'a> {
+    control(test).await;
+    let mut shop = onboard(test, admin).await;
+    uat(admin, &mut shop).await;
+    fdms_worker(test).await;
+    let frozen =
+        json!({ "freeze_from": "2026-05-28T05:00:00Z", "freeze_until": "2026-05-29T05:00:00Z" });
+    admin.save_profile(frozen).await;
+    admin.new_device("prod", PROD, &shop.id.to_string()).await;
+    credential(admin, &mut shop, Environment::Prod, PROD).await;
+    shop
+}
+
 /// Rollback.
 async fn roll_back(admin: &Admin<'_>, shop: &mut Store<'_>) {
     let which = till(Environment::Prod, PROD);

@@ -123,7 +123,8 @@ impl Browser {
             .unwrap();
     }
 
-    async fn find(&self, css: &str) -> fantoccini::elements::Element {
+    /// Waits for an element.
+    pub(crate) async fn find(&self, css: &str) -> fantoccini::elements::Element {
         let wait = self
             .client
             .wait()
