@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use clock::{Clock as _, SharedClock, SystemClock};
+use clock::{SharedClock, SystemClock};
 use fdms_sandbox::{DeviceSpec, Sandbox};
 use fiscal::DeviceId;
 use hyper::Method;
@@ -113,7 +113,10 @@ async fn joined(
         clock: Arc::clone(clock),
     };
     let joined = join(&mut set_up.core, &joining).await?;
-    println!("{} of {} has joined head office", joined.store, joined.tenant);
+    println!(
+        "{} of {} has joined head office",
+        joined.store, joined.tenant
+    );
     Ok(Store {
         config,
         set_up,
@@ -150,9 +153,10 @@ async fn open(
         set_up,
         joined,
     } = store;
-    let sealing = set_up.core.sealing().clone();
+    let sealing = config.sealing_key()?;
     let ledger = Ledger::start(set_up.core, &config.ledger_path())?;
-    let access = Access::from_config(&config.fdms, Arc::clone(clock)).map_err(anyhow::Error::msg)?;
+    let access =
+        Access::from_config(&config.fdms, Arc::clone(clock)).map_err(anyhow::Error::msg)?;
     let http = TcpListener::bind("127.0.0.1:0").await?;
     let address = http.local_addr()?;
     let mut tokens = Vec::new();
@@ -256,7 +260,11 @@ async fn post(
     lines: &str,
     cents: i64,
 ) -> anyhow::Result<String> {
-    let paid = if number.is_multiple_of(3) { "Card" } else { "Cash" };
+    let paid = if number.is_multiple_of(3) {
+        "Card"
+    } else {
+        "Cash"
+    };
     let body = format!(
         "{{\"receiptType\":\"{kind}\",\"receiptCurrency\":\"USD\",\"invoiceNo\":\"{number}\",\
          \"receiptLinesTaxInclusive\":true{more},\"receiptLines\":[{lines}],\

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 mod connect;
 mod role;
+mod tls;
 
 pub use connect::{Address, AddressError, Limits};
 pub use role::RoleError;

@@ -10,8 +10,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Client, Config, NoTls};
-use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::tls::MakeTls;
 use super::{Db, role};
 
 /// How long a connection may take to come about.
@@ -60,7 +60,7 @@ impl Default for Limits {
 #[derive(Clone)]
 pub struct Address {
     config: Config,
-    tls: Option<MakeRustlsConnect>,
+    tls: Option<MakeTls>,
 }
 
 impl std::fmt::Debug for Address {
@@ -186,7 +186,7 @@ fn decoded(text: &str) -> String {
         .map_or_else(String::new, |(_, value)| value.into_owned())
 }
 
-fn tls(roots: Option<&str>) -> Result<MakeRustlsConnect, AddressError> {
+fn tls(roots: Option<&str>) -> Result<MakeTls, AddressError> {
     let mut store = rustls::RootCertStore::empty();
     match roots {
         None => {
@@ -208,7 +208,7 @@ fn tls(roots: Option<&str>) -> Result<MakeRustlsConnect, AddressError> {
         .map_err(|why| AddressError::Unreadable(why.to_string()))?
         .with_root_certificates(store)
         .with_no_client_auth();
-    Ok(MakeRustlsConnect::new(config))
+    Ok(MakeTls::new(config))
 }
 
 /// Rows of all tenants over a network in the clear: allowed (the network may be the operator's own), not unsaid.

@@ -395,10 +395,9 @@ async fn no_tenant_reaches_another() {
                 // Signing out works, and ends it.
                 if asker.user.is_some() && !asker.is_in().await {
                     let email = format!("{who}@acacia.example");
-                    *asker = Asker {
-                        user: asker.user,
-                        ..Asker::sign_in(test, &email).await
-                    };
+                    let user = asker.user;
+                    *asker = Asker::sign_in(test, &email).await;
+                    asker.user = user;
                     continue;
                 }
                 let is_known = !["store", "nobody"].contains(who);
