@@ -7,12 +7,14 @@
 
 mod access;
 mod api;
+mod audit;
 mod checklist;
 mod functions;
 mod isolation;
 mod pages;
 mod people;
 mod played;
+mod rotate;
 mod runbook;
 mod schema;
 mod seed;
@@ -20,4 +22,5 @@ mod service;
 mod sign_in;
 mod support;
 mod sync;
+mod walls;
 mod worker;
