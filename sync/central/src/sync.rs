@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use crate::db::{self, TenantId};
 use crate::hq::{Hq, SharedHq};
+use crate::metrics::METRICS;
 use crate::problem::{Code, Problem};
 
 mod answers;
@@ -115,6 +116,7 @@ async fn exchange(
         .map_err(|error| Problem::new(Code::Internal, format!("unpacking broke off: {error}")))??;
     let (up, entries) = body::split(&text)?;
     let down = Box::pin(take::exchange(&hq, caller, &up, &entries)).await?;
+    METRICS.entries_taken(u64::from(down.taken));
     Ok(Json(down))
 }
 
