@@ -3,7 +3,7 @@
 
 use std::error::Error as _;
 
-use deadpool_postgres::{Client, Pool, Transaction};
+use deadpool_postgres::{Client, HookError, Pool, PoolError, Transaction};
 use serde::{Deserialize, Serialize};
 use tokio_postgres::error::SqlState;
 use uuid::Uuid;
@@ -86,6 +86,16 @@ impl From<tokio_postgres::Error> for DbError {
     }
 }
 
+/// The role, its password or the database's name is wrong: waiting does not help.
+fn is_refused(error: &tokio_postgres::Error) -> bool {
+    let refused = [
+        SqlState::INVALID_PASSWORD,
+        SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
+        SqlState::INVALID_CATALOG_NAME,
+    ];
+    error.code().is_some_and(|code| refused.contains(code))
+}
+
 /// An error of Postgres in words: its own sentence, without the values of rows.
 #[must_use]
 pub fn say(error: &tokio_postgres::Error) -> String {
@@ -98,7 +108,6 @@ pub fn say(error: &tokio_postgres::Error) -> String {
 
 impl From<deadpool_postgres::PoolError> for DbError {
     fn from(error: deadpool_postgres::PoolError) -> Self {
-        use deadpool_postgres::{HookError, PoolError};
         match error {
             PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
                 Self::Away(say(&error))
@@ -134,12 +143,21 @@ pub enum NotReady {
     /// It does not answer.
     #[error(transparent)]
     Database(#[from] DbError),
-    /// The role may too much.
-    #[error(transparent)]
-    Role(#[from] RoleError),
+    /// The role may too much, or is not let in.
+    #[error("{0}")]
+    Refused(String),
     /// Its schema is another one.
     #[error(transparent)]
     Schema(#[from] SchemaError),
+}
+
+impl From<RoleError> for NotReady {
+    fn from(error: RoleError) -> Self {
+        match error {
+            RoleError::Database(error) => Self::Database(error.into()),
+            too_much @ RoleError::TooMuch { .. } => Self::Refused(too_much.to_string()),
+        }
+    }
 }
 
 impl NotReady {
@@ -148,9 +166,7 @@ impl NotReady {
     pub const fn may_pass(&self) -> bool {
         matches!(
             self,
-            Self::Database(_)
-                | Self::Role(RoleError::Database(_))
-                | Self::Schema(SchemaError::Database(_))
+            Self::Database(_) | Self::Schema(SchemaError::Database(_))
         )
     }
 }
@@ -176,7 +192,19 @@ impl Db {
     /// # Errors
     /// What is wrong, and what to do.
     pub async fn check(&self) -> Result<(), NotReady> {
-        let client = self.client().await?;
+        let client = match self.pool.get().await {
+            // A new connection was looked at already.
+            Err(PoolError::PostCreateHook(HookError::Message(why))) => {
+                return Err(NotReady::Refused(why.into_owned()));
+            }
+            Err(PoolError::Backend(error)) if is_refused(&error) => {
+                return Err(NotReady::Refused(format!(
+                    "the database does not let us in: {}; look at DATABASE_URL",
+                    say(&error)
+                )));
+            }
+            other => other.map_err(DbError::from)?,
+        };
         role::check(&client).await?;
         migrate::check(&**client).await?;
         Ok(())

@@ -12,7 +12,7 @@ use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::tls::MakeTls;
-use super::{Db, role};
+use super::{Db, RoleError, role};
 
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -145,8 +145,12 @@ impl Address {
             .recycle_timeout(Some(CONNECT))
             .post_create(Hook::async_fn(|client, _| {
                 Box::pin(async move {
-                    let checked = role::check(client).await;
-                    checked.map_err(|why| HookError::message(why.to_string()))
+                    role::check(client).await.map_err(|why| match why {
+                        RoleError::Database(error) => HookError::Backend(error),
+                        too_much @ RoleError::TooMuch { .. } => {
+                            HookError::message(too_much.to_string())
+                        }
+                    })
                 })
             }))
             .build()

@@ -9,6 +9,7 @@ mod access;
 mod api;
 mod audit;
 mod checklist;
+mod cli;
 mod functions;
 mod isolation;
 mod pages;

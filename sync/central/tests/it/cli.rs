@@ -1,0 +1,232 @@
+//! The program as its operator starts it: settings from the environment, exit codes, what it prints.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use fiscal_hq::db::APP_ROLE;
+
+use crate::support::{Database, MASTER_KEY, OWNER};
+
+/// The program with all settings that it needs.
+fn program(database: &Database, role: &str, words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fiscal-hq"));
+    command
+        .args(words)
+        .env_clear()
+        .env("DATABASE_URL", database.url(role))
+        .env("FDMS_ENV", "test")
+        .env("FDMS_CRED_MASTER_KEY_B64", MASTER_KEY)
+        .env("HQ_PUBLIC_URL", "https://hq.example/")
+        .env("HQ_LISTEN", "127.0.0.1:0")
+        .env("HQ_LOG", "info");
+    command
+}
+
+fn run(database: &Database, role: &str, words: &[&str]) -> Output {
+    program(database, role, words).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// What a command that must work prints.
+fn good(database: &Database, role: &str, words: &[&str]) -> String {
+    let output = run(database, role, words);
+    assert!(output.status.success(), "{words:?}: {}", said(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A service that runs as a process of its own.
+struct Service {
+    child: Child,
+    address: String,
+}
+
+impl Service {
+    fn start(command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut before = String::new();
+        let address = loop {
+            let Some(Ok(line)) = lines.next() else {
+                panic!("it has ended: {before}");
+            };
+            if let Some((_, address)) = line.split_once("fiscal-hq runs address=") {
+                break address.split(' ').next().unwrap().to_owned();
+            }
+            before.push_str(&line);
+        };
+        // What it goes on to say is read, so that it does not wait for a reader.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, address }
+    }
+
+    /// Its exit code after SIGTERM.
+    fn stop(mut self) -> Option<i32> {
+        let killed = Command::new("kill")
+            .arg(self.child.id().to_string())
+            .status();
+        assert!(killed.unwrap().success());
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// From an empty database to an invitation; the audit is checked, and a row that is gone is named.
+#[tokio::test]
+async fn from_nothing_to_the_first_admin() {
+    let database = Database::create_empty().await;
+    let early = run(&database, APP_ROLE, &["serve"]);
+    assert_eq!(early.status.code(), Some(78));
+    assert!(
+        said(&early).contains("fiscal-hq migrate"),
+        "{}",
+        said(&early)
+    );
+
+    assert!(good(&database, OWNER, &["migrate"]).contains("step 3 (audit_rights) is done"));
+    assert!(good(&database, OWNER, &["migrate"]).contains("already"));
+    let tenant = good(&database, APP_ROLE, &["tenant", "create", "Baobab Stores"]);
+    let tenant = tenant.trim();
+    let listed = good(&database, APP_ROLE, &["tenant", "list"]);
+    assert_eq!(listed.trim(), format!("{tenant} Baobab Stores"));
+    let invite = [
+        "user",
+        "create",
+        "rudo@baobab.example",
+        "--name",
+        "Rudo",
+        "--tenant",
+        tenant,
+    ];
+    let link = good(&database, APP_ROLE, &invite);
+    assert!(
+        link.starts_with("https://hq.example/choose-password#fhqu_"),
+        "{link}"
+    );
+    let again = run(&database, APP_ROLE, &invite);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(said(&again).contains("in use already"), "{}", said(&again));
+    good(
+        &database,
+        APP_ROLE,
+        &["user", "create", "me@hq.example", "--name", "Me"],
+    );
+    assert!(good(&database, APP_ROLE, &["partitions"]).contains("were made"));
+    let rotated = good(&database, APP_ROLE, &["rotate-master-key"]);
+    assert!(rotated.starts_with("0 were sealed anew"), "{rotated}");
+
+    let checked = good(&database, APP_ROLE, &["audit", "verify"]);
+    assert!(
+        checked.contains("Baobab Stores: 2 rows are as they were written"),
+        "{checked}"
+    );
+    let root = database.connect("postgres").await;
+    root.batch_execute(&format!(
+        "SET session_replication_role = replica; DELETE FROM fdms_audit_logs WHERE tenant_id = '{tenant}' AND audit_no = 1"
+    ))
+    .await
+    .unwrap();
+    let broken = run(
+        &database,
+        APP_ROLE,
+        &["audit", "verify", "--tenant", tenant],
+    );
+    assert_eq!(broken.status.code(), Some(1));
+    assert!(
+        said(&broken).contains("row 1 is missing"),
+        "{}",
+        said(&broken)
+    );
+}
+
+/// What a person must mend first ends with code 78 and a sentence; secrets are not in it.
+#[tokio::test]
+async fn settings_that_cannot_be_used_are_named() {
+    let database = Database::create().await;
+    let with = |name: &str, value: &str| {
+        let mut command = program(&database, APP_ROLE, &["serve"]);
+        command.env(name, value);
+        let output = command.output().unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(78),
+            "{name}={value}: {}",
+            said(&output)
+        );
+        said(&output)
+    };
+    assert!(with("FDMS_ENV", "live").contains("FDMS_ENV must be"));
+    assert!(with("HQ_PUBLIC_URL", "http://hq.example").contains("must begin with https://"));
+    assert!(with("HQ_LISTEN", "nowhere").contains("HQ_LISTEN"));
+    assert!(with("HQ_LISTEN", "0.0.0.0:0").contains("HQ_TRUSTED_PROXIES"));
+    assert!(with("HQ_TRUSTED_PROXIES", "10.0.0.0/99").contains("HQ_TRUSTED_PROXIES"));
+    assert!(with("HQ_TLS_CERT", "/nowhere.pem").contains("belong together"));
+    assert!(with("HQ_DATABASE_CONNECTIONS", "many").contains("HQ_DATABASE_CONNECTIONS"));
+    assert!(with("FDMS_WORKER_SECRET_FILE", "/nowhere").contains("/nowhere cannot be read"));
+    let short = with("FDMS_WORKER_SECRET", "hunter2");
+    assert!(
+        short.contains("FDMS_WORKER_SECRET") && !short.contains("hunter2"),
+        "{short}"
+    );
+    let key = with("FDMS_CRED_MASTER_KEY_B64", "bm90IGEga2V5");
+    assert!(
+        key.contains("openssl rand") && !key.contains("bm90"),
+        "{key}"
+    );
+    let twice = with("FDMS_CRED_MASTER_KEY_B64_FILE", "/some/file");
+    assert!(twice.contains("both set"), "{twice}");
+    let elsewhere = database
+        .url(APP_ROLE)
+        .replace(&database.name, "no_such_database");
+    assert!(with("DATABASE_URL", &elsewhere).contains("look at DATABASE_URL"));
+    let owner = run(&database, OWNER, &["serve"]);
+    assert_eq!(owner.status.code(), Some(78));
+    assert!(said(&owner).contains("may make roles"), "{}", said(&owner));
+}
+
+/// TLS, secrets in files, and an orderly end.
+#[tokio::test]
+async fn it_serves_over_tls_and_stops_when_told() {
+    let database = Database::create().await;
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let certificate = made.cert.pem();
+    let url = write("url", &database.url(APP_ROLE));
+    let files: [(&str, &Path); 3] = [
+        ("HQ_TLS_CERT", &write("cert.pem", &certificate)),
+        (
+            "HQ_TLS_KEY",
+            &write("key.pem", &made.signing_key.serialize_pem()),
+        ),
+        ("DATABASE_URL_FILE", &url),
+    ];
+    let mut command = program(&database, APP_ROLE, &["serve"]);
+    command.env_remove("DATABASE_URL").envs(files);
+    let service = Service::start(&mut command);
+    let http = reqwest::Client::builder()
+        .tls_certs_only([reqwest::Certificate::from_pem(certificate.as_bytes()).unwrap()])
+        .build()
+        .unwrap();
+    let port = service.address.rsplit(':').next().unwrap();
+    let answer = http
+        .get(format!("https://localhost:{port}/readyz"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(service.stop(), Some(0));
+}
