@@ -24,7 +24,7 @@ mod commands;
 mod lines;
 #[cfg(test)]
 #[cfg(feature = "demo")]
-mod lines_tests;
+pub(super) mod lines_tests;
 mod state;
 #[cfg(test)]
 #[cfg(feature = "demo")]

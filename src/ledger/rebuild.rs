@@ -26,6 +26,9 @@ use crate::keys::{Certificate, PublicKey};
 
 mod chains;
 mod sent;
+#[cfg(test)]
+#[cfg(feature = "demo")]
+mod tests;
 
 /// Why a rebuilt till does not sell.
 const UNCHECKED: &str = "this ledger was built again from head office's events. What the lost machine had issued and not \

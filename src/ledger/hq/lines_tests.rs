@@ -17,16 +17,16 @@ use crate::ledger::tests::Store;
 use crate::ledger::{Reader, Sale, SaleDone, Seq, TillId};
 
 /// A ledger with a random life.
-struct Life {
-    store: Store,
+pub(in crate::ledger) struct Life {
+    pub(in crate::ledger) store: Store,
     random: Random,
-    tills: [TillId; 2],
+    pub(in crate::ledger) tills: [TillId; 2],
     originals: Vec<Original>,
     sold: u32,
 }
 
 impl Life {
-    fn new(seed: u64) -> Self {
+    pub(in crate::ledger) fn new(seed: u64) -> Self {
         let (mut store, _) = joined();
         let device = fiscal::DeviceId::new(43).unwrap();
         let other = crate::testing::add_till(&mut store.core, device).unwrap();
@@ -39,11 +39,11 @@ impl Life {
         }
     }
 
-    fn reader(&self) -> Reader {
+    pub(in crate::ledger) fn reader(&self) -> Reader {
         Reader::new(&self.store.path())
     }
 
-    fn step(&mut self) {
+    pub(in crate::ledger) fn step(&mut self) {
         let till = *self.random.pick(&self.tills).unwrap();
         match self.random.between(0, 13) {
             0 => drop(self.store.core.write(|core| core.close_day(till, "test"))),
@@ -179,7 +179,7 @@ impl Life {
         kept.unwrap();
     }
 
-    fn lines(&self) -> Vec<Line> {
+    pub(in crate::ledger) fn lines(&self) -> Vec<Line> {
         self.reader().hq_lines(0, usize::MAX, usize::MAX).unwrap()
     }
 }
