@@ -17,6 +17,7 @@ mod disk_full;
 mod documents;
 mod gaps;
 mod gates;
+mod hq;
 mod join;
 mod month;
 mod offline;
@@ -33,6 +34,7 @@ mod support {
     pub(crate) mod api;
     pub(crate) mod compare;
     pub(crate) mod counter;
+    pub(crate) mod hq;
     pub(crate) mod month;
     pub(crate) mod paper;
     pub(crate) mod pass;

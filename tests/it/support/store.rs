@@ -217,6 +217,30 @@ impl House {
         Ledger::start(core.unwrap(), &path).unwrap()
     }
 
+    /// The ledger's writing side for a moment, as a technician's command opens it.
+    pub(crate) fn core(&self) -> Core {
+        let settings = self.plan.settings.clone();
+        Core::open(
+            &self.path(),
+            self.sealing.clone(),
+            self.clock.clone(),
+            settings,
+        )
+        .unwrap()
+    }
+
+    /// The machine is lost: what is there instead is new, with another sealing key and an empty ledger.
+    pub(crate) async fn lose_machine(&mut self) {
+        self.stop().await;
+        self.dir = tempfile::tempdir().unwrap();
+        self.sealing = SealingKey::random().unwrap();
+    }
+
+    /// The key that the ledger's secrets are sealed with.
+    pub(crate) fn sealing(&self) -> SealingKey {
+        self.sealing.clone()
+    }
+
     /// From the next start on files travel like this.
     pub(crate) fn travel_as(&mut self, files: FileTransport) {
         self.files = files;
