@@ -19,10 +19,13 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::support::hq::{Hq, STORE};
 use crate::support::pass::pass_until;
 use crate::support::store::House;
+use crate::support::suites;
 
 const STEP: Duration = Duration::from_secs(2);
 /// Long after everything.
 const FOR_EVER: i64 = i64::MAX;
+/// What a suite finds when all is well.
+const NOTHING: [&str; 0] = [];
 
 async fn join_with(house: &House, hq: &Hq, code: &str) -> Result<Joined, JoinHqError> {
     let mut core = house.core();
@@ -352,6 +355,7 @@ async fn a_lost_machine_comes_back() {
     house.drain().await;
     let at_fdms = house.at_fdms(0);
     assert_eq!(at_fdms.len(), 8, "{:?}", house.stream(0));
+    assert_eq!(suites::ended(&house).await, NOTHING);
     arrives(&house, &hq).await;
     assert_eq!(hq.lock().epochs.len(), epochs + 1);
     verify(&house.path(), &mut |_, _| {}).unwrap();
