@@ -49,7 +49,7 @@ pub struct Turn {
     pub tenants: u32,
     /// Tenants that another turn is looking at.
     pub busy: u32,
-    /// Tenants that could not be looked at; the log says why.
+    /// Tenants that could not be looked at, or whose messages could not be noted; the log says why.
     pub failed: u32,
     /// Alerts that began.
     pub began: u32,
@@ -134,6 +134,7 @@ pub async fn turn(hq: &Hq) -> Result<Turn, Problem> {
             }
             Err(problem) => {
                 tracing::error!(%tenant, detail = %problem.detail, "messages could not be sent");
+                turn.failed += 1;
             }
         }
     }

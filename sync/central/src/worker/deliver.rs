@@ -203,7 +203,7 @@ async fn note(
 ) -> Result<(), Problem> {
     let update = tx
         .prepare_cached(
-            "UPDATE alert_deliveries SET delivered_at = CASE WHEN $5::text IS NULL THEN $6 END, last_error = $5,
+            "UPDATE alert_deliveries SET delivered_at = CASE WHEN $5::text IS NULL THEN $6::timestamptz END, last_error = $5,
                next_attempt_at = $7
              WHERE tenant_id = $1 AND alert_id = $2 AND channel_id = $3 AND what = $4",
         )

@@ -177,6 +177,8 @@ impl<'a> Admin<'a> {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ledger {
     pub(crate) day: Option<(u32, i64, u32)>,
+    /// When the last day was opened, local time.
+    pub(crate) opened: String,
     pub(crate) last_day: u32,
     pub(crate) last: u32,
     pub(crate) sent: u32,
@@ -317,6 +319,7 @@ impl<'a> Store<'a> {
         };
         let seq = self.tell(Some(till), "day.opened", &opened);
         let ledger = self.ledger(till);
+        ledger.opened = opened.opened;
         ledger.day = Some((no, seq, 0));
         ledger.last_day = no;
         ledger.sums = (0, 0);
@@ -520,7 +523,7 @@ impl<'a> Store<'a> {
                     .day
                     .map(|(fiscal_day_no, _, receipt_counter)| DayState {
                         fiscal_day_no,
-                        opened: self.local(),
+                        opened: ledger.opened.clone(),
                         receipt_counter,
                     }),
                 last_day_no: ledger.last_day,

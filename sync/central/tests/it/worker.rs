@@ -175,6 +175,7 @@ async fn certificates_are_counted_down() {
     shop.close_day(which);
     let mut told = Vec::new();
     for days_left in [31, 29, 13, 6, 0, -1] {
+        test.clock.advance(HOUR / 60);
         let ledger = shop.tills.get_mut(&which).unwrap();
         let ends = test.hq.now().as_millisecond() + days_left * 86_400_000 + 1_000;
         ledger.certificate.as_mut().unwrap().not_after = ends;
