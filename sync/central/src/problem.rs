@@ -9,7 +9,7 @@ use crate::db::DbError;
 
 mod read;
 
-pub use read::{At, Body, FORM, Form, MAX_BODY, Params, collect, declares, json};
+pub use read::{At, Body, FORM, MAX_BODY, collect, declares, json};
 
 /// After how many seconds a request is worth repeating when nothing better is known.
 const RETRY_AFTER: u64 = 5;

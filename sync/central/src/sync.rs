@@ -91,6 +91,7 @@ async fn caller(hq: &Hq, headers: &HeaderMap) -> Result<StoreCaller, Problem> {
     post,
     path = "/sync",
     tag = "stores",
+    security(("store" = [])),
     request_body(
         content = String,
         content_type = "application/x-ndjson",
@@ -125,6 +126,7 @@ async fn exchange(
     post,
     path = "/sync/enrol",
     tag = "stores",
+    security(()),
     request_body(content = serde_json::Value, description = "The code, the store's half of its sealing key, and its tills"),
     responses(
         (status = 200, description = "The store's own secret, its tills, and its past if it was here before", body = serde_json::Value),
@@ -158,6 +160,7 @@ struct Page {
     get,
     path = "/sync/past",
     tag = "stores",
+    security(("store" = [])),
     params(Page),
     responses(
         (status = 200, description = "Lines of JSON", body = String, content_type = "application/x-ndjson"),

@@ -71,6 +71,7 @@ pub struct Turn {
     path = "/fdms_worker",
     tag = "fdms_worker",
     operation_id = "workerTurn",
+    security(("worker" = [])),
     responses(
         (status = 200, description = "What the turn has done.", body = Turn),
         (status = 401, description = "The secret is not the worker's.", body = Problem, content_type = "application/problem+json"),

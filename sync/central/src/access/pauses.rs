@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clock::Timestamp;
 use deadpool_postgres::Transaction;
+use postgres_types::ToSql;
 
 use super::secret::hash;
 use crate::db::{self, TenantId};
@@ -27,8 +28,15 @@ const FORGOTTEN: Duration = Duration::from_secs(24 * 60 * 60);
 /// An attempt that has been charged.
 #[derive(Debug)]
 pub(super) struct Attempt {
-    account: Vec<u8>,
-    address: Vec<u8>,
+    account: Charged,
+    address: Charged,
+}
+
+/// What was charged: on whom, and the pause that it began.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Charged {
+    key: Vec<u8>,
+    until: Timestamp,
 }
 
 /// How an attempt that did not fail has ended.
@@ -46,21 +54,25 @@ impl Attempt {
     /// # Errors
     /// `busy` while a pause lasts; nothing is charged then.
     pub(super) async fn charge(hq: &Hq, account: &str, address: IpAddr) -> Result<Self, Problem> {
-        let attempt = Self {
-            account: hash(&format!("account:{account}")),
-            address: hash(&format!("address:{}", network(address))),
+        let now = hq.now();
+        let uncharged = |text: String| Charged {
+            key: hash(&text),
+            until: now,
+        };
+        let mut attempt = Self {
+            account: uncharged(format!("account:{account}")),
+            address: uncharged(format!("address:{}", network(address))),
         };
         let mut keys = [
-            (&attempt.account, FREE_ACCOUNT),
-            (&attempt.address, FREE_ADDRESS),
+            (&mut attempt.account, FREE_ACCOUNT),
+            (&mut attempt.address, FREE_ADDRESS),
         ];
         // Everybody locks in the same order.
         keys.sort();
-        let now = hq.now();
         let mut client = hq.db.client().await?;
         let tx = db::tenant(&mut client, TenantId::OPERATOR).await?;
-        for (key, free) in keys {
-            charge_one(&tx, key, free, now).await?;
+        for (charged, free) in keys {
+            charged.until = charge_one(&tx, &charged.key, free, now).await?;
         }
         tx.commit().await?;
         Ok(attempt)
@@ -76,15 +88,17 @@ impl Attempt {
         let give_back = tx
             .prepare_cached(
                 "UPDATE sign_in_pauses SET failures = CASE WHEN $3 THEN 0 ELSE greatest(failures - 1, 0) END,
-                   until = CASE WHEN $3 THEN last_at ELSE until END
+                   until = CASE WHEN $3 OR until = $4 THEN last_at ELSE until END
                  WHERE tenant_id = $1 AND key = $2",
             )
             .await?;
         let operator = TenantId::OPERATOR.0;
         let mut keys = [(&self.account, ended == Ended::In), (&self.address, false)];
         keys.sort();
-        for (key, anew) in keys {
-            tx.execute(&give_back, &[&operator, key, &anew]).await?;
+        for (charged, anew) in keys {
+            // The pause that this attempt began goes with its charge; one that another began stays.
+            let values: [&(dyn ToSql + Sync); 4] = [&operator, &charged.key, &anew, &charged.until];
+            tx.execute(&give_back, &values).await?;
         }
         tx.commit().await?;
         Ok(())
@@ -96,7 +110,7 @@ async fn charge_one(
     key: &Vec<u8>,
     free: i32,
     now: Timestamp,
-) -> Result<(), Problem> {
+) -> Result<Timestamp, Problem> {
     let operator = TenantId::OPERATOR.0;
     let there = tx
         .prepare_cached(
@@ -135,7 +149,7 @@ async fn charge_one(
         .await?;
     tx.execute(&write, &[&operator, key, &failures, &now, &until])
         .await?;
-    Ok(())
+    Ok(until)
 }
 
 /// How long to wait after so many failures: doubled each time.

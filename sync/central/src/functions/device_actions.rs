@@ -82,7 +82,7 @@ pub struct Asked {
     params(
         ("environment" = String, Path, description = "`test` or `prod`."),
         ("device_id" = i32, Path, description = "Its number at FDMS."),
-        ("action" = Action, Path, description = "What is asked."),
+        ("action" = inline(Action), Path, description = "What is asked."),
     ),
     request_body = Why,
     responses(

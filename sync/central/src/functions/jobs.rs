@@ -214,7 +214,7 @@ pub struct Ordered {
     params(
         ("environment" = String, Path, description = "`test` or `prod`."),
         ("device_id" = i32, Path, description = "The till."),
-        ("action" = JobAction, Path, description = "What is to be done."),
+        ("action" = inline(JobAction), Path, description = "What is to be done."),
     ),
     request_body = Why,
     responses(

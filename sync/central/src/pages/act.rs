@@ -1,6 +1,6 @@
 //! What people do to stores and tills. Each form becomes the JSON request of the same thing ([`super::ask`]).
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::Method;
 use axum::response::Response;
 use maud::html;
@@ -10,6 +10,7 @@ use super::forms::Posted;
 use super::layout::{Nav, Page, card};
 use super::words;
 use crate::hq::SharedHq;
+use crate::problem::At;
 
 /// A page of ours to go back to, as the form says, else the usual one.
 fn back<'a>(posted: &'a Posted, usual: &'a str) -> &'a str {
@@ -24,7 +25,7 @@ fn back<'a>(posted: &'a Posted, usual: &'a str) -> &'a str {
 /// `POST /tills/{environment}/{device}/command`
 pub(super) async fn command(
     State(hq): State<SharedHq>,
-    Path((environment, device)): Path<(String, i32)>,
+    At((environment, device)): At<(String, i32)>,
     posted: Posted,
 ) -> Response {
     let (visit, form) = (&posted.visit, &posted.form);
@@ -63,7 +64,7 @@ pub(super) async fn command(
 /// `POST /stores/{store}/log`
 pub(super) async fn log(
     State(hq): State<SharedHq>,
-    Path(store): Path<uuid::Uuid>,
+    At(store): At<uuid::Uuid>,
     posted: Posted,
 ) -> Response {
     let path = format!("/fiscal_devices/stores/{store}/log");
@@ -79,7 +80,7 @@ pub(super) async fn log(
 /// `POST /stores/{store}/code`: shown once, in the answer itself.
 pub(super) async fn code(
     State(hq): State<SharedHq>,
-    Path(store): Path<uuid::Uuid>,
+    At(store): At<uuid::Uuid>,
     posted: Posted,
 ) -> Response {
     let visit = &posted.visit;
@@ -173,7 +174,7 @@ pub(super) async fn upload(State(hq): State<SharedHq>, posted: Posted) -> Respon
 /// `POST /credentials/{environment}/{device}/{version}/{action}`
 pub(super) async fn credential(
     State(hq): State<SharedHq>,
-    Path((environment, device, version, action)): Path<(String, i32, i32, String)>,
+    At((environment, device, version, action)): At<(String, i32, i32, String)>,
     posted: Posted,
 ) -> Response {
     let path = format!("/fiscal_credentials/{environment}/{device}/{version}/{action}");
@@ -206,7 +207,7 @@ pub(super) async fn invite(State(hq): State<SharedHq>, posted: Posted) -> Respon
 /// `POST /people/{user}/{action}`
 pub(super) async fn person(
     State(hq): State<SharedHq>,
-    Path((user, action)): Path<(uuid::Uuid, String)>,
+    At((user, action)): At<(uuid::Uuid, String)>,
     posted: Posted,
 ) -> Response {
     let visit = &posted.visit;
@@ -300,7 +301,7 @@ pub(super) async fn new_token(State(hq): State<SharedHq>, posted: Posted) -> Res
 /// `POST /people/tokens/{token}/revoke`
 pub(super) async fn revoke_token(
     State(hq): State<SharedHq>,
-    Path(token): Path<uuid::Uuid>,
+    At(token): At<uuid::Uuid>,
     posted: Posted,
 ) -> Response {
     let done = posted

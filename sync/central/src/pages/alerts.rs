@@ -1,6 +1,6 @@
 //! What is wrong, since when, and who is told.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{Method, Uri};
 use axum::response::Response;
 use maud::{Markup, html};
@@ -18,6 +18,7 @@ use super::words::{self, Tone, tag};
 use crate::access::Role;
 use crate::db;
 use crate::hq::SharedHq;
+use crate::problem::At;
 
 /// Alerts on the page.
 const SHOWN: i64 = 200;
@@ -157,7 +158,7 @@ fn new_channel(visit: &Visit) -> Markup {
 /// `POST /alarms/{alert_id}/end`
 pub(super) async fn end(
     State(hq): State<SharedHq>,
-    Path(alert): Path<Uuid>,
+    At(alert): At<Uuid>,
     posted: Posted,
 ) -> Response {
     let body = json!({ "reason": posted.form.shown("reason") });
@@ -198,7 +199,7 @@ pub(super) async fn add(State(hq): State<SharedHq>, posted: Posted) -> Response 
 /// `POST /alarms/channels/{channel_id}/{action}`
 pub(super) async fn change(
     State(hq): State<SharedHq>,
-    Path((channel, what)): Path<(Uuid, String)>,
+    At((channel, what)): At<(Uuid, String)>,
     posted: Posted,
 ) -> Response {
     let path = format!("/alert_channels/{channel}");

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use clock::{DateTime, instant};
 use deadpool_postgres::Transaction;
@@ -22,7 +22,7 @@ use super::visit::Visit;
 use super::words;
 use crate::db;
 use crate::hq::SharedHq;
-use crate::problem::Problem;
+use crate::problem::{At, Problem};
 
 type Place = (String, i32, i32);
 
@@ -86,7 +86,7 @@ fn word(value: &Value<'_>) -> Option<String> {
 pub(super) async fn page(
     visit: Visit,
     State(hq): State<SharedHq>,
-    Path(place): Path<Place>,
+    At(place): At<Place>,
 ) -> Result<Response, Failed> {
     let mut client = hq.db.client().await?;
     let tx = db::tenant(&mut client, visit.caller.tenant).await?;

@@ -1,7 +1,7 @@
 //! The go-live checklist: each step proved by rows, or saying what exactly is missing; cut-over and rollback as
 //! guarded buttons, confirmed by typing the company's name.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::Method;
 use axum::response::Response;
 use clock::Timestamp;
@@ -18,7 +18,7 @@ use super::visit::Visit;
 use super::words::{self, Tone, tag};
 use crate::access::Role;
 use crate::hq::SharedHq;
-use crate::problem::{Code, Problem};
+use crate::problem::{At, Code, Problem};
 
 /// What is read of `/fiscal_profile/checklist`.
 #[derive(Debug, Deserialize)]
@@ -195,7 +195,7 @@ fn decisions(visit: &Visit, profile: &Profile, list: &Checklist) -> Markup {
 /// `POST /go-live/{action}`
 pub(super) async fn decide(
     State(hq): State<SharedHq>,
-    Path(what): Path<String>,
+    At(what): At<String>,
     posted: Posted,
 ) -> Response {
     let (visit, form) = (&posted.visit, &posted.form);
@@ -236,7 +236,7 @@ pub(super) async fn decide(
 /// `POST /go-live/check/{action}`: what the checklist wants to see tried.
 pub(super) async fn check(
     State(hq): State<SharedHq>,
-    Path(what): Path<String>,
+    At(what): At<String>,
     posted: Posted,
 ) -> Response {
     let visit = &posted.visit;

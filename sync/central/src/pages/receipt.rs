@@ -1,6 +1,6 @@
 //! One receipt: its paper, what was sent of it and when, what FDMS answered.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use clock::Timestamp;
@@ -24,7 +24,7 @@ use super::visit::Visit;
 use super::words::{self, Tone, tag};
 use crate::db::{self, TenantId};
 use crate::hq::SharedHq;
-use crate::problem::{Code, Problem};
+use crate::problem::{At, Code, Problem};
 
 /// A receipt as it is kept.
 struct Kept {
@@ -163,7 +163,7 @@ fn decode(text: &str) -> Option<Vec<u8>> {
 pub(super) async fn page(
     visit: Visit,
     State(hq): State<SharedHq>,
-    Path(place): Path<Place>,
+    At(place): At<Place>,
     uri: Uri,
 ) -> Result<Response, Failed> {
     let hash = Query::of(&uri).text("hash").and_then(unhex);
@@ -306,7 +306,7 @@ async fn attempts(
 pub(super) async fn pdf(
     visit: Visit,
     State(hq): State<SharedHq>,
-    Path(place): Path<Place>,
+    At(place): At<Place>,
     uri: Uri,
 ) -> Result<Response, Failed> {
     let hash = Query::of(&uri).text("hash").and_then(unhex);

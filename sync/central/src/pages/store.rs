@@ -1,6 +1,6 @@
 //! One store: its tills, how far it is, its forks, what it was asked and what came of it.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use clock::Timestamp;
 use deadpool_postgres::Transaction;
@@ -17,7 +17,7 @@ use super::words::{self, Tone, tag};
 use crate::access::Role;
 use crate::db;
 use crate::hq::SharedHq;
-use crate::problem::Problem;
+use crate::problem::{At, Problem};
 
 /// Commands and events on the page.
 const LATEST: i64 = 25;
@@ -26,7 +26,7 @@ const LATEST: i64 = 25;
 pub(super) async fn page(
     visit: Visit,
     State(hq): State<SharedHq>,
-    Path(store): Path<Uuid>,
+    At(store): At<Uuid>,
 ) -> Result<Response, Failed> {
     let mut client = hq.db.client().await?;
     let tx = db::tenant(&mut client, visit.caller.tenant).await?;

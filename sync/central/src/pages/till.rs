@@ -1,6 +1,6 @@
 //! One till: its state, day, numbers, queue, certificate, and what can be asked of it.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use deadpool_postgres::Transaction;
 use maud::{Markup, html};
@@ -17,7 +17,7 @@ use super::{chart, store};
 use crate::access::Role;
 use crate::db;
 use crate::hq::SharedHq;
-use crate::problem::Problem;
+use crate::problem::{At, Problem};
 
 /// Days on the page.
 const DAYS: i64 = 31;
@@ -26,7 +26,7 @@ const DAYS: i64 = 31;
 pub(super) async fn page(
     visit: Visit,
     State(hq): State<SharedHq>,
-    Path((environment, device)): Path<(String, i32)>,
+    At((environment, device)): At<(String, i32)>,
 ) -> Result<Response, Failed> {
     let mut client = hq.db.client().await?;
     let tx = db::tenant(&mut client, visit.caller.tenant).await?;

@@ -1,6 +1,6 @@
 //! How a request is read: strictly, within limits of size and time, with a problem that says where it is wrong.
 //!
-//! A body or query that has a field nobody knows is refused where its type says so (`deny_unknown_fields`):
+//! A body that has a field nobody knows is refused where its type says so (`deny_unknown_fields`):
 //! a misspelt field must not be taken for one that was left out.
 
 use std::time::Duration;
@@ -25,14 +25,6 @@ const BODY_TIME: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub struct Body<T>(pub T);
 
-/// A body as HTML forms send it. The field `csrf` is checked with the session and left out here.
-#[derive(Debug)]
-pub struct Form<T>(pub T);
-
-/// The query, without `tenant`, which the caller is found with.
-#[derive(Debug)]
-pub struct Params<T>(pub T);
-
 /// The variable parts of the path. What cannot be read names nothing: it is not found.
 #[derive(Debug)]
 pub struct At<T>(pub T);
@@ -45,25 +37,6 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
         is_a(&parts.headers, "application/json")?;
         let bytes = collect(body, MAX_BODY).await?;
         json(&bytes).map(Self)
-    }
-}
-
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
-        let (parts, body) = request.into_parts();
-        is_a(&parts.headers, FORM)?;
-        let bytes = collect(body, MAX_BODY).await?;
-        pairs(&bytes, "csrf").map(Self)
-    }
-}
-
-impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        pairs(parts.uri.query().unwrap_or_default().as_bytes(), "tenant").map(Self)
     }
 }
 
@@ -163,28 +136,13 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
     pointer
 }
 
-/// Reads `a=1&b=2` without the pairs that are called `besides`.
-fn pairs<T: DeserializeOwned>(bytes: &[u8], besides: &str) -> Result<T, Problem> {
-    let kept = form_urlencoded::parse(bytes).filter(|(name, _)| name != besides);
-    let text = form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(kept)
-        .finish();
-    let reader = serde_urlencoded::Deserializer::new(form_urlencoded::parse(text.as_bytes()));
-    serde_path_to_error::deserialize(reader).map_err(|error| {
-        let place = error.path().to_string();
-        let mut problem = Problem::new(Code::Invalid, error.into_inner().to_string());
-        problem.pointer = (place != ".").then_some(place);
-        problem
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use serde::Deserialize;
 
     use super::*;
 
-    #[derive(Debug, Deserialize, PartialEq)]
+    #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Line {
         name: String,
@@ -202,7 +160,7 @@ mod tests {
     #[test]
     fn json_says_where() {
         let read: Lines = json(br#"{"lines":[{"name":"a","count":2}]}"#).unwrap();
-        assert_eq!(read.lines[0].count, 2);
+        assert_eq!((read.lines[0].name.as_str(), read.lines[0].count), ("a", 2));
         for (text, place) in [
             (
                 r#"{"lines":[{"name":"a"},{"name":"b","count":"x"}]}"#,
@@ -216,16 +174,6 @@ mod tests {
             let problem = json::<Lines>(text.as_bytes()).unwrap_err();
             assert_eq!(problem.pointer.as_deref(), Some(place), "{text}");
             assert_eq!(problem.code, Code::Invalid);
-        }
-    }
-
-    /// Pairs are read strictly too; the one that somebody else reads is left out.
-    #[test]
-    fn pairs_are_strict() {
-        let read: Line = pairs(b"name=a%20b&tenant=x", "tenant").unwrap();
-        assert_eq!(read.name, "a b");
-        for text in ["name=a&other=1", "name=a&count=999", "count=1"] {
-            assert!(pairs::<Line>(text.as_bytes(), "tenant").is_err(), "{text}");
         }
     }
 

@@ -40,7 +40,7 @@ async fn document_and_router_agree() {
     assert_eq!(served, document());
     assert_eq!(served["openapi"], "3.1.0");
     let all = operations(&served);
-    let mut names = BTreeSet::new();
+    let (mut names, mut wrong) = (BTreeSet::new(), Vec::new());
     for (method, path, operation) in &all {
         // Else this would be a flood.
         test.clock.advance(std::time::Duration::from_secs(10));
@@ -50,17 +50,15 @@ async fn document_and_router_agree() {
         assert!(names.insert(name.to_owned()), "{name} twice");
         assert!(operation["summary"].is_string(), "{name} says nothing");
         assert!(operation["tags"][0].is_string(), "{name} has no tag");
-        let answer = send(nobody.request(method.clone(), &path.replace(['{', '}'], ""))).await;
-        assert_ne!(answer.status, 405, "{method} {path}");
-        let unknown = format!("there is nothing at {path}");
-        assert!(!answer.text.contains(&unknown), "{method} {path}");
+        let answer = send(nobody.request(method.clone(), &filled(path))).await;
+        if answer.status == 405 || answer.text.contains("there is nothing at") {
+            wrong.push(format!("{method} {path} is in no router"));
+        }
         // Whatever needs somebody needs somebody.
         if operation["security"].is_null() {
-            assert!(
-                [401, 303].contains(&answer.status),
-                "{method} {path}: {}",
-                answer.status
-            );
+            if ![401, 303].contains(&answer.status) {
+                wrong.push(format!("{method} {path} is {} for nobody", answer.status));
+            }
         }
     }
     for (path, item) in served["paths"].as_object().unwrap() {
@@ -72,16 +70,22 @@ async fn document_and_router_agree() {
             Method::DELETE,
         ] {
             if item.get(method.as_str().to_lowercase()).is_none() {
-                let answer = send(nobody.request(method, &path.replace(['{', '}'], ""))).await;
-                answer.problem(405, "method");
+                test.clock.advance(std::time::Duration::from_secs(10));
+                let answer = send(nobody.request(method, &filled(path))).await;
+                if answer.status != 405 || answer.json()["code"] != "method" {
+                    wrong.push(format!("{path} is in no document: {}", answer.text));
+                }
             }
         }
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
     let text = served.to_string();
-    for part in text.split("\"#/components/schemas/").skip(1) {
-        let name = part.split('"').next().unwrap();
-        assert!(served["components"]["schemas"][name].is_object(), "{name}");
-    }
+    let named = text.split("\"#/components/schemas/").skip(1);
+    let lost: BTreeSet<&str> = named
+        .filter_map(|part| part.split('"').next())
+        .filter(|name| !served["components"]["schemas"][name].is_object())
+        .collect();
+    assert!(lost.is_empty(), "the document has no {lost:?}");
     let source = source();
     let annotated = source.matches("#[utoipa::path(").count();
     let pages = all
@@ -109,6 +113,18 @@ async fn document_and_router_agree() {
             "{other} makes a path that is in no document"
         );
     }
+}
+
+/// A path with values that can be read.
+fn filled(path: &str) -> String {
+    let parts = path.split('/').map(|part| match part {
+        "{environment}" => "test".to_owned(),
+        "{device}" | "{device_id}" | "{number}" | "{version}" => "1".to_owned(),
+        "{action}" | "{what}" | "{file}" => "retire".to_owned(),
+        name if name.starts_with('{') => uuid::Uuid::nil().to_string(),
+        fixed => fixed.to_owned(),
+    });
+    parts.collect::<Vec<_>>().join("/")
 }
 
 /// The service's source, all of it.

@@ -56,6 +56,7 @@ async fn world() -> World {
          UPDATE fdms_tenant_credentials SET label = '{WORD} ' || label;
          UPDATE fdms_submission_logs SET operation_id = '{WORD}:' || operation_id;
          UPDATE fdms_retry_jobs SET reason = '{WORD} ' || coalesce(reason, '');
+         UPDATE receipts SET invoice_no = '{WORD}-' || invoice_no;
          UPDATE commands SET detail = '{WORD} ' || coalesce(detail, '');
          UPDATE alerts SET detail = '{WORD} ' || detail;
          UPDATE users SET name = '{WORD} ' || name WHERE tenant_id = '{other}';
@@ -86,18 +87,22 @@ async fn world() -> World {
 
 impl World {
     /// What the other tenant has under this name, or what is needed to get that far. None: it is left out.
-    fn value(&self, name: &str) -> Option<Value> {
+    fn value(&self, path: &str, name: &str) -> Option<Value> {
+        let is_of_credentials = path.contains("credentials");
         Some(match name {
             "store" | "storeId" | "store_id" => json!(self.store),
             "user" | "userId" | "user_id" => json!(self.user),
             "token" | "tokenId" | "token_id" => json!(self.token),
             "command" | "commandId" | "command_id" => json!(self.command),
-            "alertId" | "alert_id" => json!(self.alert),
-            "channelId" | "channel_id" => json!(self.channel),
+            "alert" | "alertId" | "alert_id" => json!(self.alert),
+            "channel" | "channelId" | "channel_id" => json!(self.channel),
             "environment" => json!("prod"),
-            "device" | "deviceId" | "device_id" | "deviceID" => json!(24_012),
+            // The till that has a credential, or the one that has sold.
+            "device" | "deviceId" | "device_id" if is_of_credentials => json!(24_012),
+            "device" | "deviceId" | "device_id" => json!(seed::BUSY.0),
             "version" => json!(1),
-            "number" => json!(60),
+            "number" if path.contains("days") => json!(61),
+            "number" => json!(seed::BUSY.1),
             "file" => json!("index.html"),
             "month" => json!("2026-05"),
             "year" => json!(2026),
@@ -117,7 +122,7 @@ impl World {
                 Some("action") => actions(path),
                 Some(name) => {
                     let value = self
-                        .value(name)
+                        .value(path, name)
                         .unwrap_or_else(|| panic!("{path}: what is {{{name}}}? tell World::value"));
                     vec![text(&value)]
                 }
@@ -127,33 +132,35 @@ impl World {
                 .flat_map(|before| values.iter().map(move |value| format!("{before}/{value}")))
                 .collect();
         }
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        let mut needed = Vec::new();
+        let mut more = vec![None];
+        for parameter in parameters.filter(|parameter| parameter["in"] == "query") {
             let name = parameter["name"].as_str().unwrap();
-            if parameter["in"] != "query" || name == "tenant" {
-                continue;
-            }
-            match self.value(name) {
-                Some(value) => {
-                    query.append_pair(name, &text(&value));
+            let pair = self
+                .value(path, name)
+                .map(|value| format!("{name}={}", text(&value)));
+            match (pair, parameter["required"] == true) {
+                (Some(pair), true) => needed.push(pair),
+                (Some(pair), false) => more.push(Some(pair)),
+                (None, is_needed) => {
+                    assert!(!is_needed, "{path}: what is ?{name}=? tell World::value")
                 }
-                None => assert_ne!(
-                    parameter["required"], true,
-                    "{path}: what is ?{name}=? tell World::value"
-                ),
             }
         }
-        let query = query.finish();
-        filled
-            .into_iter()
-            .map(|path| {
-                if query.is_empty() {
-                    path
+        let mut all = Vec::new();
+        for path in &filled {
+            // Each of the parameters that are not needed by itself, and none.
+            for one in &more {
+                let pairs: Vec<&str> = needed.iter().chain(one).map(String::as_str).collect();
+                all.push(if pairs.is_empty() {
+                    path.clone()
                 } else {
-                    format!("{path}?{query}")
-                }
-            })
-            .collect()
+                    format!("{path}?{}", pairs.join("&"))
+                });
+            }
+        }
+        all
     }
 
     /// A body as the document describes it, with the other tenant's names in it.
@@ -168,7 +175,7 @@ impl World {
                 return self.body(document, real, name);
             }
         }
-        if let Some(known) = self.value(name) {
+        if let Some(known) = self.value("", name) {
             return known;
         }
         if let Some(first) = schema["enum"].get(0) {
@@ -216,7 +223,7 @@ impl World {
                 form.append_pair(
                     name,
                     &self
-                        .value(name)
+                        .value(path, name)
                         .map_or("a long enough sentence".into(), |value| text(&value)),
                 );
             }
@@ -325,8 +332,8 @@ fn actions(path: &str) -> Vec<String> {
     let all: &[&str] = match path.split('/').nth(1) {
         Some("people") => &["role", "code", "close", "open", "sessions", "second_factor"],
         Some("credentials") => &["activate", "revoke"],
-        Some("go-live") => &["enable", "disable", "cut_over", "rollback"],
         Some("alarms") => &["test", "on", "off", "remove"],
+        Some("go-live") => &["enable", "disable", "cut_over", "rollback"],
         Some("fiscal_submissions") => &["retry", "dead_letter"],
         Some("fiscal_devices") => &[
             "block",
@@ -353,20 +360,17 @@ fn with_tenant(path: &str, tenant: TenantId) -> String {
     format!("{path}{sign}tenant={tenant}")
 }
 
-#[track_caller]
-fn shows_nothing(answer: &Answer, what: &str) {
-    assert!(
-        !answer.text.contains(WORD),
-        "{what} shows it: {}",
-        answer.text
-    );
-    for (name, value) in &answer.headers {
-        assert!(
-            !String::from_utf8_lossy(value.as_bytes()).contains(WORD),
-            "{what} shows it in {name}"
-        );
+/// What an answer shows that it should not.
+fn shown(answer: &Answer, what: &str) -> Option<String> {
+    let in_headers = answer
+        .headers
+        .values()
+        .any(|value| String::from_utf8_lossy(value.as_bytes()).contains(WORD));
+    let text: String = answer.text.chars().take(300).collect();
+    if in_headers || answer.text.contains(WORD) {
+        return Some(format!("{what} shows it: {text}"));
     }
-    assert_ne!(answer.status, 500, "{what}: {}", answer.text);
+    (answer.status == 500).then(|| format!("{what} is a defect: {text}"))
 }
 
 /// Every operation, as everybody of one tenant, for everything of the other.
@@ -377,6 +381,7 @@ async fn no_tenant_reaches_another() {
     let document: Value = serde_json::from_str(api::document()).unwrap();
     let mut askers = world.askers().await;
     let before = world.hash_of_the_other().await;
+    let mut found = Vec::new();
     let mut refused = 0;
     let mut asked = 0;
     for (method, path, operation) in operations(&document) {
@@ -386,29 +391,24 @@ async fn no_tenant_reaches_another() {
             for path in world.paths(&path, &operation) {
                 let what = format!("{method} {path} as {who}");
                 let ask = |path: &str| world.request(&document, asker, (&method, path, &operation));
-                shows_nothing(&send(ask(&path)).await, &what);
+                found.extend(shown(&send(ask(&path)).await, &what));
                 let named = send(ask(&with_tenant(&path, world.other))).await;
-                shows_nothing(&named, &what);
+                found.extend(shown(&named, &what));
                 let forged = send(ask(&path).header("x-tenant", world.other.to_string())).await;
-                shows_nothing(&forged, &what);
+                found.extend(shown(&forged, &what));
                 asked += 3;
                 // Signing out works, and ends it.
                 if asker.user.is_some() && !asker.is_in().await {
                     let email = format!("{who}@acacia.example");
-                    let user = asker.user;
-                    *asker = Asker::sign_in(test, &email).await;
-                    asker.user = user;
+                    asker.shows = Asker::sign_in(test, &email).await.shows;
                     continue;
                 }
                 let is_known = !["store", "nobody"].contains(who);
                 let is_for_callers = operation["security"].is_null();
                 if is_known && is_for_callers {
-                    assert_eq!(
-                        (named.status, forged.status),
-                        (403, 403),
-                        "{what}: {}",
-                        named.text
-                    );
+                    if (named.status, forged.status) != (403, 403) {
+                        found.push(format!("{what} is {} and {}", named.status, forged.status));
+                    }
                     refused += 2;
                 }
             }
@@ -419,6 +419,7 @@ async fn no_tenant_reaches_another() {
         world.hash_of_the_other().await,
         "something of the other has changed"
     );
+    assert!(found.is_empty(), "{found:#?}");
     assert!(asked > 1000 && refused > 300, "{asked} {refused}");
     let mut audited = times(test, world.own, "token:erp", "access.denied").await;
     for (who, _) in &askers {
@@ -431,8 +432,32 @@ async fn no_tenant_reaches_another() {
     );
 }
 
-/// What has nothing of a tenant to show: the document and its page, signing in, one's own session.
-const SILENT: [&str; 0] = [];
+/// What has no words of a tenant to show: the document and its page, signing in, one's own session, the operator's
+/// pages, figures, and a PDF, whose words are packed.
+const SILENT: [&str; 22] = [
+    "/account",
+    "/assets/hq.css",
+    "/assets/hq.js",
+    "/assets/icon.svg",
+    "/choose-password",
+    "/companies",
+    "/docs",
+    "/docs/",
+    "/docs/{file}",
+    "/fiscal_credentials/policy",
+    "/fiscal_submissions/days.csv",
+    "/fiscal_submissions/vat_return",
+    "/healthz",
+    "/metrics",
+    "/openapi.json",
+    "/readyz",
+    "/receipts/{environment}/{device}/{number}/paper.pdf",
+    "/session",
+    "/sign-in",
+    "/sync/past",
+    "/tenants",
+    "/fdms_health",
+];
 
 /// The other tenant sees its word wherever the first one saw nothing.
 #[tokio::test]
@@ -446,25 +471,28 @@ async fn each_tenant_reaches_its_own() {
         "second@quagga.example",
     )
     .await;
-    let mut silent = BTreeSet::new();
+    let mut silent = Vec::new();
     let mut seen = 0;
     for (method, path, operation) in operations(&document) {
         if method != Method::GET {
             continue;
         }
         world.test.clock.advance(Duration::from_secs(20));
-        for path in world.paths(&path, &operation) {
-            let answer = admin.get(&path).await;
-            if answer.status == 200 && answer.text.contains(WORD) {
-                seen += 1;
-            } else {
-                silent.insert(format!("{path} {}", answer.status));
-            }
+        let mut said = Vec::new();
+        let mut is_seen = false;
+        for asked in world.paths(&path, &operation) {
+            let answer = admin.get(&asked).await;
+            is_seen |= answer.status == 200 && answer.text.contains(WORD);
+            said.push(format!("{asked} is {}", answer.status));
+        }
+        seen += usize::from(is_seen);
+        if !is_seen && !SILENT.contains(&path.as_str()) {
+            silent.extend(said);
         }
     }
-    assert_eq!(
-        silent,
-        SILENT.map(str::to_owned).into(),
-        "{seen} show it, these do not"
+    assert!(
+        silent.is_empty(),
+        "{seen} show it, these do not: {silent:#?}"
     );
+    assert!(seen > 20, "{seen}");
 }
