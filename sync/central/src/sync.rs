@@ -115,7 +115,10 @@ async fn exchange(
     let text = tokio::task::spawn_blocking(move || packed.unpack())
         .await
         .map_err(|error| Problem::new(Code::Internal, format!("unpacking broke off: {error}")))??;
-    let (up, entries) = body::split(&text)?;
+    let (up, entries) = match body::split(&text) {
+        Ok(split) => split,
+        Err(problem) => return Err(take::told(&hq, caller, problem).await),
+    };
     let down = Box::pin(take::exchange(&hq, caller, &up, &entries)).await?;
     METRICS.entries_taken(u64::from(down.taken));
     Ok(Json(down))

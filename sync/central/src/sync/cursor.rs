@@ -44,22 +44,29 @@ pub(super) struct Cursor {
 pub(super) async fn lock(tx: &Transaction<'_>, caller: StoreCaller) -> Result<Cursor, Problem> {
     let select = tx
         .prepare_cached(
-            "SELECT c.epoch_no, c.epoch, c.acked, c.hash, e.parent_no, e.forked_at, c.state_at,
-               (c.state->>'lastSeq')::bigint, s.name, s.retired_at IS NOT NULL,
-               EXISTS (SELECT FROM alerts a WHERE a.tenant_id = $1 AND a.kind = 'sync_stopped'
-                 AND a.subject = c.store_id::text AND a.ended_at IS NULL)
-             FROM store_cursors c
-             JOIN stores s ON s.tenant_id = c.tenant_id AND s.store_id = c.store_id
-             LEFT JOIN store_epochs e ON e.tenant_id = c.tenant_id AND e.store_id = c.store_id
-               AND e.epoch_no = c.epoch_no
-             WHERE c.tenant_id = $1 AND c.store_id = $2 FOR UPDATE OF c",
+            "SELECT epoch_no, epoch, acked, hash, state_at, (state->>'lastSeq')::bigint
+             FROM store_cursors WHERE tenant_id = $1 AND store_id = $2 FOR UPDATE",
         )
         .await?;
-    let row = tx
-        .query_opt(&select, &[&caller.tenant.0, &caller.store])
-        .await?;
+    let keys: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&caller.tenant.0, &caller.store];
+    let row = tx.query_opt(&select, &keys).await?;
     let row = row.ok_or_else(|| Problem::not_found("store"))?;
-    if row.get(9) {
+    // What whoever had the lock before has written is seen only by a statement that begins under it.
+    let select = tx
+        .prepare_cached(
+            "SELECT s.name, s.retired_at IS NOT NULL, e.parent_no, e.forked_at,
+               EXISTS (SELECT FROM alerts a WHERE a.tenant_id = $1 AND a.kind = 'sync_stopped'
+                 AND a.subject = $2::uuid::text AND a.ended_at IS NULL)
+             FROM stores s
+             LEFT JOIN store_epochs e ON e.tenant_id = s.tenant_id AND e.store_id = s.store_id AND e.epoch_no = $3
+             WHERE s.tenant_id = $1 AND s.store_id = $2",
+        )
+        .await?;
+    let epoch_no: i32 = row.get(0);
+    let store = tx
+        .query_one(&select, &[&caller.tenant.0, &caller.store, &epoch_no])
+        .await?;
+    if store.get(1) {
         return Err(Problem::new(
             Code::Forbidden,
             "this store was retired at head office; if that was a mistake, make a code for it there and join again",
@@ -67,16 +74,16 @@ pub(super) async fn lock(tx: &Transaction<'_>, caller: StoreCaller) -> Result<Cu
     }
     let hash: &[u8] = row.get(3);
     Ok(Cursor {
-        epoch_no: row.get(0),
+        epoch_no,
         epoch: row.get(1),
         acked: row.get(2),
         hash: ChainHash::from_bytes(hash).unwrap_or_default(),
-        parent_no: row.get(4),
-        forked_at: row.get(5),
-        state_at: row.get(6),
-        state_seq: row.get(7),
-        actor: format!("store:{}", row.get::<_, &str>(8)),
-        is_stopped: row.get(10),
+        parent_no: store.get(2),
+        forked_at: store.get(3),
+        state_at: row.get(4),
+        state_seq: row.get(5),
+        actor: format!("store:{}", store.get::<_, &str>(0)),
+        is_stopped: store.get(4),
     })
 }
 

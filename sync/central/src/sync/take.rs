@@ -115,7 +115,8 @@ async fn take(
         cursor::advance(tx, caller, before, cursor, now).await?;
     }
     effects(tx, caller, cursor, up, &batch, now).await?;
-    if cursor.is_stopped {
+    let goes_on = !lines.is_empty() || up.state.last_seq == cursor.acked;
+    if cursor.is_stopped && goes_on {
         let subject = caller.store.to_string();
         trouble::settle(tx, caller.tenant, now, trouble::SYNC_STOPPED, &subject).await?;
     }
@@ -134,10 +135,10 @@ async fn effects(
     let actor = cursor.actor.as_str();
     let state = Some(&up.state).filter(|state| cursor.is_newer(state));
     let mut devices = Devices::of(tx, caller).await?;
-    let added = batch.added.iter().map(|(till, added)| told(*till, added));
+    let told = batch.added.iter().map(|(till, told)| added(*till, told));
     let reported = state.into_iter().flat_map(|state| &state.tills).map(seen);
     devices
-        .learn(tx, caller, actor, added.chain(reported), now)
+        .learn(tx, caller, actor, told.chain(reported), now)
         .await?;
     devices.advance(tx, caller, batch, state).await?;
     credentials::write(tx, caller, actor, &devices, batch, now).await?;
@@ -160,7 +161,7 @@ async fn effects(
     Ok(())
 }
 
-fn told(till: sync_wire::TillRef, added: &TillAdded) -> Known {
+fn added(till: sync_wire::TillRef, added: &TillAdded) -> Known {
     Known {
         till,
         serial_no: added.serial_no.clone(),
@@ -180,28 +181,44 @@ fn seen(till: &TillState) -> Known {
     }
 }
 
+/// The first line of a batch cannot be read: as [`stopped`], the same problem comes back.
+pub(super) async fn told(hq: &Hq, caller: StoreCaller, problem: Problem) -> Problem {
+    if problem.code != Code::Invalid {
+        return problem;
+    }
+    match tell(hq, caller, &problem.detail).await {
+        Ok(()) => problem,
+        Err(other) => other,
+    }
+}
+
 /// A line cannot be read: nothing of the store is taken until somebody has acted, and everybody is told.
 async fn stopped(hq: &Hq, caller: StoreCaller, line: &Unreadable) -> Result<Problem, Problem> {
-    let now = hq.now();
-    let mut client = hq.db.client().await?;
-    let tx = db::tenant(&mut client, caller.tenant).await?;
     let detail = format!(
         "{line}. Nothing after it is taken from this store, and nothing of it is lost: it stays in the store's ledger. \
          Is the store's fiscald newer than head office? Then update head office; if not, report this"
     );
+    tell(hq, caller, &detail).await?;
+    Ok(Problem {
+        pointer: Some(format!("/{}", line.line)),
+        ..Problem::new(Code::Invalid, detail)
+    })
+}
+
+async fn tell(hq: &Hq, caller: StoreCaller, detail: &str) -> Result<(), Problem> {
+    let now = hq.now();
+    let mut client = hq.db.client().await?;
+    let tx = db::tenant(&mut client, caller.tenant).await?;
     let trouble = Trouble {
         kind: trouble::SYNC_STOPPED,
         subject: &caller.store.to_string(),
         is_fault: true,
         store: caller.store,
         till: None,
-        detail: &detail,
+        detail,
     };
     trouble::raise(&tx, caller.tenant, now, &trouble).await?;
     cursor::seen(&tx, caller, now).await?;
     tx.commit().await?;
-    Ok(Problem {
-        pointer: Some(format!("/{}", line.line)),
-        ..Problem::new(Code::Invalid, detail)
-    })
+    Ok(())
 }

@@ -22,7 +22,7 @@ use super::{Joined, Line, Shared, again, count, heard, joined, receipts};
 use crate::support::{MASTER_KEY, Test};
 
 const STORES: u32 = 5;
-/// The service is killed after so many exchanges, Postgres restarted after so many.
+/// The service is killed after so many answers, Postgres restarted after so many.
 const KILL_EVERY: u64 = 61;
 const RESTART_EVERY: u64 = 173;
 
@@ -92,7 +92,7 @@ struct World {
 }
 
 impl World {
-    /// One more exchange; now and then something is killed by it.
+    /// One more exchange that was answered; now and then something is killed by it.
     async fn turn(&self) {
         let turn = self.exchanges.fetch_add(1, Ordering::Relaxed) + 1;
         if turn.is_multiple_of(KILL_EVERY) {
@@ -163,7 +163,6 @@ impl Store {
 
     /// A turn of the agent, with a mishap or without.
     async fn turn(&mut self) {
-        self.world.turn().await;
         let most = 1 + usize::try_from(self.dice.below(40)).unwrap();
         let batch = self.shop.batch(most);
         let down = match self.dice.below(12) {
@@ -203,6 +202,10 @@ impl Store {
         };
         if let Some(down) = down {
             self.hear(&down);
+            self.world.turn().await;
+        } else {
+            // Whatever is down comes back.
+            let _calm = self.world.calm.read().await;
         }
     }
 

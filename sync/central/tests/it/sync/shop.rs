@@ -151,11 +151,6 @@ impl Shop {
         self.lines.last().map_or(0, |line| line.seq)
     }
 
-    /// Its last receipt.
-    pub(crate) fn last_no(&self) -> u32 {
-        self.last
-    }
-
     /// Local time of the last event.
     fn local(&self) -> String {
         let at = clock::Timestamp::from_millisecond(self.at).unwrap();
