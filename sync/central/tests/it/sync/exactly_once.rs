@@ -23,8 +23,8 @@ use crate::support::{MASTER_KEY, Test};
 
 const STORES: u32 = 5;
 /// The service is killed after so many answers, Postgres restarted after so many.
-const KILL_EVERY: u64 = 61;
-const RESTART_EVERY: u64 = 173;
+const KILL_EVERY: u64 = 17;
+const RESTART_EVERY: u64 = 41;
 
 fn setting(name: &str, otherwise: u64) -> u64 {
     let text = std::env::var(name).ok();
