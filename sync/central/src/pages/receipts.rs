@@ -121,6 +121,24 @@ impl Search {
         }
     }
 
+    /// The same as CSV. Amount and currency are no parameters there.
+    fn csv(&self) -> String {
+        let mut out = form_urlencoded::Serializer::new(String::new());
+        let mut add = |name: &str, value: Option<String>| {
+            if let Some(value) = value {
+                out.append_pair(name, &value);
+            }
+        };
+        add("number", self.number.map(|number| number.to_string()));
+        add("invoice_no", self.invoice.clone());
+        add("type", self.kind.clone());
+        add("device_id", self.till.map(|till| till.to_string()));
+        add("store_id", self.store.map(|store| store.to_string()));
+        add("from", self.from.map(|from| from.to_string()));
+        add("until", self.before.map(|before| before.to_string()));
+        format!("/fiscal_submissions/receipts.csv?{}", out.finish())
+    }
+
     /// The statement for what is searched, and its values after the tenant.
     fn statement(&self) -> (String, Vec<&(dyn ToSql + Sync)>) {
         let mut values: Vec<&(dyn ToSql + Sync)> = Vec::new();
@@ -214,9 +232,7 @@ pub(super) async fn page(
     shown.under = Some(html! {
         @match from { Some(from) => { "from " (from) " on, the newest first" }, None => "of all time, the newest first" }
     });
-    shown.beside = Some(
-        html! { a class="button" href=(visit.href(&query.with("/receipts.csv", "after", ""))) { "As CSV" } },
-    );
+    shown.beside = Some(html! { a class="button" href=(visit.href(&search.csv())) { "As CSV" } });
     Ok(shown.show(&visit, &body))
 }
 

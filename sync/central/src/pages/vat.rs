@@ -75,9 +75,7 @@ pub(super) async fn page(
             div class="tiles" {
                 (tile(Tone::Quiet, &words::thousands(made.receipts), "receipts in the month", None, None))
                 (tile(Tone::Quiet, &words::thousands(made.days), "fiscal days compared", None, None))
-                @if made.days == 0 { (tile(Tone::Quiet, "–", "nothing to reconcile", None, None)) }
-                @else if made.reconciled { (tile(Tone::Ok, "agrees", "with the Z reports", None, None)) }
-                @else { (tile(Tone::Bad, &words::thousands(i64::try_from(made.differences.len()).unwrap_or(i64::MAX)), "differences from the Z reports", None, None)) }
+                (verdict(&made))
             }
             (sheet("By currency and tax", None, &table(&made.rows)))
             (sheet("Reconciliation", None, &differences(&visit, environment, &made)))
@@ -89,7 +87,36 @@ pub(super) async fn page(
     Ok(shown.show(&visit, &body))
 }
 
+/// How the receipts stand to the Z reports. A day that is not closed yet is none that differs.
+fn verdict(made: &Return) -> Markup {
+    let open = made
+        .differences
+        .iter()
+        .filter(|difference| difference.kind == "not_closed")
+        .count();
+    let count = |number: usize| words::thousands(i64::try_from(number).unwrap_or(i64::MAX));
+    let wrong = made.differences.len() - open;
+    let waiting = (open > 0).then(|| format!("{} without a Z report yet", count(open)));
+    html! {
+        @if made.days == 0 { (tile(Tone::Quiet, "–", "nothing to reconcile", None, None)) }
+        @else if wrong > 0 { (tile(Tone::Bad, &count(wrong), "differences from the Z reports", waiting.as_deref(), None)) }
+        @else if made.reconciled { (tile(Tone::Ok, "agrees", "with the Z reports", None, None)) }
+        @else { (tile(Tone::Quiet, "agrees", "so far with the Z reports", waiting.as_deref(), None)) }
+    }
+}
+
 fn form(visit: &Visit, month: &str, environment: &str) -> Markup {
+    let first: Option<jiff::civil::Date> = format!("{month}-01").parse().ok();
+    let next = first.map(|first| {
+        first
+            .last_of_month()
+            .saturating_add(jiff::Span::new().days(1))
+    });
+    let days = first.zip(next);
+    let days = days.map_or(String::new(), |(first, next)| {
+        format!("from={first}&until={next}&")
+    });
+    let span = format!("{days}environment={environment}");
     html! {
         form class="row" method="get" action="/vat" {
             @if visit.caller.is_operator { input type="hidden" name="tenant" value=(visit.caller.tenant); }
@@ -100,8 +127,8 @@ fn form(visit: &Visit, month: &str, environment: &str) -> Markup {
             }
             button { "Show" }
         }
-        a class="button" href=(visit.href(&format!("/fiscal_submissions/receipts.csv?from={month}-01&environment={environment}"))) { "Receipts as CSV" }
-        a class="button" href=(visit.href(&format!("/fiscal_submissions/days.csv?from={month}-01&environment={environment}"))) { "Days as CSV" }
+        a class="button" href=(visit.href(&format!("/fiscal_submissions/receipts.csv?{span}"))) { "Receipts as CSV" }
+        a class="button" href=(visit.href(&format!("/fiscal_submissions/days.csv?{span}"))) { "Days as CSV" }
     }
 }
 

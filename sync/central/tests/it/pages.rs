@@ -67,6 +67,18 @@ async fn from_the_door_to_a_receipt() {
     assert_eq!(browser.count("tbody tr").await, 50);
     browser.shoot("receipts").await;
     let first = browser.text("tbody tr td").await;
+    let csv = browser
+        .run("return document.querySelector('a[href*=\".csv\"]').getAttribute('href')")
+        .await;
+    let csv = test
+        .http
+        .get(test.url(csv.as_str().unwrap()))
+        .header("cookie", browser.cookie().await)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(csv.status(), 200);
+    assert!(csv.text().await.unwrap().lines().count() > 95);
     browser.follow("Older").await;
     assert_ne!(browser.text("tbody tr td").await, first);
     browser.close().await;

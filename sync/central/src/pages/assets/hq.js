@@ -5,7 +5,7 @@
   const away = document.getElementById("away");
   let since = null, busy = false;
 
-  const clock = () => new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  const clock = () => new Date().toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
   const lost = (why) => {
     since = since || clock();
     document.body.classList.add("stale");
