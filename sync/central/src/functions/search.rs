@@ -382,7 +382,7 @@ pub async fn find_receipts(
         .transpose()?;
     let types = ["FiscalInvoice", "CreditNote", "DebitNote"];
     let (key, limit) = match after {
-        Some((after, limit)) if after.is_empty() => (Key(Vec::new()), limit),
+        Some(("", limit)) => (Key(Vec::new()), limit),
         Some((after, limit)) => (Key(after.split(',').map(str::to_owned).collect()), limit),
         None => (Key::of(params, 5)?, params.limit()?),
     };
