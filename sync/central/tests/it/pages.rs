@@ -300,7 +300,9 @@ async fn a_second_factor_is_set_up() {
     browser.fill("input[name=digits]", &digits(now())).await;
     browser.press("main form button.main").await;
     browser.has_text("#main", "Recovery code").await;
-    browser.press(".rail form[action='/sign-out'] button").await;
+    browser
+        .press(".frame > .rail form[action='/sign-out'] button")
+        .await;
     browser.has_text(".note.ok", "signed out").await;
     test.clock.advance(std::time::Duration::from_secs(60));
     browser.sign_in(&email, crate::seed::PASSWORD).await;

@@ -1,5 +1,7 @@
 //! Markup in names is text, on every page.
 
+use fiscal_hq::db::TenantId;
+
 use super::afternoon;
 use super::browser::Browser;
 use crate::seed::believable;
@@ -11,45 +13,7 @@ async fn markup_is_text() {
     let evil = "<img src=x onerror=document.title='taken'><b id=evil>\"'&";
     let shop = believable(&test, evil).await;
     let sql = test.database.connect("postgres").await;
-    // Every text column that a page shows.
-    for (table, columns) in [
-        ("stores", "name"),
-        (
-            "fdms_devices",
-            "machine_name serial_no model_name model_version hold_reason parked last_error line",
-        ),
-        ("fdms_retry_jobs", "reason code"),
-        ("commands", "detail issued_by"),
-        ("alerts", "detail subject"),
-        (
-            "fdms_submission_logs",
-            "error_message fdms_code operation_id color answer",
-        ),
-        ("fdms_tenant_credentials", "label created_by"),
-        (
-            "tenant_fiscal_profiles",
-            "legal_name trade_name address reason",
-        ),
-        ("users", "name"),
-        ("store_epochs", "reason"),
-        ("store_events", "kind"),
-    ] {
-        for column in columns.split(' ') {
-            // Names of stores differ.
-            let value = if table == "stores" {
-                "$1 || store_id::text"
-            } else {
-                "$1"
-            };
-            let skip = if table == "store_events" {
-                "AND kind <> 'config.changed'"
-            } else {
-                ""
-            };
-            let text = format!("UPDATE {table} SET {column} = {value} WHERE tenant_id = $2 {skip}");
-            sql.execute(&text, &[&evil, &shop.tenant.0]).await.unwrap();
-        }
-    }
+    write_everywhere(&sql, evil, shop.tenant).await;
     let mut browser = Browser::signed_in(&test, &shop.email).await;
     let store = format!("/stores/{}", shop.stores[1]);
     let paths = [
@@ -90,4 +54,46 @@ async fn markup_is_text() {
     }
     browser.no_errors().await;
     browser.close().await;
+}
+
+/// Into every text column that a page shows.
+async fn write_everywhere(sql: &tokio_postgres::Client, evil: &str, tenant: TenantId) {
+    for (table, columns) in [
+        ("stores", "name"),
+        (
+            "fdms_devices",
+            "machine_name serial_no model_name model_version hold_reason parked last_error line",
+        ),
+        ("fdms_retry_jobs", "reason code"),
+        ("commands", "detail issued_by"),
+        ("alerts", "detail subject"),
+        (
+            "fdms_submission_logs",
+            "error_message fdms_code operation_id color answer",
+        ),
+        ("fdms_tenant_credentials", "label created_by"),
+        (
+            "tenant_fiscal_profiles",
+            "legal_name trade_name address reason",
+        ),
+        ("users", "name"),
+        ("store_epochs", "reason"),
+        ("store_events", "kind"),
+    ] {
+        for column in columns.split(' ') {
+            // Names of stores differ.
+            let value = if table == "stores" {
+                "$1 || store_id::text"
+            } else {
+                "$1"
+            };
+            let skip = if table == "store_events" {
+                "AND kind <> 'config.changed'"
+            } else {
+                ""
+            };
+            let text = format!("UPDATE {table} SET {column} = {value} WHERE tenant_id = $2 {skip}");
+            sql.execute(&text, &[&evil, &tenant.0]).await.unwrap();
+        }
+    }
 }
