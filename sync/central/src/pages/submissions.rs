@@ -175,7 +175,7 @@ fn log(visit: &Visit, row: &Row) -> Markup {
     html! {
         tr {
             td data-name="When" { (words::exact(row.get(0))) }
-            td data-name="What" { span { (thing(visit, environment, device, row.get(6), row.get(7))) @if row.get::<_, i32>(8) > 1 { span class="second" { "try " (row.get::<_, i32>(8)) } } } }
+            td data-name="What" class="nowrap" { span { (thing(visit, environment, device, row.get(6), row.get(7))) @if row.get::<_, i32>(8) > 1 { span class="second" { "try " (row.get::<_, i32>(8)) } } } }
             td data-name="Till" { span { a href=(visit.href(&format!("/tills/{environment}/{device}"))) { (device) } " " (words::mark(environment)) span class="second" { (row.get::<_, &str>(16)) } } }
             td data-name="How it ended" class="wide" { span {
                 (words::outcome(row.get(9)))
