@@ -128,6 +128,7 @@ async fn roles_and_tenants_are_kept_apart() {
 
 /// A till is pending until its store has it; prefixes that could make the same number one day are refused.
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 async fn tills_are_recorded_once() {
     let test = Test::start().await;
     let admin = Admin::of_new(&test, "Baobab").await;
@@ -227,6 +228,7 @@ async fn tills_are_recorded_once() {
 
 /// A key is sealed, reaches its store alone, and is never shown; one version is in use at a time.
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 async fn credentials_are_sealed_and_delivered() {
     let test = Test::start().await;
     let admin = Admin::of_new(&test, "Baobab").await;
@@ -350,6 +352,7 @@ async fn the_ceiling_holds() {
 
 /// Pages end where the next begins: every row once, whatever the size of a page.
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 async fn searches_page_by_key() {
     let test = Test::start().await;
     let admin = Admin::of_new(&test, "Baobab").await;

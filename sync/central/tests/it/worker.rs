@@ -218,6 +218,7 @@ async fn receiver(statuses: Vec<u16>) -> (String, mpsc::UnboundedReceiver<Told>)
 
 /// Signed as its owner can check, again after a failure with the same id, once each way, also when two turns run at once.
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 async fn webhooks_are_signed_and_repeated() {
     let outbound = Outbound {
         webhooks_to_private: true,
