@@ -42,7 +42,7 @@ pub(super) fn run(config: &Config, args: &RunArgs) -> Done {
 }
 
 /// Two daemons on one ledger would send its receipts twice: the second one is told so.
-pub(super) fn only_one(dir: &Path) -> anyhow::Result<std::fs::File> {
+fn only_one(dir: &Path) -> anyhow::Result<std::fs::File> {
     let path = dir.join("run.lock");
     let file = std::fs::File::create(&path)
         .with_context(|| format!("{} cannot be written", path.display()))?;

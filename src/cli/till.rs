@@ -200,6 +200,9 @@ fn show_tills(status: &Value) {
             }
         }
     }
+    if let Some(hq) = status.get("headOffice") {
+        super::hq::show(hq);
+    }
 }
 
 fn show_configs(configs: &Value) {
