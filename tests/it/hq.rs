@@ -24,7 +24,6 @@ use crate::support::suites;
 const STEP: Duration = Duration::from_secs(2);
 /// Long after everything.
 const FOR_EVER: i64 = i64::MAX;
-/// What a suite finds when all is well.
 
 async fn join_with(house: &House, hq: &Hq, code: &str) -> Result<Joined, JoinHqError> {
     let mut core = house.core();
