@@ -305,6 +305,7 @@ mod tests {
 
     /// Every kind of answer to every kind of batch.
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn answers() {
         let table = [
             // The usual: all taken; nothing to take.
@@ -416,6 +417,7 @@ mod tests {
 
     /// What the own line says.
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn own_lines() {
         let table = [
             (
