@@ -89,7 +89,7 @@ mod tests {
         let job = CapturedJob {
             number: 1,
             bytes: [&picture[..], b"\x10\x1da\xff\x04\x01"].concat(),
-            taken: vec![12..15],
+            taken: std::iter::once(12..15).collect(),
             lost: 0,
             ended_by: EndedBy::Closed,
         };
