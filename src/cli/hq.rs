@@ -31,7 +31,7 @@ pub(super) enum HqCommand {
     Join {
         /// The code, which is good once; `-` reads it from standard input, so that it stands in no list of processes.
         code: String,
-        /// Head office's address, such as https://hq.example.com.
+        /// Head office's address, such as `https://hq.example.com`.
         #[arg(long)]
         url: String,
         /// The certificate authority that head office's certificate comes from (PEM), where it is not a public one.
