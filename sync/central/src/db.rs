@@ -5,6 +5,7 @@ use std::error::Error as _;
 
 use deadpool_postgres::{Client, HookError, Pool, PoolError, Transaction};
 use serde::{Deserialize, Serialize};
+use sync_wire::{Environment, TillRef};
 use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
@@ -123,6 +124,15 @@ impl DbError {
     pub fn is_duplicate(&self) -> bool {
         matches!(self, Self::Statement(error) if error.code() == Some(&tokio_postgres::error::SqlState::UNIQUE_VIOLATION))
     }
+}
+
+/// A till from its columns; none where they hold no till.
+#[must_use]
+pub fn till_of(environment: &str, device_id: i32) -> Option<TillRef> {
+    Some(TillRef {
+        environment: Environment::parse(environment)?,
+        device_id: u32::try_from(device_id).ok()?,
+    })
 }
 
 /// Connections to Postgres as the service's role.

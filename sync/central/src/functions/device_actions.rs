@@ -51,11 +51,11 @@ impl Action {
     }
 }
 
-/// Why.
+/// Why something is asked of a till.
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Why {
-    /// A sentence; needed for block and retire.
+    /// A sentence; needed for block, retire and `dead_letter`.
     #[serde(default)]
     pub reason: String,
 }

@@ -12,10 +12,10 @@ use tokio_postgres::Row;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::input::{Params, device, environment, id, text, till, till_of};
+use super::input::{Params, device, environment, id, text, till};
 use crate::access::{Caller, Role};
 use crate::audit::{self, Deed};
-use crate::db::{self, DbError, TenantId};
+use crate::db::{self, DbError, TenantId, till_of};
 use crate::hq::SharedHq;
 use crate::problem::{Body, Code, Problem};
 

@@ -160,15 +160,6 @@ pub fn device(till: TillRef) -> Result<i32, Problem> {
         .map_err(|_| Problem::field("device_id", "device_id must be from 1 to 2147483647"))
 }
 
-/// A till of a row.
-#[must_use]
-pub fn till_of(environment: &str, device_id: i32) -> Option<TillRef> {
-    Some(TillRef {
-        environment: Environment::parse(environment)?,
-        device_id: u32::try_from(device_id).ok()?,
-    })
-}
-
 /// Reads a name of a path.
 ///
 /// # Errors

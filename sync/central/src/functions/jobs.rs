@@ -13,7 +13,7 @@ use tokio_postgres::Row;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::device_actions::joined;
+use super::device_actions::{Why, joined};
 use super::input::{Params, device, reason, till};
 use super::{devices, search};
 use crate::access::{Caller, Role};
@@ -184,15 +184,6 @@ pub enum JobAction {
     Retry,
     /// Sends nothing more until a person lets it go on; a reason is needed.
     DeadLetter,
-}
-
-/// Why a queue is paused.
-#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Why {
-    /// A sentence; needed for `dead_letter`.
-    #[serde(default)]
-    pub reason: String,
 }
 
 /// A command that was given.

@@ -11,9 +11,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::days_open;
-use super::input::till_of;
 use super::profile::{self, Profile};
-use crate::db::TenantId;
+use crate::db::{TenantId, till_of};
 use crate::problem::Problem;
 
 /// All kinds that are found here. Others (`fork`, `number_conflict`) begin where they are seen.

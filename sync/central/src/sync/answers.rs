@@ -5,10 +5,10 @@ use deadpool_postgres::Transaction;
 use sync_wire::command::Command;
 
 use super::StoreCaller;
-use super::batch::{Batch, Ended, plain, till_of};
+use super::batch::{Batch, Ended, plain};
 use super::jobs;
 use crate::audit::{self, Deed};
-use crate::db::DbError;
+use crate::db::{DbError, till_of};
 
 /// So many go down at a time.
 const AT_A_TIME: i64 = 100;

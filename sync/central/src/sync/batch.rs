@@ -8,12 +8,12 @@ use clock::Timestamp;
 use jiff::civil::DateTime;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use sync_wire::TillRef;
 use sync_wire::command::CommandDone;
 use sync_wire::entry::{
     Attempt, AttemptKind, AttemptOutcome, CertificateUsed, DayClosed, Fact, ReceiptIssued,
     TillAdded,
 };
-use sync_wire::{Environment, TillRef};
 
 use super::kept;
 use super::line::{Line, Unreadable, device};
@@ -354,12 +354,4 @@ fn date(text: &str) -> Result<DateTime, String> {
 /// The ledger's detail of `stream.parked`: a text, or JSON if it looks so.
 fn reason(body: &str) -> String {
     plain(serde_json::from_str::<String>(body).unwrap_or_else(|_| body.to_owned()))
-}
-
-/// A till from its columns.
-pub(super) fn till_of(environment: &str, device: i32) -> Option<TillRef> {
-    Some(TillRef {
-        environment: Environment::parse(environment)?,
-        device_id: u32::try_from(device).ok()?,
-    })
 }

@@ -9,12 +9,12 @@ use sync_wire::TillRef;
 use sync_wire::state::{StoreState, TillState};
 use uuid::Uuid;
 
-use super::batch::{Batch, plain, till_of};
+use super::batch::{Batch, plain};
 use super::line::device;
 use super::trouble::{self, Trouble};
 use super::{StoreCaller, wanted};
 use crate::audit::{self, Deed};
-use crate::db::DbError;
+use crate::db::{DbError, till_of};
 
 /// A till as a store tells of it.
 #[derive(Debug, Clone)]

@@ -12,11 +12,10 @@ use sync_wire::{Environment, seal};
 use uuid::Uuid;
 
 use super::StoreCaller;
-use super::batch::till_of;
 use super::devices::{Devices, Known};
 use crate::access::secret::{Secret, hash};
 use crate::audit::{self, Deed};
-use crate::db::{self, TenantId};
+use crate::db::{self, TenantId, till_of};
 use crate::hq::Hq;
 use crate::problem::{Code, Problem};
 

@@ -11,9 +11,9 @@ use sync_wire::state::{StoreState, TillState};
 use uuid::Uuid;
 
 use super::StoreCaller;
-use super::batch::{QueueNews, plain, till_of};
+use super::batch::{QueueNews, plain};
 use super::past::item;
-use crate::db::DbError;
+use crate::db::{DbError, till_of};
 
 /// How one is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

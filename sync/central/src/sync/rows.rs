@@ -6,9 +6,9 @@ use clock::Timestamp;
 use deadpool_postgres::Transaction;
 
 use super::StoreCaller;
-use super::batch::{Attempts, Batch, Events, Receipts, till_of};
+use super::batch::{Attempts, Batch, Events, Receipts};
 use super::trouble::{self, Trouble};
-use crate::db::DbError;
+use crate::db::{DbError, till_of};
 
 /// A receipt's columns, as arrays that are walked side by side.
 const RECEIPTS: &str = "INSERT INTO receipts (tenant_id, store_id, epoch_no, environment, device_id, receipt_global_no, hash,

@@ -8,8 +8,7 @@ use sync_wire::state::{Gate, Switch, Wanted};
 use sync_wire::{Environment, TillRef};
 use uuid::Uuid;
 
-use super::batch::till_of;
-use crate::db::{DbError, TenantId};
+use crate::db::{DbError, TenantId, till_of};
 
 /// Whoever has changed a profile, or which tills there are, says so: stores put only a higher revision into effect.
 ///
