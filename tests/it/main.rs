@@ -17,6 +17,7 @@ mod disk_full;
 mod documents;
 mod gaps;
 mod gates;
+mod head_office;
 mod hq;
 mod join;
 mod month;

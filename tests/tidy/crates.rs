@@ -101,8 +101,10 @@ fn arrows(files: &[File]) -> Vec<String> {
                 ));
             }
         }
+        if name == Some("fiscald") && shipped.iter().any(|d| d == "fiscal-hq") {
+            refuse("the gateway must not use fiscal-hq; only its tests may");
+        }
         let never: &[&str] = match name {
-            Some("fiscald") => &["fiscal-hq"],
             Some("fiscal") => &["fiscald", "fdms-sandbox", "clock", "drivers", "a4"],
             Some("clock") => &["fiscald", "fdms-sandbox", "fiscal", "drivers", "a4"],
             Some("fdms-sandbox") => &["fiscald", "fiscal", "drivers", "a4"],
@@ -255,7 +257,7 @@ fn arrows_point_one_way() {
     let good = [
         "[package]\nname = 'fiscal'\n[dependencies]\nserde = '1'\n[dev-dependencies]\nproptest = '1'",
         "[package]\nname = 'fiscald'\n[dependencies]\nfiscal = '1'\nfdms-sandbox = { version = '1', optional = true }\n[features]\ndemo = ['dep:fdms-sandbox']",
-        "[package]\nname = 'fiscald'\n[dependencies]\nsync-agent = '1'\nsync-wire = '1'",
+        "[package]\nname = 'fiscald'\n[dependencies]\nsync-agent = '1'\nsync-wire = '1'\n[dev-dependencies]\nfiscal-hq = '1'",
         "[package]\nname = 'sync-agent'\n[dependencies]\nsync-wire = '1'\nclock = '1'",
         "[package]\nname = 'fiscal-hq'\n[dependencies]\nsync-wire = '1'\nfiscal = '1'\na4 = '1'",
     ];

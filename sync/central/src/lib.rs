@@ -23,6 +23,8 @@ pub mod rotate;
 pub mod serve;
 pub mod sync;
 pub mod tenants;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod worker;
 
 pub use hq::Hq;

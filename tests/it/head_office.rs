@@ -1,0 +1,11 @@
+//! Head office and gateway, both as they are: the service on a real Postgres, the daemon with its ledger, agent and
+//! submitter, FDMS's test and production servers behind, all on one clock that passes only when a test lets it.
+
+mod away;
+mod credential;
+mod cut_over;
+mod fork;
+mod lost;
+mod shop;
+mod story;
+mod world;
