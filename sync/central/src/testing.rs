@@ -300,6 +300,12 @@ impl Server {
         Self { folder, url }
     }
 
+    /// Its superuser's URL.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Stops it.
     pub fn stop(&self) {
         Self::act(&self.folder, "stop").unwrap();

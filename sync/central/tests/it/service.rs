@@ -1,7 +1,5 @@
 //! The service as a whole: on its socket, with its database going and coming.
 
-use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 
 use clock::{Clock as _, TestClock};
@@ -15,7 +13,7 @@ use serde_json::Value;
 use sync_wire::Environment;
 use tokio::net::TcpListener;
 
-use crate::support::{MASTER_KEY, Test, WORKER_SECRET, start};
+use crate::support::{MASTER_KEY, Server, Test, WORKER_SECRET, start};
 
 /// Two instances on one database are one service; a path that is not there is told so.
 #[tokio::test]
@@ -81,36 +79,16 @@ async fn metrics_are_read_here() {
     assert_eq!(behind_a_proxy.status(), 403);
 }
 
-/// A server of its own, removed at the end.
-struct Cluster<'a>(&'a Path);
-
-impl Cluster<'_> {
-    fn script(&self, action: &str) -> String {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/postgres");
-        let output = Command::new(path).arg(action).arg(self.0).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{action}: {said}");
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    }
-}
-
-impl Drop for Cluster<'_> {
-    fn drop(&mut self) {
-        self.script("remove");
-    }
-}
-
 /// Postgres goes and comes: problem documents meanwhile, and all goes on without a restart; also when it was not
 /// there at the start.
 #[tokio::test]
 async fn the_database_goes_and_comes() {
     let dir = tempfile::tempdir().unwrap();
-    let cluster = Cluster(dir.path());
-    cluster.script("start");
-    let root = cluster.script("url");
-    let mut owner = Address::parse(&root).unwrap().connect().await.unwrap();
+    let server = Server::start(&dir.path().join("postgres"));
+    let root = server.url();
+    let mut owner = Address::parse(root).unwrap().connect().await.unwrap();
     migrate::migrate(&mut owner, start()).await.unwrap();
-    cluster.script("stop");
+    server.stop();
     let url = root.replace("user=postgres", &format!("user={APP_ROLE}"));
     let hq = Arc::new(Hq {
         db: Address::parse(&url)
@@ -160,11 +138,11 @@ async fn the_database_goes_and_comes() {
                 .contains("fiscal_hq_database_up 0\n")
         );
 
-        cluster.script("start");
+        server.start_again();
         assert_eq!(status("/readyz").await, 200);
         assert_eq!(turn().await.status(), 200);
         // Connections are open and in the pool when it goes.
-        cluster.script("stop");
+        server.stop();
     }
     running.stop().await;
 }
