@@ -94,7 +94,6 @@ async fn to_production_and_back() {
     let rolled = admin.post("/fiscal_profile/rollback", back).await;
     assert_eq!(rolled["tills"], 1, "{rolled}");
     assert_eq!(rolled["profile"]["environment"], "test");
-    world.fdms(PROD.0).set_offline(false);
     for command in rolled["commands"].as_array().unwrap() {
         let ended = world.ended(&admin, &json!({ "command_id": command })).await;
         assert_eq!(ended["command"]["status"], "done", "{ended}");
@@ -106,6 +105,7 @@ async fn to_production_and_back() {
             gates.any(|gate| gate.environment == Wire::Prod && !gate.enabled)
         })
         .await;
+    world.fdms(PROD.0).set_offline(false);
     let test = shop.sell(TILL.1, "a test again").await;
     assert_eq!(
         (test.device_id, test.environment.as_str()),

@@ -15,6 +15,7 @@ use fiscald::hq::join::{JoinHqError, Joined, Joining, join};
 use fiscald::hq::{HeadOffice, HqView};
 use fiscald::join::{self, Registration, set_up};
 use fiscald::keys::KeyKind;
+use fiscald::ledger::core::Core;
 use fiscald::ledger::tills::NewTill;
 use fiscald::ledger::verify::verify;
 use fiscald::ledger::{Environment, Ledger, Reader, TillInfo};
@@ -27,8 +28,10 @@ use tokio_util::sync::CancellationToken;
 use super::world::{World, logs};
 use crate::support::api::sale;
 
-/// What POS software shows to sell at any till.
-const TOKEN: &str = "the token of the POS";
+/// What the POS software of a till shows.
+fn token(device: u32) -> String {
+    format!("the token of the POS at till {device}")
+}
 
 /// A store's folder, and the daemon in it while it runs.
 pub(crate) struct Shop<'a> {
@@ -94,9 +97,7 @@ impl<'a> Shop<'a> {
     /// Starts the daemon.
     pub(crate) async fn start(&mut self) {
         let config = &self.config;
-        let mut core = set_up(config, self.clock()).unwrap().core;
-        // The token may be there from an earlier start.
-        let _ = core.write(|core| core.add_token("pos", None, TOKEN, "test"));
+        let core = set_up(config, self.clock()).unwrap().core;
         let ledger = Ledger::start(core, &config.ledger_path()).unwrap();
         let http = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = http.local_addr().unwrap();
@@ -169,17 +170,30 @@ impl<'a> Shop<'a> {
         tills.next().unwrap()
     }
 
+    /// The address of the local API, and what the POS of a till shows there. It names no till: its token does.
+    async fn pos(&self, device: u32) -> (SocketAddr, String) {
+        let running = self.running.as_ref().unwrap();
+        let tills = self.reader().tills().unwrap().into_iter();
+        let mut tills = tills.filter(|till| till.device_id.get() == device);
+        let (till, token) = (tills.next().unwrap().id, token(device));
+        let (name, added) = (format!("pos-{device}"), token.clone());
+        // It may be there from an earlier sale.
+        let add = move |core: &mut Core| core.add_token(&name, Some(till), &added, "test");
+        let _ = running.ledger.write(add).await;
+        (running.address, token)
+    }
+
     /// A sale of a POS at a till, whatever is answered.
     pub(crate) async fn offer(&self, device: u32, invoice_no: &str) -> (u16, Value) {
-        let address = self.running.as_ref().unwrap().address;
+        let (address, token) = self.pos(device).await;
         let asked = self
             .world
             .hq
             .http
-            .post(format!("http://{address}/v1/receipts?deviceID={device}"))
+            .post(format!("http://{address}/v1/receipts"))
             .header("host", "localhost")
             .header("content-type", "application/json")
-            .bearer_auth(TOKEN)
+            .bearer_auth(token)
             .body(sale(invoice_no));
         let answer = asked.send().await.unwrap();
         let status = answer.status().as_u16();
@@ -188,14 +202,14 @@ impl<'a> Shop<'a> {
 
     /// Anything else that is asked over the local API of a till; it must work.
     pub(crate) async fn command(&self, device: u32, path: &str, body: &Value) -> Value {
-        let address = self.running.as_ref().unwrap().address;
+        let (address, token) = self.pos(device).await;
         let asked = self
             .world
             .hq
             .http
-            .post(format!("http://{address}{path}?deviceID={device}"))
+            .post(format!("http://{address}{path}"))
             .header("host", "localhost")
-            .bearer_auth(TOKEN)
+            .bearer_auth(token)
             .json(body);
         let answer = asked.send().await.unwrap();
         let status = answer.status();

@@ -138,9 +138,10 @@ async fn from_the_code_to_the_first_sale() {
     let admin = world.admin().await;
     let (mut shop, _) = joined(&world, &admin).await;
     let device = format!("/fiscal_devices/test/{}", TILL.1);
+    let state = async |expected: &str| admin.get(&device).await["state"] == expected;
     world
-        .until("that the till is active", async || {
-            admin.get(&device).await["state"] == "active"
+        .until("that the till is registered", async || {
+            state("registered").await
         })
         .await;
     agree(&world, &admin, &shop, TILL).await;
@@ -159,6 +160,7 @@ async fn from_the_code_to_the_first_sale() {
     assert_eq!(followed["logs"][0]["outcome"], "accepted");
     agree(&world, &admin, &shop, TILL).await;
     assert_eq!(world.fdms(TILL.0).receipt_count(TILL.1), 1);
+    assert!(state("active").await, "it has sold");
     let (_, refused) = shop.offer(TILL.1, "1").await;
     assert_eq!(refused["code"], "disabled", "still closed: {refused}");
     enable(&world, &admin, &shop).await;
