@@ -102,10 +102,11 @@ impl Daemon {
     /// A vital part ended without being told to.
     pub async fn run(mut self) -> Result<(), DaemonError> {
         let mut parts = JoinSet::new();
+        // Before the first sale can come: where printing begins is where the ledger is now.
+        self.start_devices(&mut parts);
         self.start_api(&mut parts);
         self.start_submitter(&mut parts);
         self.start_epoch(&mut parts);
-        self.start_devices(&mut parts);
         self.start_hq(&mut parts);
         let (ledger, stop) = (self.ledger.clone(), self.stop.clone());
         parts.spawn(async move {
@@ -206,8 +207,9 @@ impl Daemon {
             served.await;
             "the ports for old POS software"
         });
+        let printing = printers.run(ledger, stop.clone());
         parts.spawn(async move {
-            printers.run(ledger, stop.clone()).await;
+            printing.await;
             // Not vital: without printers the store sells on.
             stop.cancelled().await;
             "printing"

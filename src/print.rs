@@ -129,9 +129,14 @@ impl Printers {
         Ok(ids)
     }
 
-    /// Prints until the stop signal.
-    pub async fn run(self, ledger: Ledger, stop: CancellationToken) {
-        while let Err(error) = self.begin(&ledger).await {
+    /// Prints until the stop signal. What is sold after this call, even before the future is polled, is printed.
+    pub fn run(self, ledger: Ledger, stop: CancellationToken) -> impl Future<Output = ()> + Send {
+        let sold_before = *ledger.committed().borrow();
+        self.print(ledger, sold_before, stop)
+    }
+
+    async fn print(self, ledger: Ledger, sold_before: Seq, stop: CancellationToken) {
+        while let Err(error) = self.begin(&ledger, sold_before).await {
             tracing::error!(%error, "the printers' queue cannot be read; nothing is printed yet");
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -176,11 +181,10 @@ impl Printers {
 
     /// What was being printed when the daemon was stopped is in doubt. A store that gets its first printer does
     /// not print what it sold before.
-    async fn begin(&self, ledger: &Ledger) -> Result<(), LedgerError> {
+    async fn begin(&self, ledger: &Ledger, sold_before: Seq) -> Result<(), LedgerError> {
         let printers = self.clone();
         let has_printers = !self.shared.plan.printers.is_empty();
         let cursor = ledger.ask(|reader| reader.print_cursor()).await?;
-        let last = *ledger.committed().borrow();
         for job in ledger.ask(|reader| reader.open_prints(None)).await? {
             if self.shared.plan.named(&job.printer).is_none() {
                 tracing::warn!(
@@ -195,7 +199,7 @@ impl Printers {
                 core.recover_prints(None, |name| printers.copies(name))?;
                 core.forget_printed()?;
                 match (has_printers, cursor) {
-                    (true, None) => core.set_print_cursor(Some(last)),
+                    (true, None) => core.set_print_cursor(Some(sold_before)),
                     (false, Some(_)) => core.set_print_cursor(None),
                     _ => Ok(()),
                 }

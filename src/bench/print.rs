@@ -66,28 +66,8 @@ pub(super) async fn run(args: &PrintArgs, dir: &Path) -> anyhow::Result<Printed>
         pos: PosPorts::new(config.pos().map_err(anyhow::Error::msg)?),
     };
     let store = BenchStore::with_devices(dir, 1, devices).await?;
-    let bar = progress(args.receipts.saturating_mul(2), "receipt");
-    let mut sold = super::load::Sold::default();
-    let mut till = store.tills.connection(0).await?;
-    let mut api = Vec::new();
-    for _ in 0..args.receipts {
-        let begin = SystemClock.boot();
-        ensure!(till.ask().await?, "a sale was refused");
-        sold.done += 1;
-        api.push(since(begin, &first_bytes)?);
-        bar.inc(1);
-    }
-    let mut captured = Vec::new();
-    for number in 0..args.receipts {
-        let paper = paper(number);
-        let mut stream = connect(pos_port)?;
-        stream.write_all(&paper)?;
-        let begin = SystemClock.boot();
-        captured.push(since(begin, &first_bytes)?);
-        sold.done += 1;
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
+    let measured = measure(args, &store, pos_port, &first_bytes).await;
+    let (sold, mut api, mut captured) = measured.with_context(|| jobs(dir))?;
     store.finish(&sold).await?;
     Ok(Printed {
         receipts: args.receipts,
@@ -99,6 +79,58 @@ pub(super) async fn run(args: &PrintArgs, dir: &Path) -> anyhow::Result<Printed>
         captured_max_ms: quantile(&mut captured, 1.0),
         append_ms,
     })
+}
+
+/// The sales, and the times of both kinds in milliseconds.
+type Measured = (super::load::Sold, Vec<f64>, Vec<f64>);
+
+async fn measure(
+    args: &PrintArgs,
+    store: &BenchStore,
+    pos_port: SocketAddr,
+    first_bytes: &Receiver<Duration>,
+) -> anyhow::Result<Measured> {
+    let bar = progress(args.receipts.saturating_mul(2), "receipt");
+    let mut sold = super::load::Sold::default();
+    let mut till = store.tills.connection(0).await?;
+    let mut api = Vec::new();
+    for _ in 0..args.receipts {
+        let begin = SystemClock.boot();
+        ensure!(till.ask().await?, "a sale was refused");
+        sold.done += 1;
+        api.push(since(begin, first_bytes)?);
+        bar.inc(1);
+    }
+    let mut captured = Vec::new();
+    for number in 0..args.receipts {
+        let paper = paper(number);
+        let mut stream = connect(pos_port)?;
+        stream.write_all(&paper)?;
+        let begin = SystemClock.boot();
+        captured.push(since(begin, first_bytes)?);
+        sold.done += 1;
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok((sold, api, captured))
+}
+
+/// What the last print jobs of the ledger say, for somebody who looks for a paper.
+fn jobs(dir: &Path) -> String {
+    let read = || -> rusqlite::Result<Vec<String>> {
+        let conn = rusqlite::Connection::open(dir.join("ledger.db"))?;
+        let mut select = conn.prepare(
+            "SELECT job_id || ' ' || kind || ' ' || coalesce(heading, '') || ' ' || state || ' ' || coalesce(detail, '')
+               || ' ' || created_at || ' ' || changed_at
+             FROM print_job ORDER BY job_id DESC LIMIT 5",
+        )?;
+        let rows = select.query_map([], |row| row.get(0))?;
+        rows.collect()
+    };
+    match read() {
+        Ok(rows) => format!("the last print jobs: {}", rows.join("; ")),
+        Err(error) => format!("the print jobs cannot be read: {error}"),
+    }
 }
 
 #[expect(clippy::float_arithmetic, reason = "a time of a report, no money")]
