@@ -27,6 +27,8 @@ const COPIES_BY_THEMSELVES: i64 = 3;
 const BODIES_KEPT: i64 = 30 * 24 * 3600 * 1000;
 /// What `meta` keeps the printers' place among the events under.
 const CURSOR: &str = "print_cursor";
+/// Under this `meta` keeps up to which event another machine may have printed the originals.
+const ELSEWHERE: &str = "printed_elsewhere";
 /// Jobs that still have something before them.
 const OPEN: &str = "state IN ('queued', 'held', 'sending', 'await_ack')";
 
@@ -216,7 +218,7 @@ impl Core {
         let heading = match heading.as_deref() {
             Some("original") => Heading::Original,
             Some(_) => Heading::Copy,
-            None => self.claim(id, &subject)?,
+            None => self.claim(id, &subject, what.as_ref().ok().and_then(PrintWhat::seq))?,
         };
         Ok(Some(TakenPrint {
             id: JobId(id),
@@ -226,14 +228,36 @@ impl Core {
         }))
     }
 
-    fn claim(&mut self, id: i64, subject: &str) -> Result<Heading, StorageError> {
+    /// The originals of what happened up to this event may be on paper, by a machine that is lost: from here there are
+    /// copies of them.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn set_printed_elsewhere(&mut self, upto: Seq) -> Result<(), LedgerError> {
+        Ok(self.set_meta(ELSEWHERE, &upto.0.to_be_bytes())?)
+    }
+
+    fn is_printed_elsewhere(&self, seq: Seq) -> Result<bool, StorageError> {
+        let Some(upto) = sql::meta(&self.conn, ELSEWHERE)? else {
+            return Ok(false);
+        };
+        let upto = <[u8; 8]>::try_from(upto.as_slice())
+            .map_err(|_| sql::damaged(format!("meta.{ELSEWHERE}")))?;
+        Ok(seq.0 <= i64::from_be_bytes(upto))
+    }
+
+    fn claim(&mut self, id: i64, subject: &str, seq: Option<Seq>) -> Result<Heading, StorageError> {
         let is_taken: bool = self
             .conn
             .prepare_cached(
                 "SELECT EXISTS (SELECT 1 FROM print_job WHERE subject = ?1 AND heading = 'original')",
             )?
             .query_row([subject], |row| row.get(0))?;
-        let heading = if is_taken {
+        let is_elsewhere = match seq {
+            Some(seq) => self.is_printed_elsewhere(seq)?,
+            None => false,
+        };
+        let heading = if is_taken || is_elsewhere {
             Heading::Copy
         } else {
             Heading::Original

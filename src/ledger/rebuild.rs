@@ -317,6 +317,7 @@ impl Rebuild {
         core.audit(actor, "ledger.rebuild", None, &self.last.to_string())?;
         // What was printed is on paper: only what comes from now on is printed by itself.
         core.set_print_cursor(Some(Seq(self.last)))?;
+        core.set_printed_elsewhere(Seq(self.last))?;
         for till in self.tills.values() {
             if core.till(till.id)?.hold.is_none() {
                 core.hold_till(till.id, HoldKind::Unchecked, UNCHECKED, actor)?;

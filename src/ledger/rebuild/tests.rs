@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use drivers::job::{JobState, Level};
 use fiscal::{FiscalDayNo, ReceiptGlobalNo};
 use proptest::prelude::{ProptestConfig, proptest};
 use sync_wire::chain::ChainHash;
@@ -12,8 +13,9 @@ use crate::ledger::core::Core;
 use crate::ledger::holds::HoldKind;
 use crate::ledger::hq::Line;
 use crate::ledger::hq::lines_tests::Life;
+use crate::ledger::printing::{Heading, NewPrint};
 use crate::ledger::verify::verify;
-use crate::ledger::{LedgerError, Reader, Refusal, SaleDone, Settings, TillId};
+use crate::ledger::{LedgerError, Reader, Refusal, SaleDone, Seq, Settings, TillId};
 
 /// A new machine's ledger.
 struct Machine {
@@ -78,6 +80,21 @@ fn stands(reader: &Reader, till: TillId) -> String {
     )
 }
 
+/// What a paper of this event is headed with.
+fn heading(core: &mut Core, till: TillId, seq: Seq) -> Heading {
+    let taken = core.write(|core| {
+        core.queue_prints(&[NewPrint::receipt("front", till, seq)])?;
+        core.take_print("front")
+    });
+    let taken = taken.unwrap().unwrap();
+    let done = core.write(|core| {
+        core.keep_print(taken.id, &JobState::Sending, false)?;
+        core.keep_print(taken.id, &JobState::Done(Level::Processed), false)
+    });
+    done.unwrap();
+    taken.heading
+}
+
 /// Rebuilt, compared, and sold on.
 fn lost_and_rebuilt(mut life: Life) {
     let lines = life.lines();
@@ -100,6 +117,12 @@ fn lost_and_rebuilt(mut life: Life) {
     for till in life.tills {
         machine.can_sell_again(till);
     }
+    let (last, _) = new.last_receipt(life.tills[0]).unwrap();
+    let printed = new.by_number(life.tills[0], last).unwrap();
+    if let Some(printed) = printed {
+        let paper = heading(&mut machine.core, life.tills[0], printed.seq);
+        assert_eq!(paper, Heading::Copy, "the lost machine has printed it");
+    }
     std::mem::swap(&mut life.store.core, &mut machine.core);
     let (before, _) = new.last_receipt(life.tills[0]).unwrap();
     let sale = life.store.sale("AFTER-1");
@@ -114,6 +137,8 @@ fn lost_and_rebuilt(mut life: Life) {
         panic!("{done:?}");
     };
     assert_eq!(issued.receipt.global_no, before.next());
+    let paper = heading(&mut life.store.core, life.tills[0], issued.seq);
+    assert_eq!(paper, Heading::Original);
     // Head office's past is the new ledger's too.
     let hash = new.hq_hash_at(0, ChainHash::START, count).unwrap();
     let folded = lines
