@@ -66,7 +66,7 @@ struct Args {
     /// The database as the service.
     #[arg(long)]
     service_url: String,
-    /// The port of loopback.
+    /// The port of loopback; 0 for one that is free.
     #[arg(long, default_value_t = 8480)]
     port: u16,
     /// End when every store's receipts have arrived and head office agrees, instead of staying up.
@@ -86,7 +86,11 @@ impl Drop for Running {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
+    let mut args = Args::parse();
+    if args.port == 0 {
+        let free = std::net::TcpListener::bind("127.0.0.1:0")?;
+        args.port = free.local_addr()?.port();
+    }
     let demo = Demo::new(args)?;
     let password = format!("demo-{}", random(9)?);
     demo.hq(&["migrate"], &demo.args.owner_url)?;
