@@ -289,15 +289,30 @@ pub fn cluster() -> &'static str {
 pub struct Server {
     folder: PathBuf,
     url: String,
+    /// What is committed is there after a crash.
+    is_durable: bool,
 }
 
 impl Server {
-    /// Makes and starts it, in a folder that is not there yet.
+    /// Makes and starts it, in a folder that is not there yet. A crash may cost it its last transactions.
     pub fn start(folder: &Path) -> Self {
-        let folder = folder.to_owned();
-        Self::act(&folder, "start").unwrap();
-        let url = Self::act(&folder, "url").unwrap();
-        Self { folder, url }
+        Self::make(folder, false)
+    }
+
+    /// As [`Server::start`]; a crash costs it nothing.
+    pub fn start_durable(folder: &Path) -> Self {
+        Self::make(folder, true)
+    }
+
+    fn make(folder: &Path, is_durable: bool) -> Self {
+        let mut server = Self {
+            folder: folder.to_owned(),
+            url: String::new(),
+            is_durable,
+        };
+        server.act("start").unwrap();
+        server.url = server.act("url").unwrap();
+        server
     }
 
     /// Its superuser's URL.
@@ -308,23 +323,33 @@ impl Server {
 
     /// Stops it.
     pub fn stop(&self) {
-        Self::act(&self.folder, "stop").unwrap();
+        self.act("stop").unwrap();
     }
 
     /// Starts it again, where it was.
     pub fn start_again(&self) {
-        Self::act(&self.folder, "start").unwrap();
-        assert_eq!(Self::act(&self.folder, "url").unwrap(), self.url);
+        self.act("start").unwrap();
+        assert_eq!(self.act("url").unwrap(), self.url);
     }
 
-    fn act(folder: &Path, action: &str) -> Result<String, String> {
-        script(&[action, folder.to_str().unwrap()])
+    /// It is killed, and starts again from its log.
+    pub fn crash(&self) {
+        self.act("crash").unwrap();
+        assert_eq!(self.act("url").unwrap(), self.url);
+    }
+
+    fn act(&self, action: &str) -> Result<String, String> {
+        let folder = self.folder.to_str().unwrap();
+        match self.is_durable {
+            true => script(&[action, "--fsync", folder]),
+            false => script(&[action, folder]),
+        }
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if let Err(why) = Self::act(&self.folder, "remove") {
+        if let Err(why) = self.act("remove") {
             eprintln!(
                 "the Postgres in {} is still there: {why}",
                 self.folder.display()
