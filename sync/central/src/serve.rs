@@ -20,6 +20,7 @@ use crate::hq::SharedHq;
 mod around;
 mod door;
 pub mod health;
+mod lag;
 mod stalled;
 mod timer;
 

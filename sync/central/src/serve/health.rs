@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::lag;
 use crate::db::{self, DbError, TenantId};
 use crate::hq::{Hq, SharedHq};
 use crate::metrics::{self, METRICS};
@@ -112,7 +113,10 @@ async fn read_metrics(
     }
     let mut text = String::new();
     METRICS.write(&mut text);
-    let read = of_stores(&hq, &mut text).await;
+    let read = match of_stores(&hq, &mut text).await {
+        Ok(()) => lag::write(&hq, &mut text).await,
+        away => away,
+    };
     metrics::head(
         &mut text,
         "fiscal_hq_database_up",

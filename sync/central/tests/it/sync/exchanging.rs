@@ -203,3 +203,30 @@ async fn the_newest_snapshot_wins() {
         "clock set back"
     );
 }
+
+/// How far each store is ahead of head office is counted, by what it told and by when its last lines came.
+#[tokio::test]
+async fn the_lag_is_counted() {
+    let test = Test::start().await;
+    let first = one(&test).await;
+    let second = joined(&test, first.tenant, "Harare 2").await;
+    let mut dice = Dice::new(61);
+    let mut shop = Shop::new(161, &mut dice);
+    (0..30).for_each(|_| shop.live(&mut dice));
+    exchange(&first.line, &mut shop, 20).await;
+    test.clock.advance(std::time::Duration::from_secs(90));
+    let mut other = Shop::new(162, &mut dice);
+    all(&second.line, &mut other).await;
+    let asked = test.http.get(test.url("/metrics")).send().await.unwrap();
+    let text = asked.text().await.unwrap();
+    for (joined, behind, age) in [(&first, shop.last_seq() - shop.acked, 90), (&second, 0, 0)] {
+        let labels = format!("tenant=\"{}\",store=\"{}\"", joined.tenant, joined.store);
+        for wanted in [
+            format!("fiscal_hq_store_events_behind{{{labels}}} {behind}\n"),
+            format!("fiscal_hq_store_last_line_age_seconds{{{labels}}} {age}\n"),
+        ] {
+            assert!(text.contains(&wanted), "{wanted} in {text}");
+        }
+    }
+    assert!(shop.last_seq() > shop.acked);
+}
