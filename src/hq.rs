@@ -51,6 +51,13 @@ impl HqView {
     pub fn standing(&self) -> Standing {
         self.0.borrow().clone()
     }
+
+    /// Resolves once HQ has answered since the start, and what followed from that is in the ledger.
+    async fn heard(&self) {
+        let mut standing = self.0.subscribe();
+        // This end keeps it open.
+        let _ = standing.wait_for(|standing| standing.heard.is_some()).await;
+    }
 }
 
 /// What the parts are made of.

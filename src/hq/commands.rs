@@ -107,8 +107,10 @@ fn refusal(error: LedgerError) -> Result<End, NotNow> {
 }
 
 impl Executor {
-    /// Runs for ever; whoever started it stops it by dropping it. A command that was interrupted is begun again.
+    /// Runs for ever; whoever started it stops it by dropping it. A command that was interrupted is begun again, once HQ
+    /// was heard: if the ledger was put back from a backup, that is found out then, and what it had kept is forgotten.
     pub(super) async fn run(&self) {
+        self.office.view.heard().await;
         let clock = Arc::clone(self.ledger.time().clock());
         loop {
             match self.next().await {

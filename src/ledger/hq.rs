@@ -270,7 +270,8 @@ impl Core {
     }
 
     /// HQ has a past of this store that is not this ledger's: a new series begins at the last line that HQ has
-    /// acknowledged to this very ledger.
+    /// acknowledged to this very ledger. Commands that have not ended here may have been carried out by the ledger that
+    /// wrote that past: they are forgotten, and HQ hands down again what is open.
     ///
     /// # Errors
     /// The store has not joined.
@@ -286,6 +287,10 @@ impl Core {
         self.conn.execute(
             "UPDATE hq SET epoch = ?1, fork = ?2",
             params![new_epoch.to_string(), text(&fork)],
+        )?;
+        self.conn.execute_batch(
+            "DELETE FROM hq_command WHERE state <> 'ended';
+             UPDATE hq SET commands_seen = (SELECT coalesce(max(no), 0) FROM hq_command)",
         )?;
         let detail = json!({
             "epoch": new_epoch,

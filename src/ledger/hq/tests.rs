@@ -291,6 +291,32 @@ fn commands_are_ended_once() {
     assert!(error.contains("command 1"), "{error}");
 }
 
+/// A ledger that was put back has commands that another one may have carried out since: it forgets those that have not
+/// ended, and takes what HQ hands down again.
+#[test]
+fn a_fork_forgets_what_is_open() {
+    let (mut store, _) = joined();
+    let asked = [1, 2, 3].map(|no| command(no, Order::UploadLog { lines: 100 }));
+    store
+        .core
+        .write(|core| core.hq_keep_commands(&asked))
+        .unwrap();
+    let end = done(&asked[0], None);
+    store.core.write(|core| core.hq_end_command(&end)).unwrap();
+    store.core.write(|core| core.hq_begin_command(2)).unwrap();
+    let forked = store.core.write(|core| core.hq_fork(uuid(2), "put back"));
+    forked.unwrap();
+    store.reopen();
+    assert_eq!(state(&store).commands_seen, 1);
+    let reader = Reader::new(&store.path());
+    assert_eq!(reader.hq_next_command().unwrap(), None);
+    assert!(store.core.write(|core| core.hq_end_command(&end)).is_err());
+    // The second was done; only the third is open at HQ.
+    let kept = store.core.write(|core| core.hq_keep_commands(&asked[2..]));
+    assert_eq!(kept.unwrap(), 1);
+    assert_eq!(reader.hq_next_command().unwrap().as_ref(), Some(&asked[2]));
+}
+
 pub(super) fn wanted(revision: i64, closed: &[Env], switches: &[Switch]) -> Wanted {
     let gates = [Env::Test, Env::Prod].map(|environment| Gate {
         environment,

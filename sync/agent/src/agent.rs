@@ -238,7 +238,11 @@ impl<S: Store, L: Link> Agent<S, L> {
         let (down, revision) = (exchanged.down, up.state.revision);
         #[cfg(test)]
         let down = self.spoil(down, &sent);
-        let place = self.settle(&position, &sent, &down).await?;
+        let Some(place) = self.settle(&position, &sent, &down).await? else {
+            // What came down is for a ledger that is no more; what this one has not done comes again.
+            self.heard(&down);
+            return Ok(Next::Again);
+        };
         if !down.commands.is_empty() {
             self.store.keep(down.commands.clone()).await?;
         }
@@ -247,9 +251,6 @@ impl<S: Store, L: Link> Agent<S, L> {
         }
         self.heard(&down);
         self.batch = self.batch.saturating_mul(2).min(MAX_BYTES);
-        let Some(place) = place else {
-            return Ok(Next::Again);
-        };
         if let Some(pause) = pause_for(exchanged.sent, position.bytes_per_second)
             && !lines.is_empty()
         {
