@@ -34,6 +34,7 @@ mod jobs;
 mod kept;
 mod line;
 mod past;
+mod planted;
 mod rows;
 mod take;
 pub mod trouble;

@@ -222,7 +222,8 @@ pub(super) async fn prod_stores(
 ) -> Result<Vec<(TillRef, Uuid)>, Problem> {
     for sql in [
         "SELECT 1 FROM store_cursors WHERE tenant_id = $1 ORDER BY store_id FOR UPDATE",
-        "SELECT 1 FROM tenants WHERE tenant_id = $1 FOR UPDATE",
+        // Whoever writes a row that refers to the tenant need not wait.
+        "SELECT 1 FROM tenants WHERE tenant_id = $1 FOR NO KEY UPDATE",
     ] {
         let lock = tx.prepare_cached(sql).await?;
         tx.query(&lock, &[&tenant.0]).await?;

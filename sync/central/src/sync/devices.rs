@@ -51,6 +51,14 @@ impl Devices {
         self.0.contains_key(&till)
     }
 
+    /// Whether a batch and a snapshot may make tills, or change the state of some: then the tenant's revision rises.
+    pub(super) fn may_change(&self, batch: &Batch<'_>, state: &StoreState) -> bool {
+        let added = batch.added.keys().copied();
+        let reported = state.tills.iter().map(|till| till.till);
+        added.chain(reported).any(|till| !self.has(till))
+            || !self.next(batch, Some(state)).is_empty()
+    }
+
     /// Makes rows for tills that are new. One that belongs to another store stays there.
     pub(super) async fn learn(
         &mut self,
@@ -80,31 +88,7 @@ impl Devices {
         batch: &Batch<'_>,
         state: Option<&StoreState>,
     ) -> Result<(), DbError> {
-        let mut next: BTreeMap<TillRef, &'static str> = BTreeMap::new();
-        let tills = state
-            .map(|state| state.tills.as_slice())
-            .unwrap_or_default();
-        let certified = batch.certificates.iter().map(|(till, ..)| *till);
-        let registered = tills.iter().filter(|till| till.registered);
-        next.extend(batch.added.keys().map(|till| (*till, "registered")));
-        next.extend(certified.map(|till| (till, "registered")));
-        next.extend(registered.map(|till| (till.till, "registered")));
-        next.extend(batch.selling.iter().map(|till| (*till, "active")));
-        next.extend(
-            tills
-                .iter()
-                .filter(|till| is_retired(till))
-                .map(|till| (till.till, "retired")),
-        );
-        next.retain(|till, next| {
-            let now = self.0.get(till).map(String::as_str);
-            matches!(
-                (now, *next),
-                (Some("pending"), _)
-                    | (Some("registered"), "active" | "retired")
-                    | (Some("active" | "blocked"), "retired")
-            )
-        });
+        let next = self.next(batch, state);
         if next.is_empty() {
             return Ok(());
         }
@@ -134,6 +118,40 @@ impl Devices {
                 .map(|(till, state)| (till, state.to_owned())),
         );
         wanted::bump(tx, caller.tenant).await
+    }
+
+    /// The tills' states that a batch and a snapshot bring about.
+    fn next(
+        &self,
+        batch: &Batch<'_>,
+        state: Option<&StoreState>,
+    ) -> BTreeMap<TillRef, &'static str> {
+        let mut next: BTreeMap<TillRef, &'static str> = BTreeMap::new();
+        let tills = state
+            .map(|state| state.tills.as_slice())
+            .unwrap_or_default();
+        let certified = batch.certificates.iter().map(|(till, ..)| *till);
+        let registered = tills.iter().filter(|till| till.registered);
+        next.extend(batch.added.keys().map(|till| (*till, "registered")));
+        next.extend(certified.map(|till| (till, "registered")));
+        next.extend(registered.map(|till| (till.till, "registered")));
+        next.extend(batch.selling.iter().map(|till| (*till, "active")));
+        next.extend(
+            tills
+                .iter()
+                .filter(|till| is_retired(till))
+                .map(|till| (till.till, "retired")),
+        );
+        next.retain(|till, next| {
+            let now = self.0.get(till).map(String::as_str);
+            matches!(
+                (now, *next),
+                (Some("pending"), _)
+                    | (Some("registered"), "active" | "retired")
+                    | (Some("active" | "blocked"), "retired")
+            )
+        });
+        next
     }
 }
 

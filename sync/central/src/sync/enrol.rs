@@ -11,8 +11,8 @@ use sync_wire::enrol::{Enrol, Enrolled, ExpectedTill, Past};
 use sync_wire::{Environment, seal};
 use uuid::Uuid;
 
-use super::StoreCaller;
 use super::devices::{Devices, Known};
+use super::{StoreCaller, wanted};
 use crate::access::secret::{Secret, hash};
 use crate::audit::{self, Deed};
 use crate::db::{self, TenantId, till_of};
@@ -44,7 +44,7 @@ pub async fn new_code(
 ) -> Result<SecretString, Problem> {
     let select = tx
         .prepare_cached(
-            "SELECT name, retired_at IS NOT NULL FROM stores WHERE tenant_id = $1 AND store_id = $2 FOR UPDATE",
+            "SELECT name, retired_at IS NOT NULL FROM stores WHERE tenant_id = $1 AND store_id = $2 FOR NO KEY UPDATE",
         )
         .await?;
     let row = tx.query_opt(&select, &[&tenant.0, &store]).await?;
@@ -103,6 +103,7 @@ pub(super) async fn join(hq: &Hq, enrol: &Enrol) -> Result<Enrolled, Problem> {
     let (tenant, code) = row.map_or((Uuid::nil(), Uuid::nil()), |row| (row.get(0), row.get(1)));
     let tenant = TenantId(tenant);
     let tx = db::tenant(&mut client, tenant).await?;
+    lock(&tx, tenant, code).await?;
     let store = use_code(&tx, tenant, code, now).await?;
     let caller = StoreCaller { tenant, store };
     let joined = let_in(&tx, caller, enrol, now).await?;
@@ -132,6 +133,20 @@ fn check(enrol: &Enrol) -> Result<(), Problem> {
             "/sealKey",
             "the store's sealing key is no X25519 key in Base64",
         ));
+    }
+    Ok(())
+}
+
+/// Locks the store that a code is for, as whoever takes a batch or makes a code does: its cursor, its row, then codes.
+async fn lock(tx: &Transaction<'_>, tenant: TenantId, code: Uuid) -> Result<(), Problem> {
+    for sql in [
+        "SELECT 1 FROM store_cursors c JOIN enrolment_codes e ON e.tenant_id = c.tenant_id AND e.store_id = c.store_id
+         WHERE e.tenant_id = $1 AND e.code_id = $2 FOR UPDATE OF c",
+        "SELECT 1 FROM stores s JOIN enrolment_codes e ON e.tenant_id = s.tenant_id AND e.store_id = s.store_id
+         WHERE e.tenant_id = $1 AND e.code_id = $2 FOR NO KEY UPDATE OF s",
+    ] {
+        let select = tx.prepare_cached(sql).await?;
+        tx.query_opt(&select, &[&tenant.0, &code]).await?;
     }
     Ok(())
 }
@@ -190,7 +205,7 @@ async fn let_in(
         .prepare_cached(
             "SELECT s.name, t.name, s.key_hash, s.joined_at IS NOT NULL, s.retired_at IS NOT NULL
              FROM stores s JOIN tenants t ON t.tenant_id = s.tenant_id
-             WHERE s.tenant_id = $1 AND s.store_id = $2 FOR UPDATE OF s",
+             WHERE s.tenant_id = $1 AND s.store_id = $2",
         )
         .await?;
     let row = tx.query_one(&select, &[&tenant, &store]).await?;
@@ -238,6 +253,9 @@ async fn let_in(
     )
     .await?;
     let past = begin(tx, caller, now).await?;
+    if !enrol.tills.is_empty() {
+        wanted::lock(tx, caller.tenant).await?;
+    }
     let actor = format!("store:{name}");
     tills(tx, caller, &actor, enrol, now).await?;
     let deed = Deed {

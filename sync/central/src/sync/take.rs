@@ -13,7 +13,7 @@ use super::devices::{self, Devices, Known};
 use super::jobs::Jobs;
 use super::line::{self, Line, Unreadable};
 use super::trouble::{self, Trouble};
-use super::{StoreCaller, answers, days, epochs, rows, wanted};
+use super::{StoreCaller, answers, days, epochs, planted, rows, wanted};
 use crate::db::{self, DbError};
 use crate::hq::Hq;
 use crate::problem::{Code, Problem};
@@ -65,6 +65,14 @@ pub(super) async fn exchange(
     }
 }
 
+/// What has come, as it was read.
+struct Come<'a> {
+    up: &'a Up,
+    lines: Vec<Line<'a>>,
+    batch: Batch<'a>,
+    devices: Devices,
+}
+
 async fn attempt(hq: &Hq, caller: StoreCaller, up: &Up, entries: &[&str]) -> Result<Down, Failure> {
     let now = hq.now();
     let lines = line::read(entries.iter().copied(), up.after)?;
@@ -72,9 +80,20 @@ async fn attempt(hq: &Hq, caller: StoreCaller, up: &Up, entries: &[&str]) -> Res
     let mut client = hq.db.client().await?;
     let tx = db::tenant(&mut client, caller.tenant).await?;
     let mut cursor = cursor::lock(&tx, caller).await?;
+    let devices = Devices::of(&tx, caller).await?;
+    // Before a row of the audit is written, which a person may wait for who has it.
+    if devices.may_change(&batch, &up.state) {
+        wanted::lock(&tx, caller.tenant).await?;
+    }
+    let come = Come {
+        up,
+        lines,
+        batch,
+        devices,
+    };
     let is_here = epochs::place(&tx, caller, &mut cursor, up, now).await?;
     let taken = match is_here {
-        true => take(&tx, caller, &mut cursor, up, &lines, batch, now).await?,
+        true => take(&tx, caller, &mut cursor, come, now).await?,
         false => {
             cursor::seen(&tx, caller, now).await?;
             0
@@ -98,29 +117,33 @@ async fn take(
     tx: &Transaction<'_>,
     caller: StoreCaller,
     cursor: &mut Cursor,
-    up: &Up,
-    lines: &[Line<'_>],
-    mut batch: Batch<'_>,
+    mut come: Come<'_>,
     now: Timestamp,
 ) -> Result<u32, Failure> {
+    let lines = come.lines.as_slice();
     let shared = epochs::share(tx, caller, cursor, lines).await?;
     if shared > 0 {
-        batch = Batch::read(lines.get(shared..).unwrap_or_default(), shared).await?;
+        come.batch = Batch::read(lines.get(shared..).unwrap_or_default(), shared).await?;
+    }
+    if planted::is("end-dropped") && lines.len() > shared + 1 {
+        let kept = lines.get(shared..lines.len() - 1).unwrap_or_default();
+        come.batch = Batch::read(kept, shared).await?;
     }
     if let Some(last) = lines.last() {
-        rows::write(tx, caller, cursor.epoch_no, &mut batch, now).await?;
+        rows::write(tx, caller, cursor.epoch_no, &mut come.batch, now).await?;
         let before = cursor.acked;
         cursor.hash = line::chain(cursor.hash, lines);
         cursor.acked = last.seq;
         cursor::advance(tx, caller, before, cursor, now).await?;
     }
-    effects(tx, caller, cursor, up, &batch, now).await?;
-    let goes_on = !lines.is_empty() || up.state.last_seq == cursor.acked;
+    let count = u32::try_from(lines.len()).unwrap_or(u32::MAX);
+    let goes_on = !lines.is_empty() || come.up.state.last_seq == cursor.acked;
+    effects(tx, caller, cursor, come, now).await?;
     if cursor.is_stopped && goes_on {
         let subject = caller.store.to_string();
         trouble::settle(tx, caller.tenant, now, trouble::SYNC_STOPPED, &subject).await?;
     }
-    Ok(u32::try_from(lines.len()).unwrap_or(u32::MAX))
+    Ok(count)
 }
 
 /// What follows from a batch and a snapshot.
@@ -128,13 +151,12 @@ async fn effects(
     tx: &Transaction<'_>,
     caller: StoreCaller,
     cursor: &Cursor,
-    up: &Up,
-    batch: &Batch<'_>,
+    come: Come<'_>,
     now: Timestamp,
 ) -> Result<(), Failure> {
+    let (up, batch, mut devices) = (come.up, &come.batch, come.devices);
     let actor = cursor.actor.as_str();
     let state = Some(&up.state).filter(|state| cursor.is_newer(state));
-    let mut devices = Devices::of(tx, caller).await?;
     let told = batch.added.iter().map(|(till, told)| added(*till, told));
     let reported = state.into_iter().flat_map(|state| &state.tills).map(seen);
     devices

@@ -10,6 +10,18 @@ use uuid::Uuid;
 
 use crate::db::{DbError, TenantId, till_of};
 
+/// Locks the tenant's row for [`bump`]: before anything that others may hold while they wait for it (docs/HQ.md, Locks).
+///
+/// # Errors
+/// Postgres is away.
+pub async fn lock(tx: &Transaction<'_>, tenant: TenantId) -> Result<(), DbError> {
+    let select = tx
+        .prepare_cached("SELECT 1 FROM tenants WHERE tenant_id = $1 FOR NO KEY UPDATE")
+        .await?;
+    tx.query_opt(&select, &[&tenant.0]).await?;
+    Ok(())
+}
+
 /// Whoever has changed a profile, or which tills there are, says so: stores put only a higher revision into effect.
 ///
 /// # Errors
