@@ -9,7 +9,7 @@ use fiscal_hq::db::APP_ROLE;
 use crate::support::{Database, MASTER_KEY, OWNER};
 
 /// The program with all settings that it needs.
-fn program(database: &Database, role: &str, words: &[&str]) -> Command {
+pub(crate) fn program(database: &Database, role: &str, words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fiscal-hq"));
     command
         .args(words)
@@ -39,13 +39,13 @@ fn good(database: &Database, role: &str, words: &[&str]) -> String {
 }
 
 /// A service that runs as a process of its own.
-struct Service {
+pub(crate) struct Service {
     child: Child,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Service {
-    fn start(command: &mut Command) -> Self {
+    pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut before = String::new();

@@ -1,7 +1,5 @@
 //! The stores' channel: what simulated stores send, and what head office has of it.
 
-use std::sync::Arc;
-
 use fiscal_hq::db::{self, TenantId};
 use fiscal_hq::sync::enrol;
 use reqwest::StatusCode;
@@ -20,6 +18,7 @@ mod exactly_once;
 mod exchanging;
 mod forks;
 mod joining;
+mod locks;
 pub(crate) mod shop;
 
 /// A store's way to head office.
@@ -254,6 +253,3 @@ pub(crate) async fn alerts(test: &Test, tenant: TenantId) -> Vec<String> {
     let rows = rows(test, tenant, sql).await;
     rows.iter().map(|row| row.get(0)).collect()
 }
-
-/// For tasks of their own.
-pub(crate) type Shared = Arc<Test>;

@@ -203,6 +203,12 @@ impl Shop {
 
     /// A receipt is issued and printed; it waits for FDMS.
     pub(crate) fn sell(&mut self, dice: &mut Dice) {
+        let key = dice.uuid().to_string();
+        self.sell_under(&key, dice);
+    }
+
+    /// As [`Shop::sell`], under this key.
+    pub(crate) fn sell_under(&mut self, key: &str, dice: &mut Dice) {
         if self.day.is_none() {
             self.open();
         }
@@ -213,7 +219,8 @@ impl Shop {
         *counter += 1;
         let (day, counter) = (*day, *counter);
         let date = self.local();
-        let receipt = receipt(self.till, self.last, counter, day, &date, dice);
+        let mut receipt = receipt(self.till, self.last, counter, day, &date, dice);
+        receipt.key = Some(key.to_owned());
         self.last_hash.clone_from(&receipt.hash);
         let hash = STANDARD.decode(&receipt.hash).unwrap();
         let (environment, device) = (self.till.environment.as_str(), self.till.device_id);
@@ -354,14 +361,16 @@ impl Shop {
 
     /// The hash over its own lines up to one of them; none: it has no such line.
     pub(crate) fn hash_at(&self, at: i64) -> Option<ChainHash> {
+        self.hash_from(0, ChainHash::START, at)
+    }
+
+    /// As [`Shop::hash_at`], walked from a line before it whose hash is known.
+    pub(crate) fn hash_from(&self, from: i64, hash: ChainHash, at: i64) -> Option<ChainHash> {
+        let start = self.lines.partition_point(|line| line.seq <= from);
         let end = self.lines.partition_point(|line| line.seq <= at);
         let is_line = at == 0 || end.checked_sub(1).map(|last| self.lines[last].seq) == Some(at);
-        let lines = self.lines[..end].iter();
-        is_line.then(|| {
-            lines.fold(ChainHash::START, |hash, line| {
-                hash.then(line.text.as_bytes())
-            })
-        })
+        let lines = self.lines.get(start..end).unwrap_or_default().iter();
+        is_line.then(|| lines.fold(hash, |hash, line| hash.then(line.text.as_bytes())))
     }
 
     /// The first line of a batch of so many lines.
@@ -522,7 +531,7 @@ fn receipt(
         signature,
         public_key: STANDARD.encode([4; 65]),
         body,
-        key: Some(dice.uuid().to_string()),
+        key: None,
         fingerprint: STANDARD.encode(dice.bytes(32)),
         original_seq: None,
         print: Some(r#"{"cashier":"Tendai M.","lane":"3"}"#.to_owned()),
