@@ -98,6 +98,7 @@ problems! {
     TillUnchecked "till_unchecked" SERVICE_UNAVAILABLE "The ledger may be an older copy: FDMS has to be asked before the till sells." => "Connect the store: it sells as soon as FDMS has answered. Without a line see `fiscald till confirm`; nothing was issued.";
     TillAhead "till_ahead" CONFLICT "FDMS has days or receipts of the till that this ledger has not." => "Find out who used the device (or from when the backup is), then let the till go on with `fiscald till adopt`; nothing was issued.";
     TillRetired "till_retired" CONFLICT "The till has been retired." => "Sell on another till of the store.";
+    Blocked "blocked" CONFLICT "Head office has blocked the till." => "Ask head office why, and to unblock it; nothing was issued, and what waits for FDMS is kept. Sell at another till meanwhile.";
     Disabled "disabled" CONFLICT "Head office has switched the till's environment off." => "Ask head office why, and to switch it on again; nothing was issued, and what waits for FDMS is kept.";
     Busy "busy" SERVICE_UNAVAILABLE "Too much is waiting." => "Wait as long as `Retry-After` says and send the request again with the same key; nothing was issued.";
     TooManyConnections "too_many_connections" SERVICE_UNAVAILABLE "Too many connections are open." => "Keep one connection open and use it again; close those that are idle.";
@@ -300,6 +301,7 @@ impl From<Refusal> for Problem {
                     HoldKind::Unchecked => P::TillUnchecked,
                     HoldKind::Ahead => P::TillAhead,
                     HoldKind::Retired => P::TillRetired,
+                    HoldKind::Blocked => P::Blocked,
                     HoldKind::Disabled => P::Disabled,
                 },
                 detail,

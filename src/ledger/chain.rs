@@ -9,7 +9,7 @@ use fiscal::taxpayer::Taxpayer;
 use fiscal::{DateTime, DeviceId, FiscalDayNo, ReceiptCounter, ReceiptGlobalNo};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::holds::{Hold, load_gate, load_hold};
+use super::holds::{Hold, HoldKind, load_gate, load_hold};
 use super::{Environment, Refusal, Seq, StorageError, TillId, TillInfo, sql};
 use crate::keys::{DeviceKey, SealedCell, SealingKey, Signer};
 
@@ -59,14 +59,14 @@ pub(super) struct Till {
     pub(super) head: Head,
     /// Why it takes no sales.
     pub(super) hold: Option<Hold>,
-    /// Head office has switched its environment off.
+    /// Head office has blocked it, or switched its environment off.
     pub(super) gate: Option<Hold>,
 }
 
 impl Till {
     /// What a sale needs, or why the till takes none.
     ///
-    /// Controlled test receipts pass a closed gate of the test environment.
+    /// Controlled test receipts pass a closed gate of the test environment; nothing passes a block.
     pub(super) fn selling(&self, controlled: bool) -> Result<(Key, Config), Refusal> {
         let device = self.info.device_id;
         if controlled && self.info.environment != Environment::Test {
@@ -74,7 +74,8 @@ impl Till {
                 "the till {device} is in production: controlled test receipts are issued in the test environment alone"
             )));
         }
-        let gate = self.gate.as_ref().filter(|_| !controlled);
+        let stops = |gate: &&Hold| !controlled || gate.kind == HoldKind::Blocked;
+        let gate = self.gate.as_ref().filter(stops);
         match self.hold.as_ref().or(gate) {
             Some(hold) => Err(hold.refusal(device)),
             None => self.ready(),

@@ -44,8 +44,8 @@ impl Core {
         actor: &str,
     ) -> Result<(), LedgerError> {
         self.till(till)?;
-        if kind == HoldKind::Disabled {
-            let why = "a gate is head office's to close, for a whole environment";
+        if matches!(kind, HoldKind::Blocked | HoldKind::Disabled) {
+            let why = "blocking a till, or switching its environment off, is head office's to do";
             return Err(Refusal::NotNow(why.to_owned()).into());
         }
         Ok(self.set_hold(till, kind, reason, actor)?)

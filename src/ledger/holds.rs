@@ -21,6 +21,8 @@ pub enum HoldKind {
     Ahead,
     /// The till has been retired, for good.
     Retired,
+    /// Head office has blocked it until it unblocks it: no state of the till's own.
+    Blocked,
     /// Head office has switched its environment off: a closed gate, and no state of the till's own.
     Disabled,
 }
@@ -33,6 +35,7 @@ impl HoldKind {
             Self::Unchecked => "unchecked",
             Self::Ahead => "ahead",
             Self::Retired => "retired",
+            Self::Blocked => "blocked",
             Self::Disabled => "disabled",
         }
     }
@@ -83,8 +86,35 @@ pub(super) fn load_hold(conn: &Connection, till: TillId) -> Result<Option<Hold>,
     }))
 }
 
-/// Why a till takes no sales: head office has switched its environment off.
+/// Why a till takes no sales: head office has blocked it, or switched its environment off.
 pub(super) fn load_gate(conn: &Connection, till: TillId) -> Result<Option<Hold>, StorageError> {
+    match load_block(conn, till)? {
+        None => load_closed(conn, till),
+        blocked => Ok(blocked),
+    }
+}
+
+/// Head office has blocked the till.
+pub(super) fn load_block(conn: &Connection, till: TillId) -> Result<Option<Hold>, StorageError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT b.reason, b.since FROM till t JOIN blocked b USING (environment, device_id) WHERE t.till_id = ?1",
+    )?;
+    let mut rows = statement.query([till.0])?;
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    let (reason, since): (String, i64) = (row.get(0)?, row.get(1)?);
+    Ok(Some(Hold {
+        kind: HoldKind::Blocked,
+        reason: format!(
+            "head office has blocked this till ({reason}). What waits is kept, and nothing is sent; it is unblocked at head \
+             office"
+        ),
+        since: Timestamp::from_millisecond(since).map_err(|_| sql::damaged("blocked.since"))?,
+    }))
+}
+
+fn load_closed(conn: &Connection, till: TillId) -> Result<Option<Hold>, StorageError> {
     let mut statement = conn.prepare_cached(
         "SELECT g.reason, g.since, g.environment FROM till t JOIN gate g USING (environment)
          WHERE t.till_id = ?1 AND g.enabled = 0",

@@ -223,7 +223,7 @@ impl Core {
         self.conn.execute("DELETE FROM hq", [])?;
         self.hq_event("hq.left", &json!({ "storeId": hq.store_id }).to_string())?;
         self.audit(actor, "hq.leave", None, &hq.url)?;
-        // Whatever a closed gate kept back goes on.
+        // Whatever a closed gate or a block kept back goes on.
         let tills: Vec<_> = self.tills.keys().copied().collect();
         self.touched.extend(tills);
         self.reload()?;
@@ -232,7 +232,7 @@ impl Core {
 
     fn forget_hq(&self) -> Result<(), StorageError> {
         self.conn
-            .execute_batch("DELETE FROM hq_command; DELETE FROM gate")?;
+            .execute_batch("DELETE FROM hq_command; DELETE FROM gate; DELETE FROM blocked")?;
         Ok(())
     }
 

@@ -368,6 +368,16 @@ INSERT INTO event (seq, at, till_id, kind, detail)
 -- The key that a receipt was sold under, beside its event: found by the event's number.
 UPDATE event SET detail = k.key FROM sale_key k WHERE k.seq = event.seq;
 ",
+    r"
+-- Tills that head office has blocked, by their names at FDMS: one may be registered here only later.
+CREATE TABLE blocked (
+  environment TEXT NOT NULL CHECK (environment IN ('test', 'production')),
+  device_id   INTEGER NOT NULL,
+  reason      TEXT NOT NULL,
+  since       INTEGER NOT NULL,
+  PRIMARY KEY (environment, device_id)
+) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// Brings a ledger to this version's tables.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use sync_wire::entry::AttemptKind;
 
 use super::core::Core;
+use super::holds::load_block;
 use super::{LedgerError, Refusal, Seq, StorageError, TillId, sql};
 
 mod taken;
@@ -133,11 +134,12 @@ pub struct StreamState {
     pub last_error: Option<String>,
     /// Why nothing is sent until a person has acted.
     pub parked: Option<Parked>,
-    /// Head office has switched the till's environment off. No state of the stream's own: it is never written.
+    /// Head office has blocked the till, or switched its environment off. No state of the stream's own: it is never written.
     pub shut: Option<Shut>,
 }
 
-/// A closed gate: nothing is sent but controlled test receipts and what is before them (docs/HQ.md).
+/// A closed gate: nothing is sent but controlled test receipts and what is before them; of a blocked till nothing at all
+/// (docs/HQ.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shut {
     /// Up to this event things pass.
@@ -279,8 +281,11 @@ impl Core {
     }
 }
 
-/// The gate of a till's environment, where it is closed.
+/// What head office keeps from being sent: all of a blocked till, or what is behind the closed gate of its environment.
 fn load_shut(conn: &Connection, till: TillId) -> Result<Option<Shut>, StorageError> {
+    if load_block(conn, till)?.is_some() {
+        return Ok(Some(Shut { upto: Seq(0) }));
+    }
     // In production nothing passes, whatever was ordered.
     let upto: Option<i64> = conn
         .prepare_cached(

@@ -2,6 +2,7 @@
 //! submitter, FDMS's test and production servers behind, all on one clock that passes only when a test lets it.
 
 mod away;
+mod block;
 mod credential;
 mod cut_over;
 mod fork;

@@ -5,7 +5,7 @@ use sync_wire::chain::ChainHash;
 use sync_wire::command::{Command, CommandDone, CommandOutcome, Order};
 use sync_wire::enrol::Past;
 use sync_wire::seal::{SealKey, seal};
-use sync_wire::state::{Gate, Switch, Wanted};
+use sync_wire::state::{Blocked, Gate, Switch, Wanted};
 use sync_wire::{Environment as Env, TillRef};
 use uuid::Uuid;
 
@@ -327,6 +327,7 @@ pub(super) fn wanted(revision: i64, closed: &[Env], switches: &[Switch]) -> Want
         revision,
         gates: gates.to_vec(),
         switches: switches.to_vec(),
+        blocked: Vec::new(),
         bytes_per_second: Some(64_000),
     }
 }
@@ -397,6 +398,63 @@ fn gates_close_and_open() {
     assert_eq!(reader.stream(till).unwrap().0.shut, None);
     assert_eq!(state(&store).wanted.bytes_per_second, Some(64_000));
     store.verify().unwrap();
+}
+
+/// A blocked till takes no sales, not even controlled ones, opens no day and sends nothing, until it is named no more; its
+/// neighbours sell on. One that is registered later is blocked from the start.
+#[test]
+fn blocked_tills_stand_still() {
+    let (mut store, _) = joined();
+    let block = |till, reason: &str| Blocked {
+        till,
+        reason: reason.to_owned(),
+    };
+    let prod = TillRef {
+        environment: Env::Prod,
+        device_id: 43,
+    };
+    let mut both = wanted(1, &[], &[]);
+    both.blocked = vec![block(TILL, "stolen"), block(prod, "not yet")];
+    assert!(store.core.write(|core| core.hq_apply(&both)).unwrap());
+    store.reopen();
+    let till = store.till;
+    let other = production(&mut store, 43);
+    for (till, why) in [(till, "stolen"), (other, "not yet")] {
+        for controlled in [false, till == store.till] {
+            let mut sale = store.sale("A1");
+            (sale.till, sale.controlled) = (till, controlled);
+            let Err(Refusal::Held { kind, reason, .. }) = store.issue(sale) else {
+                panic!("a blocked till takes no sale");
+            };
+            assert_eq!(kind, HoldKind::Blocked);
+            assert!(reason.contains(why), "{reason}");
+        }
+        let reader = Reader::new(&store.path());
+        assert_eq!(reader.hold(till).unwrap().unwrap().kind, HoldKind::Blocked);
+        let (stream, _) = reader.stream(till).unwrap();
+        assert!(stream.is_shut_for(Seq(1)));
+    }
+    let opened = store
+        .core
+        .write(|core| core.open_controlled_day(till, "test"));
+    assert!(matches!(
+        opened,
+        Err(LedgerError::Refused(Refusal::Held { .. }))
+    ));
+    let told = Reader::new(&store.path()).hq_store_state().unwrap();
+    let told = told.tills[0].hold.clone().unwrap();
+    assert_eq!(told.kind, "blocked");
+    let mut one = wanted(2, &[], &[]);
+    one.blocked = vec![block(prod, "not yet")];
+    assert!(store.core.write(|core| core.hq_apply(&one)).unwrap());
+    store.issue(store.sale("A1")).unwrap();
+    let mut sale = store.sale("B1");
+    sale.till = other;
+    assert!(store.issue(sale).is_err());
+    store.core.write(|core| core.hq_leave("test")).unwrap();
+    let mut sale = store.sale("B1");
+    sale.till = other;
+    store.issue(sale).unwrap();
 }
 
 /// In production nothing passes a closed gate, and no controlled test receipt is ever issued.

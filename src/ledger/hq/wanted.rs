@@ -1,9 +1,9 @@
-//! What HQ wants the store to be: gates, and where new sales go. Put into effect in one transaction.
+//! What HQ wants the store to be: gates, blocked tills, and where new sales go. Put into effect in one transaction.
 
 use rusqlite::params;
 use serde_json::json;
 use sync_wire::TillRef;
-use sync_wire::state::{Gate, Switch, Wanted};
+use sync_wire::state::{Blocked, Gate, Switch, Wanted};
 
 use super::{ACTOR, not_joined, own_environment, till_ref};
 use crate::ledger::core::Core;
@@ -24,6 +24,7 @@ impl Core {
         for gate in &wanted.gates {
             self.set_gate(gate)?;
         }
+        self.set_blocked(&wanted.blocked)?;
         // Ends first: they make room for what follows.
         let (ends, begins): (Vec<_>, Vec<_>) = wanted
             .switches
@@ -42,6 +43,7 @@ impl Core {
             "revision": wanted.revision,
             "gates": wanted.gates,
             "switches": wanted.switches,
+            "blocked": wanted.blocked,
             "bytesPerSecond": wanted.bytes_per_second,
             "leftOut": left_out,
         });
@@ -50,7 +52,12 @@ impl Core {
             let word = if gate.enabled { "on" } else { "off" };
             format!(" {} {word} ({})", gate.environment, gate.reason)
         });
-        let told = format!("{}{}", wanted.revision, gates.collect::<String>());
+        let blocked = wanted.blocked.iter().map(|blocked| {
+            let Blocked { till, reason } = blocked;
+            format!(" {till} blocked ({reason})")
+        });
+        let told: String = gates.chain(blocked).collect();
+        let told = format!("{}{told}", wanted.revision);
         self.audit(ACTOR, "hq.wanted", None, &told)?;
         // What was kept back may go on, what goes on may be kept back.
         let tills: Vec<TillId> = self.tills.keys().copied().collect();
@@ -71,6 +78,35 @@ impl Core {
                 gate.reason,
                 self.now_ms()
             ])?;
+        Ok(())
+    }
+
+    /// Blocks these tills, and no others.
+    fn set_blocked(&mut self, blocked: &[Blocked]) -> Result<(), LedgerError> {
+        let names = blocked.iter().map(|blocked| blocked.till);
+        let names: Vec<_> = names
+            .map(|till| json!([own_environment(till.environment).as_str(), till.device_id]))
+            .collect();
+        let names = json!(names).to_string();
+        self.conn
+            .prepare_cached(
+                "DELETE FROM blocked WHERE NOT EXISTS (SELECT 1 FROM json_each(?1) n
+                   WHERE n.value ->> 0 = blocked.environment AND n.value ->> 1 = blocked.device_id)",
+            )?
+            .execute([names])?;
+        for Blocked { till, reason } in blocked {
+            self.conn
+                .prepare_cached(
+                    "INSERT INTO blocked VALUES (?1, ?2, ?3, ?4)
+                     ON CONFLICT (environment, device_id) DO UPDATE SET reason = ?3",
+                )?
+                .execute(params![
+                    own_environment(till.environment).as_str(),
+                    till.device_id,
+                    reason,
+                    self.now_ms()
+                ])?;
+        }
         Ok(())
     }
 

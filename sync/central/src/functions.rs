@@ -50,6 +50,7 @@ pub fn routes() -> OpenApiRouter<SharedHq> {
         .routes(routes!(device_actions::ask))
         .routes(routes!(stores::list, stores::create))
         .routes(routes!(stores::code))
+        .routes(routes!(stores::log))
         .routes(routes!(search::logs, submissions::submit))
         .routes(routes!(submissions::follow))
         .routes(routes!(search::receipts))

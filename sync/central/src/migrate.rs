@@ -27,7 +27,7 @@ pub struct Step {
 }
 
 /// All steps of this program, in order.
-pub const STEPS: [Step; 4] = [
+pub const STEPS: [Step; 5] = [
     Step {
         no: 1,
         name: "base",
@@ -47,6 +47,11 @@ pub const STEPS: [Step; 4] = [
         no: 4,
         name: "search",
         sql: include_str!("../migrations/0004_search.sql"),
+    },
+    Step {
+        no: 5,
+        name: "block",
+        sql: include_str!("../migrations/0005_block.sql"),
     },
 ];
 

@@ -74,7 +74,7 @@ pub struct TillState {
 /// What keeps a till from selling.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HoldState {
-    /// `unchecked`, `ahead`, `retired`, `disabled`.
+    /// `unchecked`, `ahead`, `retired`, `blocked`, `disabled`.
     pub kind: String,
     /// Why, and what to do.
     pub reason: String,
@@ -160,6 +160,9 @@ pub struct Wanted {
     pub gates: Vec<Gate>,
     /// Where new sales of a till go: to another till of the same cashier machine, or (none) to itself.
     pub switches: Vec<Switch>,
+    /// The tills that neither sell nor send, whatever their gate says: all of them, one that is not named does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blocked: Vec<Blocked>,
     /// At most so many bytes a second go up; none: as many as the line carries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes_per_second: Option<u32>,
@@ -173,6 +176,15 @@ pub struct Gate {
     /// False: no new sales but controlled test receipts; what waits is kept and shown, and nothing but these
     /// is sent.
     pub enabled: bool,
+    /// Why, for the POS and the page.
+    pub reason: String,
+}
+
+/// A till that a person at HQ has blocked: no new sales, no day opened, nothing sent; what waits is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocked {
+    /// Which; it may not be in the store yet.
+    pub till: TillRef,
     /// Why, for the POS and the page.
     pub reason: String,
 }

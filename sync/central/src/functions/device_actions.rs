@@ -26,7 +26,7 @@ use crate::sync::wanted;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
-    /// Sends nothing more until it is unblocked; a reason is needed.
+    /// Sells and sends nothing more until it is unblocked, what waits is kept; a reason is needed.
     Block,
     /// Goes on.
     Unblock,
@@ -203,7 +203,8 @@ async fn mark(
     let tenant: TenantId = caller.tenant;
     let update = tx
         .prepare_cached(
-            "UPDATE fdms_devices SET state = $4, last_error = $5
+            "UPDATE fdms_devices SET state = $4, last_error = $5,
+               block_reason = CASE $4 WHEN 'blocked' THEN $5 END
              WHERE tenant_id = $1 AND environment = $2 AND device_id = $3",
         )
         .await?;

@@ -77,6 +77,8 @@ pub struct Device {
     /// till.
     #[schema(value_type = Option<String>)]
     pub certificate_till: Option<Timestamp>,
+    /// Why a person has blocked it.
+    pub block_reason: Option<String>,
     /// What last went wrong.
     pub last_error: Option<String>,
     /// When its store last spoke of it.
@@ -144,6 +146,7 @@ impl Device {
             certificate_thumbprint: row.get("certificate_thumbprint"),
             certificate_from: row.get("certificate_from"),
             certificate_till: row.get("certificate_till"),
+            block_reason: row.get("block_reason"),
             last_error: row.get("last_error"),
             last_seen_at: row.get("last_seen_at"),
             created_by: row.get("created_by"),

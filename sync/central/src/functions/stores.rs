@@ -7,13 +7,16 @@ use clock::Timestamp;
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use sync_wire::command::Order;
 use tokio_postgres::Row;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::input::{id, text};
+use super::jobs::Ordered;
 use crate::access::{Caller, Role};
 use crate::audit::{self, Deed};
+use crate::commands;
 use crate::db::{self, DbError};
 use crate::hq::SharedHq;
 use crate::problem::{Body, Code, Problem};
@@ -73,6 +76,19 @@ impl Store {
             version: row.get("version"),
         }
     }
+}
+
+/// How much of a store's log is asked for.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogAsked {
+    /// At most so many of its last lines, from 1 to 5000; left out: 500.
+    #[serde(default = "some_lines")]
+    pub lines: u32,
+}
+
+const fn some_lines() -> u32 {
+    500
 }
 
 /// The stores of a tenant.
@@ -187,4 +203,45 @@ pub(super) async fn code(
             .unwrap_or(Timestamp::MAX),
     };
     Ok((StatusCode::CREATED, Json(made)))
+}
+
+/// Ask a store for the last lines of its gateway's log.
+///
+/// The store sends them with its answer: follow the command at `/fiscal_submissions/{command_id}`, the lines are its `log`.
+#[utoipa::path(
+    post,
+    path = "/fiscal_devices/stores/{store_id}/log",
+    tag = "fiscal_devices",
+    operation_id = "storeLog",
+    params(("store_id" = String, Path, description = "The store.")),
+    request_body = LogAsked,
+    responses(
+        (status = 202, description = "The store is asked.", body = Ordered),
+        (status = 409, description = "The store has not joined.", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "Any other problem.", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn log(
+    State(hq): State<SharedHq>,
+    caller: Caller,
+    Path(store_id): Path<String>,
+    Body(asked): Body<LogAsked>,
+) -> Result<(StatusCode, Json<Ordered>), Problem> {
+    caller.at_least(Role::Operator)?;
+    let store = id(&store_id, "store")?;
+    if !(1..=5000).contains(&asked.lines) {
+        return Err(Problem::field("/lines", "lines must be from 1 to 5000"));
+    }
+    let mut client = hq.db.client().await?;
+    let tx = db::tenant(&mut client, caller.tenant).await?;
+    let find = tx
+        .prepare_cached("SELECT 1 FROM stores WHERE tenant_id = $1 AND store_id = $2")
+        .await?;
+    let found = tx.query_opt(&find, &[&caller.tenant.0, &store]).await?;
+    found.ok_or_else(|| Problem::not_found("store"))?;
+    let order = Order::UploadLog { lines: asked.lines };
+    let now = hq.now();
+    let command_id = commands::order(&tx, caller.tenant, store, &order, &caller.actor, now).await?;
+    tx.commit().await?;
+    Ok((StatusCode::ACCEPTED, Json(Ordered { command_id })))
 }

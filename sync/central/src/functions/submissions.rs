@@ -6,8 +6,9 @@ use axum::http::StatusCode;
 use clock::Timestamp;
 use deadpool_postgres::Transaction;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sync_wire::Environment;
-use sync_wire::command::Order;
+use sync_wire::command::{CommandDone, Order};
 use tokio_postgres::Row;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -45,6 +46,8 @@ pub struct Followed {
     pub logs: Vec<Log>,
     /// Its job.
     pub job: Option<Job>,
+    /// The lines of the store's log, where these were asked for and have come.
+    pub log: Option<Vec<String>>,
 }
 
 /// A row of `commands`; never what is sealed in it.
@@ -208,12 +211,20 @@ pub async fn read(
         receipt: None,
         logs: Vec::new(),
         job: None,
+        log: log_lines(row.get("result")),
     };
     if followed.command.kind == "submit_test" {
         came_of(tx, tenant, &mut followed).await?;
     }
     followed.states = states(&followed);
     Ok(followed)
+}
+
+/// The lines of a store's log in what came of a command, where it was `upload_log`.
+#[must_use]
+pub fn log_lines(result: Option<Value>) -> Option<Vec<String>> {
+    let done: CommandDone = serde_json::from_value(result?).ok()?;
+    done.lines
 }
 
 async fn came_of(

@@ -315,7 +315,7 @@ async fn tills(
             found.extend(certificate(&till, end, now));
         }
         if row.get::<_, String>("state") == "blocked" {
-            let why: Option<String> = row.get("last_error");
+            let why: Option<String> = row.get("block_reason");
             let detail = format!("{} is blocked: {}", till.shown(), why.unwrap_or_default());
             found.push(till.found("till_blocked", Severity::Warning, detail));
         }

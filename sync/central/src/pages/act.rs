@@ -5,19 +5,13 @@ use axum::http::Method;
 use axum::response::Response;
 use maud::html;
 use serde_json::{Value, json};
-use sync_wire::command::Order;
 
 use super::forms::Posted;
 use super::layout::{Nav, Page, card};
 use super::visit::Visit;
 use super::words;
-use crate::access::Role;
 use crate::hq::SharedHq;
-use crate::problem::{At, Problem};
-use crate::{commands, db};
-
-/// Lines of a log that a store is asked for.
-const LOG_LINES: u32 = 500;
+use crate::problem::At;
 
 /// A page of ours to go back to, as the form says, else the usual one.
 fn back<'a>(posted: &'a Posted, usual: &'a str) -> &'a str {
@@ -74,22 +68,14 @@ pub(super) async fn log(
     At(store): At<uuid::Uuid>,
     posted: Posted,
 ) -> Response {
-    let done = order_log(&hq, &posted.visit, store).await;
+    let path = format!("/fiscal_devices/stores/{store}/log");
+    let done = posted
+        .visit
+        .write(&hq, Method::POST, &path, &json!({}))
+        .await;
     let said = done
-        .map(|()| "The store is asked for its log; it stands here once it has answered.".to_owned())
-        .map_err(|problem| format!("{}: {}", problem.title, problem.detail));
+        .map(|_| "The store is asked for its log; it stands here once it has answered.".to_owned());
     posted.visit.back(&format!("/stores/{store}"), said)
-}
-
-async fn order_log(hq: &SharedHq, visit: &Visit, store: uuid::Uuid) -> Result<(), Problem> {
-    visit.caller.at_least(Role::Operator)?;
-    let mut client = hq.db.client().await?;
-    let tx = db::tenant(&mut client, visit.caller.tenant).await?;
-    let order = Order::UploadLog { lines: LOG_LINES };
-    let actor = &visit.caller.actor;
-    commands::order(&tx, visit.caller.tenant, store, &order, actor, hq.now()).await?;
-    tx.commit().await?;
-    Ok(())
 }
 
 /// `POST /stores/{store}/code`: shown once, in the answer itself.

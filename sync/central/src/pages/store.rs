@@ -5,7 +5,6 @@ use axum::response::Response;
 use clock::Timestamp;
 use deadpool_postgres::Transaction;
 use maud::{Markup, html};
-use serde_json::Value;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -16,6 +15,7 @@ use super::visit::Visit;
 use super::words::{self, Tone, tag};
 use crate::access::Role;
 use crate::db;
+use crate::functions::submissions::log_lines;
 use crate::hq::SharedHq;
 use crate::problem::{At, Problem};
 
@@ -335,15 +335,7 @@ async fn log(tx: &Transaction<'_>, visit: &Visit, store: Uuid) -> Result<Markup,
         .query_opt(&find, &[&visit.caller.tenant.0, &store])
         .await?;
     let Some(row) = row else { return Ok(html! {}) };
-    let result: Option<Value> = row.get(0);
-    let lines = result
-        .as_ref()
-        .and_then(|result| result.get("lines").unwrap_or(result).as_array());
-    let lines: Vec<&str> = lines
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
+    let lines = log_lines(row.get(0)).unwrap_or_default();
     Ok(card(
         "Its log",
         &html! {

@@ -205,7 +205,7 @@ fn actions(visit: &Visit, row: &Row, environment: &str, device: i32) -> Markup {
                     } @else {
                         (action(visit, &path, "Block", true, &html! {
                             input type="hidden" name="kind" value="block";
-                            p class="hint" { "A blocked till is marked here with its reason." }
+                            p class="hint" { "Until it is unblocked the till sells nothing and sends nothing; the POS is told why. What waits is kept." }
                             (field("reason", "Reason", "", true))
                             button class="danger" { "Block the till" }
                         }))

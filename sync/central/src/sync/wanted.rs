@@ -1,10 +1,10 @@
-//! What head office wants a store to be: gates and switches, from the tenant's profile and the store's tills
+//! What head office wants a store to be: gates, blocked tills and switches, from the tenant's profile and the store's tills
 //! (docs/HQ.md, Gates).
 
 use std::collections::BTreeMap;
 
 use deadpool_postgres::Transaction;
-use sync_wire::state::{Gate, Switch, Wanted};
+use sync_wire::state::{Blocked, Gate, Switch, Wanted};
 use sync_wire::{Environment, TillRef};
 use uuid::Uuid;
 
@@ -57,6 +57,8 @@ struct Place {
     machine: String,
     /// It is in the store's ledger and may sell.
     is_usable: bool,
+    /// A person has blocked it, and why.
+    blocked: Option<String>,
 }
 
 /// What a store shall be, as things are.
@@ -91,6 +93,7 @@ pub async fn of(tx: &Transaction<'_>, tenant: TenantId, store: Uuid) -> Result<W
         revision: row.get(0),
         gates: gates(test, prod, row.get(8)),
         switches: switches(&places, target, prod),
+        blocked: blocked(&places),
         bytes_per_second: bytes.and_then(|bytes| u32::try_from(bytes).ok()),
     })
 }
@@ -102,8 +105,9 @@ async fn places(
 ) -> Result<Vec<Place>, DbError> {
     let select = tx
         .prepare_cached(
-            "SELECT environment, device_id, machine_name, state IN ('registered', 'active') FROM fdms_devices
-             WHERE tenant_id = $1 AND store_id = $2 AND machine_name <> ''",
+            "SELECT environment, device_id, machine_name, state IN ('registered', 'active'),
+               CASE state WHEN 'blocked' THEN coalesce(block_reason, '') END
+             FROM fdms_devices WHERE tenant_id = $1 AND store_id = $2 ORDER BY environment, device_id",
         )
         .await?;
     let rows = tx.query(&select, &[&tenant.0, &store]).await?;
@@ -112,6 +116,7 @@ async fn places(
             till: till_of(row.get(0), row.get(1))?,
             machine: row.get(2),
             is_usable: row.get(3),
+            blocked: row.get(4),
         })
     });
     Ok(places.collect())
@@ -137,6 +142,16 @@ fn gates(test: Decision, prod: Decision, reason: &str) -> Vec<Gate> {
         .collect()
 }
 
+fn blocked(places: &[Place]) -> Vec<Blocked> {
+    let blocked = places.iter().filter_map(|place| {
+        Some(Blocked {
+            till: place.till,
+            reason: place.blocked.clone()?,
+        })
+    });
+    blocked.collect()
+}
+
 /// Where new sales go, for each cashier machine that has one usable till in both environments. Production tills
 /// that were selling when the store joined keep selling until somebody decides on production: `environment` is
 /// `test` until then because nobody has said otherwise.
@@ -145,7 +160,8 @@ fn switches(places: &[Place], target: Environment, prod: Decision) -> Vec<Switch
         return Vec::new();
     }
     let mut machines: BTreeMap<&str, (Vec<TillRef>, Vec<TillRef>)> = BTreeMap::new();
-    for place in places.iter().filter(|place| place.is_usable) {
+    let named = |place: &&Place| place.is_usable && !place.machine.is_empty();
+    for place in places.iter().filter(named) {
         let (test, prod) = machines.entry(&place.machine).or_default();
         match place.till.environment {
             Environment::Test => test.push(place.till),
@@ -187,7 +203,29 @@ mod tests {
             },
             machine: machine.to_owned(),
             is_usable,
+            blocked: None,
         }
+    }
+
+    /// Of blocked tills each is named with its reason, whatever its machine.
+    #[test]
+    fn blocked_tills_are_named() {
+        let mut places = [
+            place(Environment::Test, 1, "", false),
+            place(Environment::Prod, 2, "A", true),
+        ];
+        places[0].blocked = Some("stolen".to_owned());
+        let named = blocked(&places);
+        assert_eq!(named.len(), 1);
+        assert_eq!(
+            (named[0].till.device_id, named[0].reason.as_str()),
+            (1, "stolen")
+        );
+        let fresh = decision(false, false, false);
+        places[1].machine = String::new();
+        places[0].is_usable = true;
+        let switches = switches(&places, Environment::Prod, fresh);
+        assert!(switches.is_empty(), "no machine is no machine in common");
     }
 
     /// Joining stops no shop: what was selling has no gate until a person decides, new stores have closed ones.

@@ -10,6 +10,7 @@ mod api;
 mod audit;
 mod checklist;
 mod cli;
+mod commands;
 mod functions;
 mod isolation;
 mod pages;
