@@ -75,6 +75,8 @@ pub struct ApiSettings {
     pub logo: Option<Arc<Vec<u8>>>,
     /// How the store gets on with head office.
     pub hq: crate::hq::HqView,
+    /// How the copies of the ledger stand.
+    pub backup: crate::backup::BackupView,
     /// Limits.
     pub limits: Limits,
 }

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod backup;
 mod capture;
 mod client;
 mod hq;
@@ -61,6 +62,14 @@ enum Command {
     /// Join head office, show how the store gets on with it, leave it.
     #[command(subcommand)]
     Hq(hq::HqCommand),
+    /// Make, list and check backups of the ledger.
+    #[command(subcommand)]
+    Backup(backup::BackupCommand),
+    /// Put a backup back, here or on another machine; no till sells before FDMS was asked.
+    Restore(backup::RestoreArgs),
+    /// The recovery passphrase: test it, make a new one.
+    #[command(subcommand)]
+    Recovery(backup::RecoveryCommand),
     /// Compute everything in a ledger again and name the first thing that is wrong.
     Verify(VerifyArgs),
     /// Compute what FDMS computes of a receipt, a day or a QR code (JSON in, JSON out).
@@ -505,6 +514,9 @@ fn dispatch(cli: &Cli) -> Done {
         Command::Printer(command) => printer::printer(&config()?, command),
         Command::Capture(command) => capture::capture(&config()?, command),
         Command::Port(command) => port::port(config, command),
+        Command::Backup(command) => backup::backup(&config()?, command),
+        Command::Restore(args) => backup::restore(&config()?, args),
+        Command::Recovery(command) => backup::recovery(&config()?, command),
         Command::Verify(args) => verify::verify_ledger(&config()?, args),
         Command::Inspect(command) => inspect::inspect(command),
         #[cfg(feature = "demo")]

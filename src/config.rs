@@ -15,8 +15,11 @@ use crate::fdms::FileTransport;
 use crate::keys::{KeyError, SealingKey};
 use crate::ledger::{DayClosing, DayOpening, DayPolicy, Environment, Settings};
 
+mod backup;
 mod devices;
 mod pos;
+
+pub use backup::{At, BackupConfig};
 
 pub use devices::{
     AfterUnknown, PrintPlan, PrintPolicy, PrinterConfig, PrinterSetup, ProfileSetting,
@@ -81,6 +84,8 @@ pub struct Config {
     pub api: ApiConfig,
     /// The authority's servers.
     pub fdms: FdmsConfig,
+    /// Copies of the ledger.
+    pub backup: BackupConfig,
     /// Logs.
     pub log: LogConfig,
 }

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{AllowList, Api, ApiSettings, Devices, Reach, UnixId, UnixUser};
+use crate::backup::Backups;
 use crate::config::{Config, FdmsConfig, LanConfig};
 use crate::fdms::Identity;
 use crate::hq::HeadOffice;
@@ -88,6 +89,8 @@ pub struct Daemon {
     pub submitter: Submitter,
     /// Printers and ports for old POS software.
     pub devices: Devices,
+    /// Copies of the ledger.
+    pub backups: Backups,
     /// Head office; none in a demonstration.
     pub hq: Option<HeadOffice>,
     /// Stops everything.
@@ -108,6 +111,7 @@ impl Daemon {
         self.start_submitter(&mut parts);
         self.start_epoch(&mut parts);
         self.start_hq(&mut parts);
+        self.start_backups(&mut parts);
         let (ledger, stop) = (self.ledger.clone(), self.stop.clone());
         parts.spawn(async move {
             crate::days::keep(ledger, stop).await;
@@ -233,6 +237,20 @@ impl Daemon {
         });
     }
 
+    fn start_backups(&self, parts: &mut JoinSet<Part>) {
+        let Some(path) = self.ledger_path.clone() else {
+            return;
+        };
+        let (ledger, stop) = (self.ledger.clone(), self.stop.clone());
+        let backups = self.backups.clone();
+        parts.spawn(async move {
+            backups.run(&ledger, &path, &stop).await;
+            // Not vital: without a backup the store sells on, and the status says so.
+            stop.cancelled().await;
+            "the keeper of the backups"
+        });
+    }
+
     /// What a copy of the ledger is told by.
     fn start_epoch(&self, parts: &mut JoinSet<Part>) {
         let Some(path) = self.ledger_path.clone() else {
@@ -351,6 +369,20 @@ impl Connector for ConfiguredConnector {
             connector.connect_as(till, identity).await
         })
     }
+}
+
+/// Two daemons on one ledger would send its receipts twice: the second one is told so. Held as long as the file is.
+///
+/// # Errors
+/// Another one runs, or the folder cannot be written.
+pub fn only_one(dir: &std::path::Path) -> anyhow::Result<std::fs::File> {
+    use anyhow::Context as _;
+    let path = dir.join("run.lock");
+    let file = std::fs::File::create(&path)
+        .with_context(|| format!("{} cannot be written", path.display()))?;
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)
+        .map_err(|_| anyhow::anyhow!("another fiscald runs on {}; stop it first", dir.display()))?;
+    Ok(file)
 }
 
 /// Certificate and allow-list of the listener for other machines.

@@ -157,6 +157,7 @@ impl DemoStore {
         let lines = TcpListener::bind("127.0.0.1:0").await?;
         let lines_port = lines.local_addr()?.port();
         let daemon = Daemon {
+            backups: crate::backup::Backups::default(),
             devices: opened(&config)?,
             ledger: ledger.clone(),
             api: api_settings(&config),

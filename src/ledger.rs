@@ -21,6 +21,7 @@ pub mod captured;
 pub mod certificates;
 mod chain;
 pub mod configs;
+pub mod copies;
 pub mod core;
 pub mod days;
 mod file_id;

@@ -9,6 +9,7 @@
 extern crate self as fiscald;
 
 pub mod api;
+pub mod backup;
 #[cfg(feature = "demo")]
 pub mod bench;
 pub mod cli;

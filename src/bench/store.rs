@@ -87,6 +87,7 @@ impl BenchStore {
         let mut config = Config::default();
         config.fdms.test_url = NO_FDMS.to_owned();
         let daemon = Daemon {
+            backups: crate::backup::Backups::default(),
             devices,
             connector: Some(Arc::new(ConfiguredConnector::new(&config, &ledger))),
             submitter: crate::submit::Submitter::default(),

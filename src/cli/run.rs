@@ -12,9 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Done, RunArgs};
 use crate::api::Devices;
+use crate::backup::Backups;
 use crate::config::{Config, Plays, picture};
 use crate::daemon::{
-    ConfiguredConnector, Daemon, Lan, Listeners, api_settings, lan_parts, stop_signal,
+    ConfiguredConnector, Daemon, Lan, Listeners, api_settings, lan_parts, only_one, stop_signal,
 };
 use crate::hq::{HeadOffice, HqView};
 use crate::keys::SealingKey;
@@ -41,21 +42,11 @@ pub(super) fn run(config: &Config, args: &RunArgs) -> Done {
     super::runtime()?.block_on(serve(config, ledger, sealing))
 }
 
-/// Two daemons on one ledger would send its receipts twice: the second one is told so.
-fn only_one(dir: &Path) -> anyhow::Result<std::fs::File> {
-    let path = dir.join("run.lock");
-    let file = std::fs::File::create(&path)
-        .with_context(|| format!("{} cannot be written", path.display()))?;
-    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)
-        .map_err(|_| anyhow::anyhow!("another fiscald runs on {}; stop it first", dir.display()))?;
-    Ok(file)
-}
-
 async fn serve(config: &Config, ledger: Ledger, sealing: SealingKey) -> Done {
     let stop = CancellationToken::new();
+    let api = api_settings(config);
     let daemon = Daemon {
         listeners: Some(listen(config).await?),
-        api: api_settings(config),
         connector: Some(Arc::new(ConfiguredConnector::new(config, &ledger))),
         submitter: Submitter::default(),
         devices: Devices {
@@ -69,6 +60,11 @@ async fn serve(config: &Config, ledger: Ledger, sealing: SealingKey) -> Done {
             view: HqView::default(),
         }),
         ledger_path: Some(config.ledger_path()),
+        backups: Backups {
+            config: config.backup.clone(),
+            view: api.backup.clone(),
+        },
+        api,
         ledger,
         stop: stop.clone(),
     };

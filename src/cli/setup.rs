@@ -176,7 +176,7 @@ fn device_id(number: u32) -> anyhow::Result<DeviceId> {
         .with_context(|| format!("{number} is no device ID"))
 }
 
-fn read_secret(file: &Path) -> anyhow::Result<String> {
+pub(super) fn read_secret(file: &Path) -> anyhow::Result<String> {
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("{} cannot be read", file.display()))?;
     Ok(text.trim().to_owned())

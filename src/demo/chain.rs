@@ -185,6 +185,7 @@ async fn open(
         tokens.push(token);
     }
     let daemon = Daemon {
+        backups: crate::backup::Backups::default(),
         devices: super::opened(&config)?,
         ledger: ledger.clone(),
         api: api_settings(&config),

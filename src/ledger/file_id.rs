@@ -19,7 +19,7 @@ use super::{Ledger, LedgerError, Reader, StorageError, sql};
 /// The name of the file that it lives in.
 const FILE: &str = "file";
 /// The name of the ledger's id.
-const LEDGER_ID: &str = "ledger_id";
+pub(super) const LEDGER_ID: &str = "ledger_id";
 /// How often the numbers are written beside the ledger at most.
 const WRITE_EVERY: Duration = Duration::from_secs(2);
 

@@ -13,12 +13,13 @@ const UNCHECKED: &str = "this ledger was copied, moved or put back from a backup
      this till has sold nothing since this copy was made: `fiscald till confirm`";
 
 impl Core {
-    /// The file is not the one that was written last: no till that has sold sells before FDMS has been asked.
+    /// The file is not the one that was written last: no till sells before FDMS has been asked.
     pub(super) fn hold_unchecked(&mut self, why: &str) -> Result<(), StorageError> {
+        // One that can sell may have sold since the copy was made, also where the copy does not know of any sale.
         let sold = self
             .tills
             .values()
-            .filter(|till| till.head.last_day_no.get() > 0);
+            .filter(|till| till.head.last_day_no.get() > 0 || till.key.is_some());
         let free = sold.filter(|till| till.hold.is_none());
         let tills: Vec<TillId> = free.map(|till| till.info.id).collect();
         for till in tills {

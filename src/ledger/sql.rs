@@ -12,7 +12,7 @@ use super::StorageError;
 /// SQLite's page cache at most, in KiB (negative: KiB instead of pages).
 const CACHE_KIB: i64 = -8 * 1024;
 /// How long another process's short write (a command of the technician) is waited for.
-const BUSY: std::time::Duration = std::time::Duration::from_secs(5);
+pub(super) const BUSY: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Opens the ledger for writing, with everything that durability rests on.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, StorageError> {
@@ -50,6 +50,42 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StorageError> {
     conn.pragma_update(None, "cache_size", -512_i64)?;
     conn.set_prepared_statement_cache_capacity(32);
     Ok(conn)
+}
+
+/// A new, empty file that nobody but its owner may read; never one that is there.
+pub(super) fn new_file(path: &Path) -> Result<std::fs::File, StorageError> {
+    let mut private = std::fs::OpenOptions::new();
+    private.write(true).create_new(true).mode(0o600);
+    private.open(path).map_err(|error| unwritable(path, &error))
+}
+
+/// A file that cannot be written; a full disk is told as such.
+pub(super) fn unwritable(path: &Path, error: &std::io::Error) -> StorageError {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull => StorageError::Full,
+        _ => damaged(format!("{} cannot be written: {error}", path.display())),
+    }
+}
+
+/// Opens an empty file that is to become a copy: it counts for nothing until it is whole, so nothing guards it.
+pub(super) fn open_copy(path: &Path) -> Result<Connection, StorageError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    conn.pragma_update(None, "journal_mode", "OFF")?;
+    conn.pragma_update(None, "synchronous", "OFF")?;
+    conn.pragma_update(None, "cache_size", -2048_i64)?;
+    Ok(conn)
+}
+
+/// Makes a copy one file that can be read where nothing can be written: the ledger's own mode needs a log beside it.
+pub(super) fn seal_copy(path: &Path) -> Result<(), StorageError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    let mode: String = conn.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0))?;
+    if mode != "delete" {
+        return Err(damaged(format!("{} stays in mode {mode}", path.display())));
+    }
+    conn.close().map_err(|(_, error)| StorageError::from(error))
 }
 
 /// What the ledger keeps once under a name.

@@ -265,6 +265,7 @@ impl Core {
     /// A fault of the storage.
     pub fn set_recovery(&mut self, wrap: &RecoveryWrap) -> Result<(), LedgerError> {
         self.set_meta("recovery", wrap.as_bytes())?;
+        super::copies::forget_test(&self.conn)?;
         self.audit("setup", "recovery.set", None, "")?;
         Ok(())
     }

@@ -26,8 +26,10 @@ use crate::keys::PublicKey;
 
 mod file;
 mod hq;
+mod quick;
 mod sent;
 mod setup;
+mod signatures;
 mod tables;
 #[cfg(test)]
 #[cfg(feature = "demo")]
@@ -35,8 +37,10 @@ mod tests;
 
 use file::verify_file;
 use hq::verify_hq;
+pub use quick::verify_quick;
 use sent::{Sent, verify_submissions};
 use setup::{verify_acts, verify_configs, verify_sale_keys};
+use signatures::{Waiting, check_all};
 use tables::{last_numbers, public_keys, verify_audit, verify_events};
 
 /// Receipts whose signatures are checked together, on all cores.
@@ -170,14 +174,6 @@ pub fn verify(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Verifie
         ));
     }
     Ok(verified)
-}
-
-/// A signature that waits to be checked together with others.
-struct Waiting {
-    place: String,
-    key_id: i64,
-    text: String,
-    signature: Vec<u8>,
 }
 
 /// The walk along one till's chain.
@@ -554,45 +550,6 @@ impl Walk<'_> {
     /// Checks the signatures that wait, on all cores.
     fn check_waiting(&mut self) -> Checked {
         let waiting = std::mem::take(&mut self.waiting);
-        if waiting.is_empty() {
-            return Ok(());
-        }
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let share = waiting.len().div_ceil(cores);
-        let (keys, till) = (self.keys, self.info.id);
-        std::thread::scope(|scope| {
-            let threads: Vec<_> = waiting
-                .chunks(share)
-                .map(|chunk| scope.spawn(move || check_signatures(chunk, keys, till)))
-                .collect();
-            for thread in threads {
-                thread
-                    .join()
-                    .map_err(|_| wrong("verification", "a thread panicked"))??;
-            }
-            Ok(())
-        })
+        check_all(&waiting, self.keys, self.info.id)
     }
-}
-
-fn check_signatures(
-    waiting: &[Waiting],
-    keys: &BTreeMap<i64, (TillId, PublicKey)>,
-    till: TillId,
-) -> Checked {
-    for one in waiting {
-        let Some((owner, key)) = keys.get(&one.key_id) else {
-            return Err(wrong(
-                &*one.place,
-                format!("its key {} is not there", one.key_id),
-            ));
-        };
-        if *owner != till {
-            return Err(wrong(&*one.place, "it is signed with another till's key"));
-        }
-        if !key.verify(one.text.as_bytes(), &one.signature) {
-            return Err(wrong(&*one.place, "its signature does not verify"));
-        }
-    }
-    Ok(())
 }

@@ -425,6 +425,7 @@ fn write_loop(shared: &Shared, core: &mut Core, nudge: &std::sync::mpsc::SyncSen
         tracing::error!(%error, "the ledger's log cannot be watched");
     }
     let mut last_sale: Option<Duration> = None;
+    let mut later = Later::default();
     loop {
         shared.heartbeat.fetch_add(1, Ordering::Relaxed);
         let next = shared.next_batch(last_sale.map_or(IDLE, |_| REST));
@@ -446,7 +447,7 @@ fn write_loop(shared: &Shared, core: &mut Core, nudge: &std::sync::mpsc::SyncSen
             }
             Next::Work(tasks, sales) => work(shared, core, tasks, sales),
         }
-        checkpoint(core, &wal_pages, nudge);
+        checkpoint(core, &wal_pages, &mut later, nudge);
         *shared.fault.lock().unwrap_or_else(PoisonError::into_inner) =
             core.fault().map(str::to_owned);
     }
@@ -482,25 +483,51 @@ fn answer(replies: Vec<Reply>, result: Result<Vec<Result<SaleDone, Refusal>>, St
     }
 }
 
+/// From how many pages on it is worth trying again, where a long reader was in the way.
+#[derive(Default)]
+struct Later {
+    restart: i32,
+    nudge: i32,
+}
+
 /// Keeps the write-ahead log short without making a sale wait.
-fn checkpoint(core: &Core, wal_pages: &AtomicI32, nudge: &std::sync::mpsc::SyncSender<()>) {
+fn checkpoint(
+    core: &Core,
+    wal_pages: &AtomicI32,
+    later: &mut Later,
+    nudge: &std::sync::mpsc::SyncSender<()>,
+) {
     let pages = wal_pages.load(Ordering::Relaxed);
-    if pages >= RESTART_PAGES {
-        wal_checkpoint(&core.conn, "RESTART");
+    if pages >= RESTART_PAGES.max(later.restart) {
+        // Whoever reads a long snapshot (a backup, an export, `verify`) is not waited for: the log grows meanwhile.
+        let unhurried = core.conn.busy_timeout(Duration::ZERO);
+        let is_new = unhurried.is_ok() && wal_checkpoint(&core.conn, "RESTART");
+        if let Err(error) = core.conn.busy_timeout(sql::BUSY) {
+            tracing::warn!(%error, "other processes are not waited for any more");
+        }
+        later.restart = if is_new { 0 } else { pages + CHECKPOINT_PAGES };
         wal_pages.store(0, Ordering::Relaxed);
-    } else if pages >= CHECKPOINT_PAGES {
-        // Full: the thread is at it already.
+    } else if pages < CHECKPOINT_PAGES {
+        later.nudge = 0;
+    } else if pages < 2 * CHECKPOINT_PAGES || pages >= later.nudge {
+        // Full: the thread is at it already. Each time it sorts the whole log, so a long one is left alone for a while.
+        later.nudge = pages + CHECKPOINT_PAGES / 4;
         let _ = nudge.try_send(());
     }
 }
 
-fn wal_checkpoint(conn: &rusqlite::Connection, mode: &str) {
-    let done: rusqlite::Result<(i64, i64, i64)> =
+/// Copies the log into the database; whether nobody was in the way.
+fn wal_checkpoint(conn: &rusqlite::Connection, mode: &str) -> bool {
+    let busy: rusqlite::Result<i64> =
         conn.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            row.get(0)
         });
-    if let Err(error) = done {
-        tracing::warn!(%error, "the ledger's log could not be copied into the database");
+    match busy {
+        Ok(busy) => busy == 0,
+        Err(error) => {
+            tracing::warn!(%error, "the ledger's log could not be copied into the database");
+            false
+        }
     }
 }
 

@@ -81,7 +81,7 @@ fn pause(random: &mut u64) -> Duration {
     Duration::from_micros(2_000 + (*random >> 33) % 58_000)
 }
 
-fn sale(key: &str) -> String {
+pub(crate) fn sale(key: &str) -> String {
     format!(
         r#"{{"receiptType":"FiscalInvoice","receiptCurrency":"USD","invoiceNo":"{key}",
         "receiptLinesTaxInclusive":true,"receiptLines":[{{"receiptLineType":"Sale",

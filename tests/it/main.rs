@@ -8,6 +8,7 @@
 mod adoption;
 mod agreement;
 mod api;
+mod backup;
 mod certificates;
 mod clock_rules;
 mod crash;

@@ -103,6 +103,7 @@ impl<'a> Shop<'a> {
         let address = http.local_addr().unwrap();
         let stop = CancellationToken::new();
         let daemon = Daemon {
+            backups: fiscald::backup::Backups::default(),
             ledger: ledger.clone(),
             api: api_settings(config),
             listeners: Some(Listeners::http_only(http)),

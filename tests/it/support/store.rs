@@ -236,6 +236,16 @@ impl House {
         self.sealing = SealingKey::random().unwrap();
     }
 
+    /// Writes the sealing key where a configuration looks for it.
+    pub(crate) fn sealing_to(&self, path: &std::path::Path) {
+        self.sealing.write_new(path).unwrap();
+    }
+
+    /// The sealing key that was recovered on another machine.
+    pub(crate) fn set_sealing(&mut self, sealing: SealingKey) {
+        self.sealing = sealing;
+    }
+
     /// The key that the ledger's secrets are sealed with.
     pub(crate) fn sealing(&self) -> SealingKey {
         self.sealing.clone()
