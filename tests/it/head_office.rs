@@ -9,4 +9,5 @@ mod fork;
 mod lost;
 mod shop;
 mod story;
+mod vat;
 mod world;

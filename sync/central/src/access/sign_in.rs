@@ -169,7 +169,7 @@ pub async fn change_password(
     new: String,
 ) -> Result<(), Problem> {
     let (user, email, _) = caller.person()?;
-    password::check(&new, email, "/newPassword")?;
+    password::check(&new, email, "/new_password")?;
     once_more(hq, from, caller, shown).await?;
     let kept = password::hashed(new).await?;
     let mut client = hq.db.client().await?;

@@ -11,7 +11,6 @@ use crate::problem::Problem;
 
 /// A tenant, and how its stores are as the worker last saw them.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
 pub struct Tenant {
     /// Its name for ever.
     #[schema(value_type = String, format = "uuid")]
@@ -27,7 +26,6 @@ pub struct Tenant {
 
 /// How a tenant's stores are.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
 pub struct Summary {
     /// Stores.
     pub stores: i32,

@@ -18,7 +18,6 @@ pub const PREFIX: &str = "fhq_";
 
 /// A token, as admins see it.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
 pub struct Token {
     /// Its name for ever.
     #[schema(value_type = String, format = "uuid")]
@@ -60,7 +59,7 @@ pub async fn create(
         ));
     }
     if expires_at.is_some_and(|at| at <= by.now) {
-        return Err(Problem::field("/expiresAt", "this is over already"));
+        return Err(Problem::field("/expires_at", "this is over already"));
     }
     // The audit tells tokens apart by their names.
     let same = tx
@@ -97,7 +96,7 @@ pub async fn create(
     )
     .await?;
     put_lookup(tx, "token", &token.hash(), id).await?;
-    let after = json!({ "tokenId": id, "role": role, "expiresAt": expires_at });
+    let after = json!({ "token_id": id, "role": role, "expires_at": expires_at });
     by.record(
         tx,
         "token.create",

@@ -64,7 +64,6 @@ pub struct OneTime {
 
 /// A user, as admins see him.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
 pub struct User {
     /// His name for ever.
     #[schema(value_type = String, format = "uuid")]
@@ -165,7 +164,7 @@ pub async fn invite(
         &[&by.tenant.0, &user, &email, &name, &role.as_str(), &by.now],
     )
     .await?;
-    let after = json!({ "userId": user, "name": name, "role": role });
+    let after = json!({ "user_id": user, "name": name, "role": role });
     by.record(tx, "user.invite", &subject(&email), None, Some(after))
         .await?;
     let code = make_code(tx, by, user, CodeKind::Invitation).await?;
@@ -200,7 +199,7 @@ pub async fn renew_code(tx: &Transaction<'_>, by: &By<'_>, user: Uuid) -> Result
         CodeKind::Invitation
     };
     let code = make_code(tx, by, user, kind).await?;
-    let after = json!({ "kind": kind, "expiresAt": code.expires_at });
+    let after = json!({ "kind": kind, "expires_at": code.expires_at });
     by.record(tx, "user.code", &subject(&email), None, Some(after))
         .await?;
     Ok(code)

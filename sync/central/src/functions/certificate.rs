@@ -1,6 +1,9 @@
 //! A certificate and its key as they are uploaded: read, and found to belong together and to the till.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use clock::Timestamp;
+use p12_keystore::{KeyStore, Pkcs12ImportPolicy};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
 use sha1::{Digest as _, Sha1};
@@ -10,6 +13,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::public_key::PublicKey;
 use zeroize::Zeroizing;
 
+use super::credentials::Upload;
 use crate::problem::Problem;
 
 /// The object identifier of the curve P-256.
@@ -38,6 +42,92 @@ impl std::fmt::Debug for Pair {
     }
 }
 
+/// Both as they were given, in PEM.
+pub(super) struct Given {
+    certificate: String,
+    key: Zeroizing<String>,
+    /// They came in one file.
+    is_pkcs12: bool,
+}
+
+/// What an upload gives: two texts in PEM, or a PKCS#12 file that holds both.
+///
+/// # Errors
+/// One is missing, both ways are used at once, or the file does not open.
+pub(super) async fn given(upload: Upload) -> Result<Given, Problem> {
+    let there = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
+    let key = there(upload.key).map(Zeroizing::new);
+    let passphrase = Zeroizing::new(upload.passphrase.unwrap_or_default());
+    match (there(upload.certificate), key, there(upload.pkcs12)) {
+        (Some(certificate), Some(key), None) => Ok(Given {
+            certificate,
+            key,
+            is_pkcs12: false,
+        }),
+        (None, None, Some(file)) => {
+            // Opening it costs as much time as whoever made it has wanted.
+            let opened = tokio::task::spawn_blocking(move || opened(&file, &passphrase)).await;
+            opened.map_err(|error| Problem::defect(&error))?
+        }
+        (_, _, Some(_)) => Err(Problem::field(
+            "/pkcs12",
+            "a PKCS#12 file holds the certificate and its key: leave `certificate` and `key` out, or the file",
+        )),
+        (None, _, None) => Err(wrong(
+            "the certificate is missing: send `certificate` and `key` in PEM, or `pkcs12`",
+        )),
+        (_, None, None) => Err(Problem::field(
+            "/key",
+            "the private key of the certificate is missing",
+        )),
+    }
+}
+
+/// Opens a PKCS#12 file.
+fn opened(file: &str, passphrase: &str) -> Result<Given, Problem> {
+    let wrong = |why: String| Problem::field("/pkcs12", why);
+    let text: String = file.chars().filter(|char| !char.is_whitespace()).collect();
+    let bytes = STANDARD.decode(text).map(Zeroizing::new);
+    let bytes = bytes.map_err(|error| wrong(format!("the file is not in Base64: {error}")))?;
+    let store = KeyStore::from_pkcs12(&bytes, passphrase, Pkcs12ImportPolicy::Relaxed);
+    let store = store.map_err(|error| {
+        wrong(format!(
+            "the PKCS#12 file does not open ({error}): check the passphrase, and that this is the whole .p12 or .pfx file"
+        ))
+    })?;
+    let (_, chain) = store.private_key_chain().ok_or_else(|| {
+        wrong("the PKCS#12 file holds no certificate with a private key".to_owned())
+    })?;
+    let certificates = chain.certs().iter();
+    Ok(Given {
+        certificate: certificates
+            .map(|certificate| pem("CERTIFICATE", certificate.as_der()).to_string())
+            .collect(),
+        key: pem("PRIVATE KEY", chain.key().as_der()),
+        is_pkcs12: true,
+    })
+}
+
+fn pem(label: &str, der: &[u8]) -> Zeroizing<String> {
+    let text = Zeroizing::new(STANDARD.encode(der));
+    let mut out = Zeroizing::new(String::with_capacity(text.len() + text.len() / 32 + 100));
+    let lines = text.as_bytes().chunks(64);
+    let lines = lines.filter_map(|line| std::str::from_utf8(line).ok());
+    let (first, last) = (
+        format!("-----BEGIN {label}-----"),
+        format!("-----END {label}-----"),
+    );
+    for line in [first.as_str()]
+        .into_iter()
+        .chain(lines)
+        .chain([last.as_str()])
+    {
+        out.push_str(line);
+        out.push('\n');
+    }
+    out
+}
+
 fn wrong(why: impl Into<String>) -> Problem {
     Problem::field("/certificate", why)
 }
@@ -48,12 +138,26 @@ fn wrong(why: impl Into<String>) -> Problem {
 /// One cannot be read, they do not belong together, the name is not the till's, the period is not now, or the key is of a kind that
 /// FDMS does not take.
 pub(super) fn read(
-    certificate: &str,
-    key: Zeroizing<String>,
+    given: Given,
     till: TillRef,
     serial_no: &str,
     now: Timestamp,
 ) -> Result<Pair, Problem> {
+    let is_pkcs12 = given.is_pkcs12;
+    checked(given, till, serial_no, now).map_err(|problem| {
+        // Where they came in one file, that is what is wrong.
+        let pointer = problem.pointer.filter(|_| !is_pkcs12);
+        Problem {
+            pointer: pointer.or_else(|| Some("/pkcs12".to_owned())),
+            ..problem
+        }
+    })
+}
+
+fn checked(given: Given, till: TillRef, serial_no: &str, now: Timestamp) -> Result<Pair, Problem> {
+    let Given {
+        certificate, key, ..
+    } = given;
     // Seen where JSON was escaped twice on its way: a backslash and an n for each line end.
     let certificate = certificate.replace("\\r", "").replace("\\n", "\n");
     let key = Zeroizing::new(key.replace("\\r", "").replace("\\n", "\n"));
@@ -176,7 +280,69 @@ mod tests {
 
     fn check(certificate: &str, key: &KeyPair, now: &str) -> Result<Pair, Problem> {
         let key = Zeroizing::new(key.serialize_pem());
-        read(certificate, key, TILL, "SN1", now.parse().unwrap())
+        let given = Given {
+            certificate: certificate.to_owned(),
+            key,
+            is_pkcs12: false,
+        };
+        read(given, TILL, "SN1", now.parse().unwrap())
+    }
+
+    fn upload(pkcs12: Option<String>, passphrase: &str) -> Upload {
+        Upload {
+            environment: "test".to_owned(),
+            device_id: 42,
+            label: "first".to_owned(),
+            certificate: None,
+            key: None,
+            pkcs12,
+            passphrase: Some(passphrase.to_owned()),
+        }
+    }
+
+    /// A file as other software writes it, with its passphrase; its faults have their own sentences.
+    #[tokio::test]
+    async fn a_file_with_both() {
+        let key = KeyPair::generate().unwrap();
+        let certificate = made("ZIMRA-SN1-0000000042", &key);
+        let file = pkcs12(&certificate, &key, "secret");
+        let now = "2026-06-01T00:00:00Z".parse().unwrap();
+        let given_whole = given(upload(Some(file.clone()), "secret")).await.unwrap();
+        let pair = read(given_whole, TILL, "SN1", now).unwrap();
+        let plain = check(&certificate, &key, "2026-06-01T00:00:00Z").unwrap();
+        assert_eq!(pair.thumbprint, plain.thumbprint);
+        assert_eq!(pair.key.lines().count(), plain.key.lines().count());
+        let other = given(upload(Some(file.clone()), "secret")).await.unwrap();
+        let refused = read(other, TILL, "SN2", now).unwrap_err();
+        assert_eq!(refused.pointer.as_deref(), Some("/pkcs12"));
+        assert!(refused.detail.contains("`ZIMRA-SN2-0000000042`"));
+        let mut both = upload(Some(file.clone()), "secret");
+        both.key = Some("a key".to_owned());
+        let cut = file[..file.len() / 2].to_owned();
+        for (upload, pointer, why) in [
+            (upload(Some(file), "wrong"), "/pkcs12", "passphrase"),
+            (upload(Some(cut), "secret"), "/pkcs12", "whole"),
+            (upload(Some("*".to_owned()), ""), "/pkcs12", "Base64"),
+            (both, "/pkcs12", "leave"),
+            (upload(None, ""), "/certificate", "missing"),
+        ] {
+            let problem = given(upload).await.err().unwrap();
+            assert_eq!(problem.pointer.as_deref(), Some(pointer), "{problem:?}");
+            assert!(problem.detail.contains(why), "{problem:?}");
+            assert!(!problem.detail.contains("secret"), "{problem:?}");
+        }
+    }
+
+    fn pkcs12(certificate: &str, key: &KeyPair, passphrase: &str) -> String {
+        let der = leaf(certificate).unwrap();
+        let chain = p12_keystore::PrivateKeyChain::new(
+            "till",
+            p12_keystore::PrivateKey::from_der(&key.serialize_der()).unwrap(),
+            [p12_keystore::Certificate::from_der(&der).unwrap()],
+        );
+        let mut store = KeyStore::new();
+        store.add_entry("till", p12_keystore::KeyStoreEntry::PrivateKeyChain(chain));
+        STANDARD.encode(store.writer(passphrase).write().unwrap())
     }
 
     /// Both kinds that FDMS takes; line ends that were escaped on the way do no harm.

@@ -13,7 +13,6 @@ use serde_json::json;
 use sync_wire::{Environment, TillRef};
 use tokio_postgres::Row;
 use utoipa::ToSchema;
-use zeroize::Zeroizing;
 
 use super::certificate::{self, Pair};
 use super::input::{Params, device, environment, text, till};
@@ -67,7 +66,7 @@ pub struct Credential {
     pub revoked_reason: Option<String>,
 }
 
-/// What is uploaded.
+/// What is uploaded: `certificate` and `key`, or both in `pkcs12`.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Upload {
@@ -78,9 +77,13 @@ pub struct Upload {
     /// What people call it; test and production are labelled apart.
     pub label: String,
     /// The certificate in PEM, its chain after it.
-    pub certificate: String,
+    pub certificate: Option<String>,
     /// Its private key in PEM, not encrypted.
-    pub key: String,
+    pub key: Option<String>,
+    /// A PKCS#12 file (.p12, .pfx) with both, in Base64.
+    pub pkcs12: Option<String>,
+    /// The passphrase that opens it; left out: none.
+    pub passphrase: Option<String>,
 }
 
 impl std::fmt::Debug for Upload {
@@ -194,7 +197,7 @@ pub(super) async fn list(
     Ok(Json(all(&tx, caller.tenant, environment, device_id).await?))
 }
 
-/// Upload a certificate and its key.
+/// Upload a certificate and its key, in PEM or as a PKCS#12 file.
 ///
 /// They must belong together, to the till, and be valid now. The new version is not in use before it is activated. The key is sealed
 /// and never shown again.
@@ -216,9 +219,9 @@ pub(super) async fn upload(
     Body(upload): Body<Upload>,
 ) -> Result<(StatusCode, Json<Credential>), Problem> {
     caller.at_least(Role::Admin)?;
-    let key = Zeroizing::new(upload.key);
     let label = text("/label", &upload.label, 1..=100)?;
     let till = till(&upload.environment, &upload.device_id.to_string())?;
+    let given = certificate::given(upload).await?;
     allowed(&hq, till.environment)?;
     let mut client = hq.db.client().await?;
     let tx = db::tenant(&mut client, caller.tenant).await?;
@@ -228,7 +231,7 @@ pub(super) async fn upload(
         return Err(Problem::new(Code::Conflict, detail));
     }
     let now = hq.now();
-    let pair = certificate::read(&upload.certificate, key, till, &device.serial_no, now)?;
+    let pair = certificate::read(given, till, &device.serial_no, now)?;
     once(&tx, caller.tenant, &pair.thumbprint).await?;
     let made = insert(&tx, &hq, &caller, till, &label, &pair).await?;
     tx.commit().await?;

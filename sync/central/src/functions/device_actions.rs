@@ -260,11 +260,11 @@ pub(super) async fn change(
 ) -> Result<Json<Device>, Problem> {
     caller.at_least(Role::Admin)?;
     let till = till(&environment, &device_id)?;
-    let machine = text("/machine_name", &change.machine_name, 1..=100)?;
-    devices::known_mode(&change.mode)?;
     let mut client = hq.db.client().await?;
     let tx = db::tenant(&mut client, caller.tenant).await?;
     let before = devices::read(&tx, caller.tenant, till, true).await?;
+    let machine = text("/machine_name", &change.machine_name, 1..=100)?;
+    devices::known_mode(&change.mode)?;
     let update = tx
         .prepare_cached(
             "UPDATE fdms_devices SET machine_name = $4, mode = $5

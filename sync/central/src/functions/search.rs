@@ -65,7 +65,8 @@ pub(super) fn next(rows: &[Row], limit: usize, key: impl Fn(&Row) -> String) -> 
 }
 
 /// Cents as an exact decimal.
-pub(super) fn money(cents: i64) -> String {
+#[must_use]
+pub fn money(cents: i64) -> String {
     Cents::from_i128(i128::from(cents))
         .map_or_else(|| format!("{cents}e-2"), |cents| cents.to_string())
 }
@@ -311,7 +312,7 @@ pub struct Receipts {
 }
 
 /// The parameters of [`receipts`].
-pub(super) const RECEIPT_PARAMS: [&str; 11] = [
+pub(super) const RECEIPT_PARAMS: [&str; 13] = [
     "environment",
     "device_id",
     "store_id",
@@ -319,6 +320,8 @@ pub(super) const RECEIPT_PARAMS: [&str; 11] = [
     "day",
     "invoice_no",
     "type",
+    "amount",
+    "currency",
     "from",
     "until",
     "limit",
@@ -339,6 +342,8 @@ pub(super) const RECEIPT_PARAMS: [&str; 11] = [
         ("day" = Option<i32>, Query, description = "`fiscalDayNo`."),
         ("invoice_no" = Option<String>, Query, description = "`invoiceNo`, whole."),
         ("type" = Option<String>, Query, description = "`FiscalInvoice`, `CreditNote`, `DebitNote`."),
+        ("amount" = Option<String>, Query, description = "Its total, to the cent: `12.30`."),
+        ("currency" = Option<String>, Query, description = "`USD`, `ZWG`, …"),
         ("from" = Option<String>, Query, description = "From this local date on, `2026-05-28` or `2026-05-28T07:42:19`."),
         ("until" = Option<String>, Query, description = "Before this local date."),
         ("limit" = Option<i32>, Query, description = "Rows, at most 500; 50 if left out."),
@@ -402,8 +407,9 @@ pub async fn find_receipts(
                AND ($9::timestamp IS NULL OR r.receipt_date >= $9) AND ($10::timestamp IS NULL OR r.receipt_date < $10)
                AND ($11::timestamp IS NULL OR (r.receipt_date, r.environment, r.device_id, r.receipt_global_no, r.hash)
                  < ($11, $12, $13, $14, decode($15, 'hex')))
+               AND ($16::bigint IS NULL OR r.receipt_total = $16) AND ($17::text IS NULL OR r.receipt_currency = $17)
              ORDER BY r.receipt_date DESC, r.environment DESC, r.device_id DESC, r.receipt_global_no DESC, r.hash DESC
-             LIMIT $16",
+             LIMIT $18",
         )
         .await?;
     let rows = tx
@@ -425,6 +431,8 @@ pub async fn find_receipts(
                 &key.number::<i32>(2)?,
                 &key.number::<i32>(3)?,
                 &key.text(4).filter(|hex| is_hex(hex)),
+                &amount(params)?,
+                &params.get("currency"),
                 &one_more(limit),
             ],
         )
@@ -439,6 +447,16 @@ pub async fn find_receipts(
         rows: rows.iter().take(limit).map(Receipt::of).collect(),
         next,
     })
+}
+
+/// `amount`, in cents.
+fn amount(params: &Params) -> Result<Option<i64>, Problem> {
+    let cents = params.get("amount").map(Cents::parse).transpose();
+    let cents = cents.map_err(|error| {
+        let detail = format!("amount must be an exact amount like 12.30: {error}");
+        Problem::field("amount", detail)
+    })?;
+    Ok(cents.map(Cents::get))
 }
 
 fn is_hex(text: &str) -> bool {

@@ -1,7 +1,8 @@
 //! The monthly VAT return: by tax and currency, from the receipts, reconciled to the Z reports.
 //!
 //! The receipts are what FDMS was sent; the Z reports are the counters that the tills have signed. Each fiscal day that has a receipt
-//! in the month is compared whole; wherever the two differ, the difference has a name.
+//! in the month is compared whole; wherever the two differ, the difference has a name. A number that was given twice (a ledger was
+//! put back from a backup) is counted once: the receipt of the newest series, as the Z reports are the newest series'.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -103,7 +104,6 @@ type Sums = BTreeMap<Kind, i64>;
 #[derive(Debug, Default)]
 struct Day {
     sums: Sums,
-    numbers: BTreeSet<i32>,
     counters: BTreeSet<i32>,
     outside: u64,
 }
@@ -215,7 +215,10 @@ impl Book {
                    SELECT DISTINCT device_id, fiscal_day_no FROM receipts
                    WHERE tenant_id = $1 AND environment = $2 AND receipt_date >= $3 AND receipt_date < $4)
                  SELECT r.device_id, r.fiscal_day_no, r.receipt_global_no, r.receipt_counter, r.receipt_type,
-                   r.receipt_currency, r.receipt_date, r.body
+                   r.receipt_currency, r.receipt_date, r.body, EXISTS (
+                     SELECT 1 FROM receipts n WHERE n.tenant_id = r.tenant_id AND n.environment = r.environment
+                       AND n.device_id = r.device_id AND n.receipt_global_no = r.receipt_global_no
+                       AND (n.epoch_no, n.seq, n.hash) > (r.epoch_no, r.seq, r.hash)) AS is_passed
                  FROM days d JOIN receipts r ON r.tenant_id = $1 AND r.environment = $2 AND r.device_id = d.device_id
                    AND r.fiscal_day_no = d.fiscal_day_no
                  WHERE r.receipt_date >= $3::timestamp - interval '40 days'",
@@ -232,17 +235,16 @@ impl Book {
             let (date, body): (DateTime, String) = (row.get(6), row.get(7));
             let inside = self.from <= date && date < self.until;
             let day = self.days.entry(key).or_default();
-            let again = !day.numbers.insert(number);
+            if row.get(8) {
+                let detail = format!(
+                    "receipt {number} is there again in a newer series, with other contents: that one is counted, this one is not"
+                );
+                self.differ(key, "number_conflict", detail);
+                continue;
+            }
             day.counters.insert(counter);
             day.outside += u64::from(!inside);
             self.receipts += u64::from(inside);
-            if again {
-                self.differ(
-                    key,
-                    "number_conflict",
-                    format!("receipt {number} is there twice, with different contents"),
-                );
-            }
             let Some(taxes) = taxes(&body) else {
                 self.differ(
                     key,

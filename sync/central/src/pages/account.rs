@@ -79,7 +79,7 @@ pub(super) async fn second_factor(State(hq): State<SharedHq>, posted: Posted) ->
 
 fn enrol(visit: &Visit, made: &Value) -> Response {
     let text = |name: &str| made.get(name).and_then(Value::as_str).unwrap_or_default();
-    let picture = text("qrSvg");
+    let picture = text("qr_svg");
     // Our own picture of our own text; its declaration has no place inside a page.
     let picture = picture
         .find("<svg")
@@ -110,7 +110,7 @@ pub(super) async fn confirm(State(hq): State<SharedHq>, posted: Posted) -> Respo
         .await
     {
         Ok(made) => {
-            let codes = made.get("recoveryCodes").and_then(Value::as_array);
+            let codes = made.get("recovery_codes").and_then(Value::as_array);
             let codes: Vec<&str> = codes
                 .into_iter()
                 .flatten()
@@ -151,7 +151,7 @@ pub(super) async fn remove(State(hq): State<SharedHq>, posted: Posted) -> Respon
 /// `POST /account/password`
 pub(super) async fn password(State(hq): State<SharedHq>, posted: Posted) -> Response {
     let visit = &posted.visit;
-    let body = json!({ "password": posted.form.raw("password"), "newPassword": posted.form.raw("new_password") });
+    let body = json!({ "password": posted.form.raw("password"), "new_password": posted.form.raw("new_password") });
     let write = Some((visit.caller.csrf(), &body));
     let asked = ask(
         &hq,

@@ -152,7 +152,8 @@ pub(super) async fn upload(State(hq): State<SharedHq>, posted: Posted) -> Respon
     let device: i32 = device.parse().unwrap_or_default();
     let body = json!({
         "environment": environment, "device_id": device, "label": form.shown("label"),
-        "certificate": form.raw("certificate"), "key": form.raw("key"),
+        "certificate": form.raw("certificate"), "key": form.raw("key"), "pkcs12": form.raw("pkcs12"),
+        "passphrase": form.raw("passphrase"),
     });
     let made = posted
         .visit
@@ -261,7 +262,7 @@ pub(super) async fn person(
 fn person_code(posted: &Posted, hq: &SharedHq, made: &Value) -> Response {
     let code = text(made, "code");
     let link = format!("{}/choose-password", hq.public_url.trim_end_matches('/'));
-    let till = moment(&posted.visit, made, "expiresAt");
+    let till = moment(&posted.visit, made, "expires_at");
     once(
         posted,
         Nav::People,
@@ -278,7 +279,7 @@ pub(super) async fn new_token(State(hq): State<SharedHq>, posted: Posted) -> Res
     let mut body = json!({ "name": form.shown("name"), "role": form.shown("role") });
     if let (Some(date), Some(body)) = (form.date("expires"), body.as_object_mut()) {
         body.insert(
-            "expiresAt".to_owned(),
+            "expires_at".to_owned(),
             json!(clock::instant(date.at(23, 59, 59, 0)).to_string()),
         );
     }

@@ -161,8 +161,12 @@ fn upload(visit: &Visit, rows: &[Row]) -> Markup {
             }
             (field("label", "Label, so that people tell versions apart", "", true))
             div class="two" {
-                label { "Certificate, PEM" textarea id="certificate" name="certificate" required spellcheck="false" placeholder="-----BEGIN CERTIFICATE-----" {} input type="file" data-into="certificate" accept=".pem,.crt,.cer" aria-label="Certificate from a file"; }
-                label { "Private key, PEM" textarea id="key" name="key" required spellcheck="false" placeholder="-----BEGIN PRIVATE KEY-----" {} input type="file" data-into="key" accept=".pem,.key" aria-label="Key from a file"; }
+                label { "Certificate, PEM" textarea id="certificate" name="certificate" spellcheck="false" placeholder="-----BEGIN CERTIFICATE-----" {} input type="file" data-into="certificate" accept=".pem,.crt,.cer" aria-label="Certificate from a file"; }
+                label { "Private key, PEM" textarea id="key" name="key" spellcheck="false" placeholder="-----BEGIN PRIVATE KEY-----" {} input type="file" data-into="key" accept=".pem,.key" aria-label="Key from a file"; }
+            }
+            div class="two" {
+                label { "Or both in a PKCS#12 file (.p12, .pfx), Base64" textarea id="pkcs12" name="pkcs12" spellcheck="false" {} input type="file" data-into="pkcs12" data-bytes accept=".p12,.pfx" aria-label="PKCS#12 file"; }
+                label { "Its passphrase" input type="password" name="passphrase" autocomplete="off"; }
             }
             div { button class="main" { "Check, seal and keep" } }
         }

@@ -17,6 +17,7 @@ use super::query::Query;
 use super::visit::Visit;
 use super::words;
 use crate::db;
+use crate::functions::search::money;
 use crate::hq::SharedHq;
 
 /// Receipts on a page.
@@ -121,7 +122,7 @@ impl Search {
         }
     }
 
-    /// The same as CSV. Amount and currency are no parameters there.
+    /// The same as CSV.
     fn csv(&self) -> String {
         let mut out = form_urlencoded::Serializer::new(String::new());
         let mut add = |name: &str, value: Option<String>| {
@@ -132,6 +133,8 @@ impl Search {
         add("number", self.number.map(|number| number.to_string()));
         add("invoice_no", self.invoice.clone());
         add("type", self.kind.clone());
+        add("amount", self.amount.map(money));
+        add("currency", self.currency.clone());
         add("device_id", self.till.map(|till| till.to_string()));
         add("store_id", self.store.map(|store| store.to_string()));
         add("from", self.from.map(|from| from.to_string()));

@@ -170,7 +170,7 @@ async fn tokens() {
     let tenant = test.tenant("Baobab").await;
     let admin = Asker::person(&test, tenant, Role::Admin, "admin@shop.example").await;
     let viewer = Asker::person(&test, tenant, Role::Viewer, "viewer@shop.example").await;
-    let wanted = json!({ "name": "erp", "role": "operator", "expiresAt": "2026-06-28T06:00:00Z" });
+    let wanted = json!({ "name": "erp", "role": "operator", "expires_at": "2026-06-28T06:00:00Z" });
     viewer
         .post("/tokens", wanted.clone())
         .await
@@ -193,10 +193,10 @@ async fn tokens() {
         .await
         .problem(403, "forbidden");
     machine.get("/tokens").await.problem(403, "forbidden");
-    let over = json!({ "name": "b", "role": "viewer", "expiresAt": "2026-05-28T06:00:00Z" });
+    let over = json!({ "name": "b", "role": "viewer", "expires_at": "2026-05-28T06:00:00Z" });
     assert_eq!(
         admin.post("/tokens", over).await.problem(422, "invalid"),
-        "/expiresAt"
+        "/expires_at"
     );
     for (name, pointer) in [("", "/name"), ("a\u{7}b", "/name")] {
         let bad = json!({ "name": name, "role": "viewer" });
@@ -211,7 +211,7 @@ async fn tokens() {
     test.clock.advance(31 * 24 * 60 * MINUTE);
     assert!(!machine.is_in().await && lasting.is_in().await);
     let admin = Asker::sign_in(&test, "admin@shop.example").await;
-    let path = format!("/tokens/{}", for_ever["tokenId"].as_str().unwrap());
+    let path = format!("/tokens/{}", for_ever["token_id"].as_str().unwrap());
     assert_eq!(admin.delete(&path).await.status, 204);
     assert!(!lasting.is_in().await);
     admin.delete(&path).await.problem(404, "not_found");
@@ -297,7 +297,7 @@ async fn only_the_operator_names_a_tenant() {
         .post("/tenants", json!({ "name": "Cedar" }))
         .await
         .read(201);
-    let cedar = format!("/session?tenant={}", made["tenantId"].as_str().unwrap());
+    let cedar = format!("/session?tenant={}", made["tenant_id"].as_str().unwrap());
     assert_eq!(ops.get(&cedar).await.status, 200);
     ops.post("/tenants", json!({ "name": " " }))
         .await
@@ -318,7 +318,7 @@ async fn invitations_and_new_passwords() {
         "/email"
     );
     let first = made["code"].as_str().unwrap().to_owned();
-    let code_path = format!("/users/{}/code", made["userId"].as_str().unwrap());
+    let code_path = format!("/users/{}/code", made["user_id"].as_str().unwrap());
     let again = admin.poke(&code_path).await.read(201);
     let second = again["code"].as_str().unwrap().to_owned();
     let nobody = Asker::nobody(&test);
@@ -413,7 +413,7 @@ async fn own_password() {
     let test = Test::start().await;
     let tenant = test.tenant("Baobab").await;
     let rudo = Asker::person(&test, tenant, Role::Viewer, "rudo@shop.example").await;
-    let change = |old: &str, new: &str| json!({ "password": old, "newPassword": new });
+    let change = |old: &str, new: &str| json!({ "password": old, "new_password": new });
     let wrong = change("not my password", "another long password");
     assert_eq!(
         rudo.post("/session/password", wrong)
@@ -426,7 +426,7 @@ async fn own_password() {
         rudo.post("/session/password", short)
             .await
             .problem(422, "invalid"),
-        "/newPassword"
+        "/new_password"
     );
     assert!(rudo.is_in().await);
     let good = change(PASSWORD, "another long password");

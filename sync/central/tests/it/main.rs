@@ -11,6 +11,8 @@ mod audit;
 mod checklist;
 mod cli;
 mod commands;
+mod credentials;
+mod figures;
 mod functions;
 mod isolation;
 mod pages;

@@ -138,14 +138,14 @@ async fn set_up(test: &Test, rudo: &Asker) -> (App, Vec<String>) {
             .unwrap()
             .starts_with("otpauth://totp/fiscal-hq:rudo%40")
     );
-    assert!(shown["qrSvg"].as_str().unwrap().contains("<svg"));
+    assert!(shown["qr_svg"].as_str().unwrap().contains("<svg"));
     let app = App::new(&shown["secret"]);
     let confirmed = json!({ "digits": app.digits(test) });
     let codes = rudo
         .post("/session/second_factor/confirm", confirmed)
         .await
         .read(200);
-    let codes = codes["recoveryCodes"].as_array().unwrap().iter();
+    let codes = codes["recovery_codes"].as_array().unwrap().iter();
     (
         app,
         codes

@@ -17,7 +17,7 @@ use crate::problem::{At, Body, Problem};
 
 /// Somebody new.
 #[derive(Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Invite {
     /// What he will sign in with; known once in the whole installation.
     email: String,
@@ -29,7 +29,6 @@ pub(super) struct Invite {
 
 /// A code, shown once. He takes it to `/session/take_up`.
 #[derive(Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
 pub(super) struct UserCode {
     /// Whose.
     #[schema(value_type = String, format = "uuid")]
@@ -45,7 +44,7 @@ pub(super) struct UserCode {
 
 /// What is changed of a user.
 #[derive(Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ChangeUser {
     /// His name.
     #[serde(default)]
@@ -60,7 +59,7 @@ pub(super) struct ChangeUser {
 
 /// A token to be made.
 #[derive(Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(super) struct CreateToken {
     /// What it is called in the audit.
     name: String,
@@ -74,7 +73,6 @@ pub(super) struct CreateToken {
 
 /// A new token, shown once.
 #[derive(Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
 pub(super) struct NewToken {
     /// Its name for ever.
     #[schema(value_type = String, format = "uuid")]
@@ -85,7 +83,7 @@ pub(super) struct NewToken {
 
 /// A tenant to be made.
 #[derive(Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(super) struct CreateTenant {
     /// Its name for people.
     name: String,
@@ -93,7 +91,6 @@ pub(super) struct CreateTenant {
 
 /// A new tenant.
 #[derive(Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
 pub(super) struct NewTenant {
     /// Its name for ever.
     #[schema(value_type = String, format = "uuid")]

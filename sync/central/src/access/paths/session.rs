@@ -17,7 +17,7 @@ use crate::problem::{Body, Problem};
 
 /// Who wants in.
 #[derive(Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(super) struct SignIn {
     /// His email.
     email: String,
@@ -30,7 +30,7 @@ pub(super) struct SignIn {
 
 /// The second step.
 #[derive(Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(super) struct SecondStep {
     /// What the first step has answered.
     ticket: String,
@@ -40,7 +40,6 @@ pub(super) struct SecondStep {
 
 /// A session has begun: the cookie is in the header.
 #[derive(Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
 pub(super) struct Begun {
     /// What writes must carry as `X-CSRF-Token`.
     csrf: String,
@@ -51,7 +50,6 @@ pub(super) struct Begun {
 
 /// The password is right; the digits are missing.
 #[derive(Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
 pub(super) struct NeedsDigits {
     /// For `/session/second_step`, good for five minutes.
     ticket: String,
@@ -59,7 +57,6 @@ pub(super) struct NeedsDigits {
 
 /// Who is calling.
 #[derive(Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
 pub(super) struct Current {
     /// As the audit names him.
     actor: String,
@@ -79,7 +76,7 @@ pub(super) struct Current {
 
 /// A code becomes a password.
 #[derive(Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(super) struct TakeUp {
     /// The invitation, or the code for a new password.
     code: String,
@@ -89,7 +86,7 @@ pub(super) struct TakeUp {
 
 /// Another password.
 #[derive(Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ChangePassword {
     /// The present one.
     password: String,
@@ -99,7 +96,7 @@ pub(super) struct ChangePassword {
 
 /// The password once more.
 #[derive(Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(super) struct OnceMore {
     /// The present password.
     password: String,
@@ -107,7 +104,7 @@ pub(super) struct OnceMore {
 
 /// The digits.
 #[derive(Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Digits {
     /// What the app shows now.
     digits: String,
@@ -115,7 +112,6 @@ pub(super) struct Digits {
 
 /// A second factor in the making.
 #[derive(Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
 pub(super) struct Enrolment {
     /// To be typed into the app.
     secret: String,
@@ -127,7 +123,6 @@ pub(super) struct Enrolment {
 
 /// The codes for a lost phone, shown once.
 #[derive(Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
 pub(super) struct RecoveryCodes {
     /// Each good once, instead of the digits.
     recovery_codes: Vec<String>,

@@ -61,6 +61,9 @@
   document.addEventListener("change", async (event) => {
     const field = event.target.dataset && event.target.dataset.into;
     const file = field && event.target.files && event.target.files[0];
-    if (file) document.getElementById(field).value = await file.text();
+    if (!file) return;
+    const bytes = "bytes" in event.target.dataset;
+    const base64 = async () => btoa(Array.from(new Uint8Array(await file.arrayBuffer()), (b) => String.fromCharCode(b)).join(""));
+    document.getElementById(field).value = bytes ? await base64() : await file.text();
   });
 })();
