@@ -241,6 +241,7 @@ pub struct Seen(Arc<Word>);
 struct Word {
     caller: OnceLock<SeenCaller>,
     refused: OnceLock<String>,
+    missed: OnceLock<()>,
 }
 
 /// Who made a request, whether or not it was let through.
@@ -263,6 +264,17 @@ impl Seen {
     #[must_use]
     pub fn refused(&self) -> Option<&str> {
         self.0.refused.get().map(String::as_str)
+    }
+
+    /// What the request has named was not found; perhaps it is another tenant's.
+    pub fn miss(&self) {
+        let _ = self.0.missed.set(());
+    }
+
+    /// Whether what the request has named was not found.
+    #[must_use]
+    pub fn has_missed(&self) -> bool {
+        self.0.missed.get().is_some()
     }
 
     fn tell(&self, caller: SeenCaller) {

@@ -1,14 +1,15 @@
 //! What is done around every request: where it comes from, how many are let through, what is read before the
 //! handler, and what every answer carries.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -16,7 +17,9 @@ use tokio::time::timeout;
 
 use super::address::{Network, client};
 use super::buckets::{Buckets, Rate};
-use crate::access::{ClientAddress, FormCsrf, Seen, denied, pauses, secret};
+use crate::access::denied::{self, Noted};
+use crate::access::{ClientAddress, FormCsrf, Seen, pauses, secret};
+use crate::db::TenantId;
 use crate::hq::SharedHq;
 use crate::problem::{Code, FORM, MAX_BODY, Problem, collect, declares};
 
@@ -51,6 +54,12 @@ impl Default for Edge {
     }
 }
 
+/// Guesses of one caller that are written down, so that nobody floods the audit with them.
+const GUESSES: Rate = Rate {
+    burst: 200,
+    per_second: 1,
+};
+
 /// What a refused sign-in or token costs its address.
 const REFUSED: u32 = 10;
 
@@ -84,6 +93,9 @@ pub(super) struct Running {
     settings: Edge,
     addresses: Buckets<IpAddr>,
     tokens: Buckets<Vec<u8>>,
+    guesses: Buckets<(TenantId, String)>,
+    /// Guesses that were too many to be written down, since the last that was.
+    left_out: Mutex<HashMap<(TenantId, String), u64>>,
 }
 
 impl Running {
@@ -92,6 +104,8 @@ impl Running {
             hq,
             addresses: Buckets::new(settings.per_address),
             tokens: Buckets::new(settings.per_token),
+            guesses: Buckets::new(GUESSES),
+            left_out: Mutex::default(),
             settings,
         }
     }
@@ -114,6 +128,28 @@ impl Running {
     }
 }
 
+impl Running {
+    /// What of a request is written down.
+    fn noted(&self, seen: &Seen) -> Option<Noted> {
+        let caller = seen.caller()?;
+        if seen.refused().is_some() {
+            return Some(Noted::Denied);
+        }
+        if !seen.has_missed() {
+            return None;
+        }
+        let key = (caller.home, caller.actor.clone());
+        let now = self.hq.clock.boot();
+        let mut left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.guesses.take(key.clone(), 1, now).is_err() {
+            *left_out.entry(key).or_default() += 1;
+            return None;
+        }
+        let left_out = left_out.remove(&key).unwrap_or_default();
+        Some(Noted::NotFound { left_out })
+    }
+}
+
 /// Answers one request, whatever happens.
 pub(super) async fn around(
     State(edge): State<Arc<Running>>,
@@ -132,8 +168,15 @@ pub(super) async fn around(
             request.extensions_mut().insert(ClientAddress(from));
             request.extensions_mut().insert(seen.clone());
             let (method, uri) = (request.method().clone(), request.uri().clone());
+            let route = request.extensions().get::<MatchedPath>();
+            let names_something = route.is_some_and(|route| route.as_str().contains('{'));
             let response = answer(&edge, request, next).await;
-            denied::note(&edge.hq, &seen, (&method, &uri)).await;
+            if names_something && response.status() == StatusCode::NOT_FOUND {
+                seen.miss();
+            }
+            if let Some(noted) = edge.noted(&seen) {
+                denied::note(&edge.hq, &seen, noted, (&method, &uri)).await;
+            }
             response
         }
     };

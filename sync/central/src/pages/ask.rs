@@ -117,6 +117,9 @@ pub(super) async fn ask(
     let bytes = axum::body::to_bytes(body, LONGEST)
         .await
         .map_err(|error| format!("the answer cannot be read: {error}"))?;
+    if let (StatusCode::NOT_FOUND, Some(seen)) = (parts.status, extensions.get::<Seen>()) {
+        seen.miss();
+    }
     if !parts.status.is_success() {
         let said: Option<Said> = serde_json::from_slice(&bytes).ok();
         return Err(said.map_or_else(

@@ -30,6 +30,35 @@ pub(crate) fn operations(document: &Value) -> Vec<(Method, String, Value)> {
     all
 }
 
+/// Names are written in one way, the runbook's: `like_this`.
+#[test]
+fn names_are_written_in_one_way() {
+    let document = document();
+    let is_plain = |name: &str| {
+        name.bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+    };
+    let mut other = Vec::new();
+    for (schema, described) in document["components"]["schemas"].as_object().unwrap() {
+        let properties = described["properties"].as_object().into_iter().flatten();
+        other.extend(
+            properties
+                .filter(|(name, _)| !is_plain(name))
+                .map(|(name, _)| format!("{schema}.{name}")),
+        );
+    }
+    for (method, path, operation) in operations(&document) {
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        let names = parameters.filter_map(|parameter| parameter["name"].as_str());
+        other.extend(
+            names
+                .filter(|name| !is_plain(name))
+                .map(|name| format!("{method} {path} {name}")),
+        );
+    }
+    assert!(other.is_empty(), "{other:#?}");
+}
+
 /// Every operation of the document is answered by the router, and nothing else is: another method is refused, and
 /// the source has no route that is not in the table. No name is there twice, every reference leads somewhere.
 #[tokio::test]

@@ -17,6 +17,10 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+mod guesses;
+
+use guesses::Guess;
+
 use crate::api::{operations, source};
 use crate::people::{Answer, Asker, Shows, send, times};
 use crate::seed;
@@ -90,20 +94,21 @@ impl World {
     fn value(&self, path: &str, name: &str) -> Option<Value> {
         let is_of_credentials = path.contains("credentials");
         Some(match name {
-            "store" | "storeId" | "store_id" => json!(self.store),
-            "user" | "userId" | "user_id" => json!(self.user),
-            "token" | "tokenId" | "token_id" => json!(self.token),
-            "command" | "commandId" | "command_id" => json!(self.command),
-            "alert" | "alertId" | "alert_id" => json!(self.alert),
-            "channel" | "channelId" | "channel_id" => json!(self.channel),
+            "store" | "store_id" => json!(self.store),
+            "user" | "user_id" => json!(self.user),
+            "token" | "token_id" => json!(self.token),
+            "command" | "command_id" => json!(self.command),
+            "alert" | "alert_id" => json!(self.alert),
+            "channel" | "channel_id" => json!(self.channel),
             "environment" => json!("prod"),
             // The till that has a credential, or the one that has sold.
-            "device" | "deviceId" | "device_id" if is_of_credentials => json!(24_012),
-            "device" | "deviceId" | "device_id" => json!(seed::BUSY.0),
+            "device" | "device_id" if is_of_credentials => json!(24_012),
+            "device" | "device_id" => json!(seed::BUSY.0),
             "version" => json!(1),
             "number" if path.contains("days") => json!(61),
             "number" => json!(seed::BUSY.1),
             "file" => json!("index.html"),
+            "kind" if path.ends_with("/command") => json!("block"),
             "month" => json!("2026-05"),
             "year" => json!(2026),
             _ => return None,
@@ -384,14 +389,17 @@ async fn no_tenant_reaches_another() {
     let mut found = Vec::new();
     let mut refused = 0;
     let mut asked = 0;
-    for (method, path, operation) in operations(&document) {
+    let mut guesses = Vec::new();
+    for (method, template, operation) in operations(&document) {
         for (who, asker) in &mut askers {
             // Else this would be a flood, and sessions would be over.
             test.clock.advance(Duration::from_secs(20));
-            for path in world.paths(&path, &operation) {
+            for path in world.paths(&template, &operation) {
                 let what = format!("{method} {path} as {who}");
                 let ask = |path: &str| world.request(&document, asker, (&method, path, &operation));
-                found.extend(shown(&send(ask(&path)).await, &what));
+                let guessed = send(ask(&path)).await;
+                found.extend(shown(&guessed, &what));
+                guesses.push(Guess::of(who, &method, (&template, &path), &guessed));
                 let named = send(ask(&with_tenant(&path, world.other))).await;
                 found.extend(shown(&named, &what));
                 let forged = send(ask(&path).header("x-tenant", world.other.to_string())).await;
@@ -430,6 +438,7 @@ async fn no_tenant_reaches_another() {
         audited >= refused,
         "{audited} of {refused} are written down"
     );
+    world.guesses_are_audited(guesses).await;
 }
 
 /// What has no words of a tenant to show: the document and its page, signing in, one's own session, the operator's
