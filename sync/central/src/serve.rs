@@ -18,6 +18,7 @@ use crate::db::NotReady;
 use crate::hq::SharedHq;
 
 mod around;
+mod certificate;
 mod door;
 pub mod health;
 mod lag;
@@ -25,6 +26,7 @@ mod stalled;
 mod timer;
 
 pub use around::RequestId;
+pub use certificate::{CertificateError, Certificates};
 
 /// How the service is served.
 #[derive(Debug, Clone)]
@@ -32,7 +34,7 @@ pub struct Settings {
     /// Whom to believe and how much is let through.
     pub edge: Edge,
     /// Certificate and key; none: plain HTTP, for a proxy in front that speaks TLS.
-    pub tls: Option<Arc<rustls::ServerConfig>>,
+    pub tls: Option<Arc<Certificates>>,
     /// Whoever shows this may read `/metrics` from elsewhere than this machine.
     pub metrics_token: Option<SecretString>,
     /// How often the periodic work is done; none: somebody calls `/fdms_worker`.
@@ -112,6 +114,8 @@ pub fn start_with(
     settings: impl Into<Settings>,
 ) -> std::io::Result<Running> {
     let settings = settings.into();
+    let tls = settings.tls.as_ref().map(Certificates::config).transpose();
+    let tls = tls.map_err(std::io::Error::other)?;
     let address = listener.local_addr()?;
     let stop = CancellationToken::new();
     let token = health::MetricsToken(settings.metrics_token.clone());
@@ -125,7 +129,7 @@ pub fn start_with(
     if let Some(every) = settings.worker_every {
         tasks.push(tokio::spawn(timer::run(hq, every, stop.clone())));
     }
-    let door = door::serve(listener, router, settings, stop.clone());
+    let door = door::serve(listener, (router, tls), settings, stop.clone());
     tasks.push(tokio::spawn(door));
     Ok(Running {
         address,

@@ -23,6 +23,7 @@ use utoipa_axum::routes;
 
 pub use alerts::{Alert, Alerts, End};
 
+use crate::access::pauses;
 use crate::db::{self, TenantId};
 use crate::functions::checklist;
 use crate::hq::{Hq, SharedHq};
@@ -61,6 +62,8 @@ pub struct Turn {
     pub undelivered: u32,
     /// Partitions that were made.
     pub partitions: i32,
+    /// Failed sign-ins of accounts and addresses that were forgotten.
+    pub forgotten: u64,
 }
 
 /// One turn of the periodic work.
@@ -113,6 +116,7 @@ fn is_the_worker(hq: &Hq, shown: &str) -> bool {
 pub async fn turn(hq: &Hq) -> Result<Turn, Problem> {
     let mut turn = Turn {
         partitions: partitions(hq).await?,
+        forgotten: pauses::clear(hq).await?,
         ..Turn::default()
     };
     for (tenant, _) in tenants::all(&hq.db).await? {

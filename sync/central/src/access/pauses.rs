@@ -105,6 +105,28 @@ impl Attempt {
     }
 }
 
+/// Removes what has been forgotten; how many there were.
+///
+/// # Errors
+/// Postgres is away.
+pub(crate) async fn clear(hq: &Hq) -> Result<u64, Problem> {
+    let before = hq.now().saturating_sub(FORGOTTEN).unwrap_or(Timestamp::MIN);
+    let mut client = hq.db.client().await?;
+    let tx = db::tenant(&mut client, TenantId::OPERATOR).await?;
+    // Whoever is at a row just now keeps it.
+    let remove = tx
+        .prepare_cached(
+            "DELETE FROM sign_in_pauses WHERE tenant_id = $1 AND key IN (SELECT key FROM sign_in_pauses
+               WHERE tenant_id = $1 AND last_at <= $2 AND until <= $2 LIMIT 10000 FOR UPDATE SKIP LOCKED)",
+        )
+        .await?;
+    let count = tx
+        .execute(&remove, &[&TenantId::OPERATOR.0, &before])
+        .await?;
+    tx.commit().await?;
+    Ok(count)
+}
+
 async fn charge_one(
     tx: &Transaction<'_>,
     key: &Vec<u8>,
@@ -112,19 +134,14 @@ async fn charge_one(
     now: Timestamp,
 ) -> Result<Timestamp, Problem> {
     let operator = TenantId::OPERATOR.0;
-    let there = tx
-        .prepare_cached(
-            "INSERT INTO sign_in_pauses (tenant_id, key, failures, last_at, until)
-             VALUES ($1, $2, 0, $3, $3) ON CONFLICT DO NOTHING",
-        )
-        .await?;
-    tx.execute(&there, &[&operator, key, &now]).await?;
+    // Whatever is there is locked, and stays as it is.
     let read = tx
         .prepare_cached(
-            "SELECT failures, last_at, until FROM sign_in_pauses WHERE tenant_id = $1 AND key = $2 FOR UPDATE",
+            "INSERT INTO sign_in_pauses AS p (tenant_id, key, failures, last_at, until) VALUES ($1, $2, 0, $3, $3)
+             ON CONFLICT (tenant_id, key) DO UPDATE SET failures = p.failures RETURNING failures, last_at, until",
         )
         .await?;
-    let row = tx.query_one(&read, &[&operator, key]).await?;
+    let row = tx.query_one(&read, &[&operator, key, &now]).await?;
     let (failures, last_at, until): (i32, Timestamp, Timestamp) =
         (row.get(0), row.get(1), row.get(2));
     if until > now {

@@ -21,16 +21,34 @@ pub(super) async fn serve() -> Result<ExitCode, Failed> {
     })?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Failed::done)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failed::done)?;
-    let tls = how.tls.is_some();
+    let mut renewed = signal(SignalKind::hangup()).map_err(Failed::done)?;
+    let certificates = how.tls.clone();
+    let tls = certificates.is_some();
     let running = serve::start_with(hq, listener, how).map_err(Failed::done)?;
     tracing::info!(address = %running.address, tls, "fiscal-hq runs");
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = renewed.recv() => read_again(certificates.as_deref()),
+        }
     }
     running.stop().await;
     tracing::info!("fiscal-hq has stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// SIGHUP: somebody has renewed the certificate.
+fn read_again(certificates: Option<&serve::Certificates>) {
+    match certificates.map(serve::Certificates::read_again) {
+        None => tracing::info!("SIGHUP: there is no certificate here to be read again"),
+        Some(Ok(())) => {
+            tracing::info!("SIGHUP: the certificate was read again and is shown from now on")
+        }
+        Some(Err(error)) => {
+            tracing::error!(%error, "SIGHUP: the certificate stays as it was; put the files right and send it again");
+        }
+    }
 }
 
 pub(super) async fn migrate() -> Result<ExitCode, Failed> {

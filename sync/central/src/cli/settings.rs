@@ -1,13 +1,10 @@
 //! The settings, from the environment. What cannot be used is named, with how to write it; a secret never is shown.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clock::SystemClock;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::{ExposeSecret as _, SecretString};
 use sync_wire::Environment;
 use tracing_subscriber::EnvFilter;
@@ -18,7 +15,7 @@ use crate::db::{Address, Db, Limits};
 use crate::hq::{Hq, SharedHq};
 use crate::keys::MasterKeys;
 use crate::outbound::Outbound;
-use crate::serve::Settings;
+use crate::serve::{Certificates, Settings};
 
 /// Where the service listens unless `HQ_LISTEN` says otherwise.
 const LISTEN: &str = "127.0.0.1:8480";
@@ -188,7 +185,9 @@ pub(super) fn serving(public_url: &str) -> Result<(SocketAddr, Settings), Failed
     }
     let tls = match (text("HQ_TLS_CERT"), text("HQ_TLS_KEY")) {
         (None, None) => None,
-        (Some(certificate), Some(key)) => Some(tls(&certificate.into(), &key.into())?),
+        (Some(certificate), Some(key)) => {
+            Some(Certificates::read(certificate.into(), key.into()).map_err(Failed::settings)?)
+        }
         _ => {
             return Err(Failed::settings(
                 "HQ_TLS_CERT and HQ_TLS_KEY belong together: set both, or none behind a proxy that speaks TLS",
@@ -216,24 +215,6 @@ pub(super) fn serving(public_url: &str) -> Result<(SocketAddr, Settings), Failed
             ..Settings::default()
         },
     ))
-}
-
-fn tls(certificate: &PathBuf, key: &PathBuf) -> Result<Arc<rustls::ServerConfig>, Failed> {
-    let chain = CertificateDer::pem_file_iter(certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| {
-            Failed::Settings(format!("HQ_TLS_CERT: {}: {error}", certificate.display()))
-        })?;
-    let key = PrivateKeyDer::from_pem_file(key)
-        .map_err(|error| Failed::Settings(format!("HQ_TLS_KEY: {}: {error}", key.display())))?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
-        .map_err(|error| {
-            Failed::Settings(format!("HQ_TLS_KEY does not fit HQ_TLS_CERT: {error}"))
-        })?;
-    Ok(Arc::new(config))
 }
 
 #[cfg(test)]

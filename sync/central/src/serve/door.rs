@@ -39,6 +39,7 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
 #[derive(Clone)]
 struct Talk {
     router: Router,
+    tls: Option<Arc<rustls::ServerConfig>>,
     settings: Settings,
     stop: CancellationToken,
 }
@@ -46,7 +47,7 @@ struct Talk {
 /// Serves until the stop signal; then finishes what is in flight, and cuts what hangs.
 pub(super) async fn serve(
     listener: TcpListener,
-    router: Router,
+    (router, tls): (Router, Option<Arc<rustls::ServerConfig>>),
     settings: Settings,
     stop: CancellationToken,
 ) {
@@ -56,6 +57,7 @@ pub(super) async fn serve(
     let drain = settings.drain;
     let talk = Talk {
         router,
+        tls,
         settings,
         stop,
     };
@@ -104,7 +106,7 @@ impl Talk {
     async fn connection(&self, stream: TcpStream, peer: SocketAddr) {
         // Answers are small: they must not wait for more.
         let _ = stream.set_nodelay(true);
-        let Some(tls) = &self.settings.tls else {
+        let Some(tls) = &self.tls else {
             return self.http(stream, peer).await;
         };
         match timeout(HANDSHAKE, TlsAcceptor::from(Arc::clone(tls)).accept(stream)).await {

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use fiscal_hq::db::APP_ROLE;
+use tokio::sync::{Mutex, mpsc};
 
 use crate::support::{Database, MASTER_KEY, OWNER};
 
@@ -42,6 +43,8 @@ fn good(database: &Database, role: &str, words: &[&str]) -> String {
 pub(crate) struct Service {
     child: Child,
     pub(crate) address: String,
+    /// What it says after it has begun.
+    lines: Mutex<mpsc::UnboundedReceiver<String>>,
 }
 
 impl Service {
@@ -59,8 +62,29 @@ impl Service {
             before.push_str(&line);
         };
         // What it goes on to say is read, so that it does not wait for a reader.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, address }
+        let (say, heard) = mpsc::unbounded_channel();
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                // Nobody may be listening any more.
+                let _ = say.send(line);
+            }
+        });
+        Self {
+            child,
+            address,
+            lines: Mutex::new(heard),
+        }
+    }
+
+    /// Waits until its log says this.
+    async fn said(&self, words: &str) {
+        let mut lines = self.lines.lock().await;
+        while let Some(line) = lines.recv().await {
+            if line.contains(words) {
+                return;
+            }
+        }
+        panic!("it has ended without saying {words}");
     }
 
     /// Its exit code after SIGTERM.
@@ -228,5 +252,59 @@ async fn it_serves_over_tls_and_stops_when_told() {
         .await
         .unwrap();
     assert_eq!(answer.status(), 200);
+    assert_eq!(service.stop(), Some(0));
+}
+
+/// A client that trusts this certificate alone, and opens a connection for each request.
+fn trusting(certificate: &str) -> reqwest::Client {
+    reqwest::Client::builder()
+        .tls_certs_only([reqwest::Certificate::from_pem(certificate.as_bytes()).unwrap()])
+        .pool_max_idle_per_host(0)
+        .build()
+        .unwrap()
+}
+
+/// A certificate that was renewed is shown after SIGHUP, without a restart; files that do not fit change nothing.
+#[tokio::test]
+async fn a_renewed_certificate_is_read_again() {
+    let database = Database::create().await;
+    let dir = tempfile::tempdir().unwrap();
+    let paths = ["cert.pem", "key.pem"].map(|name| dir.path().join(name));
+    let made = || {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        (made.cert.pem(), made.signing_key.serialize_pem())
+    };
+    let put = |certificate: &str, key: &str| {
+        std::fs::write(&paths[0], certificate).unwrap();
+        std::fs::write(&paths[1], key).unwrap();
+    };
+    let (old, new, other) = (made(), made(), made());
+    put(&old.0, &old.1);
+    let mut command = program(&database, APP_ROLE, &["serve"]);
+    command
+        .env("HQ_TLS_CERT", &paths[0])
+        .env("HQ_TLS_KEY", &paths[1]);
+    let service = Service::start(&mut command);
+    let port = service.address.rsplit(':').next().unwrap();
+    let url = format!("https://localhost:{port}/healthz");
+    let [by_old, by_new] = [&old.0, &new.0].map(|certificate| trusting(certificate));
+    assert!(by_old.get(&url).send().await.is_ok());
+    assert!(by_new.get(&url).send().await.is_err());
+    let hang_up = || {
+        let signal = ["-HUP", &service.child.id().to_string()];
+        let sent = Command::new("kill").args(signal).status();
+        assert!(sent.unwrap().success());
+    };
+    // A certificate without its key: it goes on as it was.
+    put(&new.0, &other.1);
+    hang_up();
+    service.said("stays as it was").await;
+    assert!(by_old.get(&url).send().await.is_ok());
+    put(&new.0, &new.1);
+    hang_up();
+    service.said("is shown from now on").await;
+    assert!(by_new.get(&url).send().await.is_ok());
+    // Anew: the client of before may go on with what it had agreed upon.
+    assert!(trusting(&old.0).get(&url).send().await.is_err());
     assert_eq!(service.stop(), Some(0));
 }

@@ -21,6 +21,7 @@ mod played;
 mod rotate;
 mod runbook;
 mod schema;
+mod secured;
 mod seed;
 mod service;
 mod sign_in;

@@ -77,6 +77,35 @@ async fn the_secret_is_asked_for() {
     assert!(fdms_worker(&test).await["partitions"].as_i64().unwrap() >= 0);
 }
 
+/// Failed sign-ins of yesterday are forgotten, those of today are not, and who is pausing goes on pausing.
+#[tokio::test]
+async fn old_failures_are_cleared() {
+    let test = Test::start().await;
+    let fail = async |email: &str| {
+        let body = json!({ "email": email, "password": "not the password" });
+        let asked = test.http.post(test.url("/session")).json(&body);
+        assert_eq!(asked.send().await.unwrap().status(), 401);
+    };
+    let kept = async || {
+        let client = test.database.connect("postgres").await;
+        let row = client.query_one("SELECT count(*) FROM sign_in_pauses", &[]);
+        row.await.unwrap().get::<_, i64>(0)
+    };
+    fail("one@shop.example").await;
+    test.clock.advance(Duration::from_secs(23 * 3600));
+    assert_eq!(fdms_worker(&test).await["forgotten"], 0);
+    // The address is the same, and is at it again: it is not forgotten.
+    fail("two@shop.example").await;
+    assert_eq!(kept().await, 3);
+    test.clock.advance(Duration::from_secs(2 * 3600));
+    assert_eq!(fdms_worker(&test).await["forgotten"], 1);
+    assert_eq!(kept().await, 2);
+    test.clock.advance(Duration::from_secs(24 * 3600));
+    assert_eq!(fdms_worker(&test).await["forgotten"], 2);
+    assert_eq!(kept().await, 0);
+    fail("one@shop.example").await;
+}
+
 /// Each thing that goes wrong begins one alert, and ends it when it is put right.
 #[tokio::test]
 async fn alerts_begin_and_end() {
