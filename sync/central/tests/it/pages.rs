@@ -2,6 +2,7 @@
 
 mod browser;
 mod cut_over;
+mod forms;
 mod markup;
 
 use browser::Browser;

@@ -233,6 +233,20 @@ impl Browser {
             .unwrap_or_default()
     }
 
+    /// Waits until a field has this value.
+    pub(crate) async fn value_is(&self, css: &str, wanted: &str) {
+        let waited = timeout(PATIENCE, async {
+            while self.value(css).await != wanted {
+                tokio::task::yield_now().await;
+            }
+        });
+        assert!(
+            waited.await.is_ok(),
+            "{css} has `{}`",
+            self.value(css).await
+        );
+    }
+
     /// How many there are.
     pub(crate) async fn count(&self, css: &str) -> usize {
         self.client.find_all(Locator::Css(css)).await.unwrap().len()
@@ -271,7 +285,16 @@ impl Browser {
 
     /// Takes the line away, or gives it back.
     pub(crate) async fn offline(&self, is_off: bool) {
-        let conditions = json!({ "offline": is_off, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
+        self.line(is_off, 0).await;
+    }
+
+    /// Makes each answer so many milliseconds late.
+    pub(crate) async fn latency(&self, milliseconds: u32) {
+        self.line(false, milliseconds).await;
+    }
+
+    async fn line(&self, is_off: bool, latency: u32) {
+        let conditions = json!({ "offline": is_off, "latency": latency, "downloadThroughput": -1, "uploadThroughput": -1 });
         self.cdp("Network.enable", json!({})).await;
         self.cdp("Network.emulateNetworkConditions", conditions)
             .await;

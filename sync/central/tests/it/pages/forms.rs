@@ -1,0 +1,113 @@
+//! Forms that take files, say what is wrong, and pages that take long; in a real Chromium, with pictures.
+
+use super::afternoon;
+use super::browser::Browser;
+use crate::credentials::{PASSPHRASE, file};
+use crate::seed::{BUSY, believable};
+
+/// A till of the seed that has no credential yet.
+const TILL: u32 = 24_001;
+
+/// A PKCS#12 file that is chosen is in the form as text; a wrong passphrase says so, the right one keeps the credential.
+#[tokio::test]
+async fn a_file_is_uploaded() {
+    let test = afternoon().await;
+    let shop = believable(&test, "Baobab Stores").await;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("till.p12");
+    let (base64, _) = file(TILL);
+    let bytes = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, &base64);
+    std::fs::write(&path, bytes.unwrap()).unwrap();
+    let mut browser = Browser::signed_in(&test, &shop.email).await;
+    for passphrase in ["wrong", PASSPHRASE] {
+        browser.goto("/credentials").await;
+        browser
+            .press(&format!("select[name=till] option[value='prod/{TILL}']"))
+            .await;
+        browser
+            .fill(
+                "form[action='/credentials'] input[name=label]",
+                "from ZIMRA",
+            )
+            .await;
+        let choose = browser.find("input[type=file][data-into=pkcs12]").await;
+        choose.send_keys(path.to_str().unwrap()).await.unwrap();
+        browser.value_is("textarea[name=pkcs12]", &base64).await;
+        browser.fill("input[name=passphrase]", passphrase).await;
+        browser.shoot_all("upload").await;
+        browser
+            .press("form[action='/credentials'] button.main")
+            .await;
+        if passphrase == "wrong" {
+            browser.has_text(".note.bad", "check the passphrase").await;
+            browser.shoot_all("upload-refused").await;
+        }
+    }
+    browser
+        .has_text(".note.ok", "Version 1 is checked and sealed")
+        .await;
+    browser.has_text("#main", "from ZIMRA").await;
+    browser.no_errors().await;
+    browser.close().await;
+}
+
+/// The receipt's page leads to its PDF.
+#[tokio::test]
+async fn a_receipt_has_its_pdf() {
+    let test = afternoon().await;
+    let shop = believable(&test, "Baobab Stores").await;
+    let browser = {
+        let mut browser = Browser::signed_in(&test, &shop.email).await;
+        browser.goto(&format!("/receipts?number={}", BUSY.1)).await;
+        browser.follow(&BUSY.1.to_string()).await;
+        browser
+    };
+    let path = browser
+        .find("a[href*='paper.pdf']")
+        .await
+        .attr("href")
+        .await
+        .unwrap()
+        .unwrap();
+    let asked = test.http.get(test.url(&path));
+    let answer = asked
+        .header("cookie", browser.cookie().await)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["content-type"], "application/pdf");
+    assert!(answer.bytes().await.unwrap().starts_with(b"%PDF-"));
+    browser.close().await;
+}
+
+/// While an answer takes long, the page that one leaves says that the next is on its way; a quick one does not flicker.
+#[tokio::test]
+async fn a_slow_answer_shows() {
+    let test = afternoon().await;
+    let shop = believable(&test, "Baobab Stores").await;
+    let browser = Browser::signed_in(&test, &shop.email).await;
+    let leave = "new MutationObserver(() => { if (document.body.classList.contains('slow')) sessionStorage.setItem('slow', 'shown'); })
+        .observe(document.body, { attributes: true });
+        setTimeout(() => { location.href = arguments[0] }, 0);";
+    let shown = async || browser.run("return sessionStorage.getItem('slow')").await;
+    browser
+        .run(&leave.replace("arguments[0]", "'/queue'"))
+        .await;
+    browser.text_is("h1", "Dead letters").await;
+    assert!(shown().await.is_null(), "a quick answer");
+    browser.latency(2_000).await;
+    browser
+        .run(&leave.replace("arguments[0]", "'/receipts'"))
+        .await;
+    browser.text_is("h1", "Receipts").await;
+    browser.latency(0).await;
+    assert_eq!(shown().await, "shown");
+    let is_slow = browser
+        .run("return document.body.classList.contains('slow')")
+        .await;
+    assert_eq!(is_slow, false);
+    browser.run("document.body.classList.add('slow')").await;
+    browser.shoot_all("slow").await;
+    browser.close().await;
+}
