@@ -43,7 +43,7 @@ fn read_again(certificates: Option<&serve::Certificates>) {
     match certificates.map(serve::Certificates::read_again) {
         None => tracing::info!("SIGHUP: there is no certificate here to be read again"),
         Some(Ok(())) => {
-            tracing::info!("SIGHUP: the certificate was read again and is shown from now on")
+            tracing::info!("SIGHUP: the certificate was read again and is shown from now on");
         }
         Some(Err(error)) => {
             tracing::error!(%error, "SIGHUP: the certificate stays as it was; put the files right and send it again");

@@ -1,11 +1,14 @@
 //! Whoever names what is another tenant's is in his own tenant's audit.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use reqwest::Method;
+use uuid::Uuid;
 
 use super::World;
 use crate::people::Answer;
+use crate::support::{Admin, Test};
 
 /// Somebody of one tenant has named what is another's.
 pub(super) struct Guess {
@@ -96,4 +99,30 @@ impl World {
         );
         assert!(found.len() > 20, "{}", found.len());
     }
+}
+
+/// Guesses do not flood the audit: what is too many is counted, and the next that is written down says how many.
+#[tokio::test]
+async fn too_many_guesses_are_counted() {
+    let test = Test::start().await;
+    let admin = Admin::of_new(&test, "Acacia").await;
+    let rows =
+        "SELECT count(*) FROM fdms_audit_logs WHERE tenant_id = $1 AND action = 'access.not_found'";
+    let guess = async || {
+        let path = format!("/fiscal_submissions/{}", Uuid::new_v4());
+        assert_eq!(admin.ask(Method::GET, &path, None).await.0, 404);
+    };
+    for _ in 0..205 {
+        guess().await;
+    }
+    assert_eq!(admin.count(rows).await, 200);
+    test.clock.advance(Duration::from_secs(1));
+    guess().await;
+    assert_eq!(admin.count(rows).await, 201);
+    let told = format!("{rows} AND (after->>'left_out')::integer = 5");
+    assert_eq!(admin.count(&told).await, 1);
+    // A path that is none is no guess.
+    assert_eq!(admin.ask(Method::GET, "/nothing/here", None).await.0, 404);
+    test.clock.advance(Duration::from_secs(60));
+    assert_eq!(admin.count(rows).await, 201);
 }
