@@ -239,8 +239,9 @@ async fn tell(hq: &Hq, caller: StoreCaller, detail: &str) -> Result<(), Problem>
         till: None,
         detail,
     };
-    trouble::raise(&tx, caller.tenant, now, &trouble).await?;
+    // The cursor first, as a batch that ends this alert has it.
     cursor::seen(&tx, caller, now).await?;
+    trouble::raise(&tx, caller.tenant, now, &trouble).await?;
     tx.commit().await?;
     Ok(())
 }
