@@ -28,11 +28,6 @@ use tokio_util::sync::CancellationToken;
 use super::world::{World, logs};
 use crate::support::api::sale;
 
-/// What the POS software of a till shows.
-fn token(device: u32) -> String {
-    format!("the token of the POS at till {device}")
-}
-
 /// A store's folder, and the daemon in it while it runs.
 pub(crate) struct Shop<'a> {
     world: &'a World,
@@ -171,22 +166,26 @@ impl<'a> Shop<'a> {
         tills.next().unwrap()
     }
 
-    /// The address of the local API, and what the POS of a till shows there. It names no till: its token does.
-    async fn pos(&self, device: u32) -> (SocketAddr, String) {
+    /// The address of the local API, and a token there: of a till's POS, which names no till, or for every till.
+    async fn token(&self, device: Option<u32>) -> (SocketAddr, String) {
         let running = self.running.as_ref().unwrap();
-        let tills = self.reader().tills().unwrap().into_iter();
-        let mut tills = tills.filter(|till| till.device_id.get() == device);
-        let (till, token) = (tills.next().unwrap().id, token(device));
-        let (name, added) = (format!("pos-{device}"), token.clone());
-        // It may be there from an earlier sale.
-        let add = move |core: &mut Core| core.add_token(&name, Some(till), &added, "test");
+        let till = device.map(|device| {
+            let tills = self.reader().tills().unwrap().into_iter();
+            let mut tills = tills.filter(|till| till.device_id.get() == device);
+            tills.next().unwrap().id
+        });
+        let name = device.map_or("technician".to_owned(), |device| format!("pos-{device}"));
+        let token = format!("the token of {name}");
+        let added = token.clone();
+        // It may be there from an earlier call.
+        let add = move |core: &mut Core| core.add_token(&name, till, &added, "test");
         let _ = running.ledger.write(add).await;
         (running.address, token)
     }
 
     /// A sale of a POS at a till, whatever is answered.
     pub(crate) async fn offer(&self, device: u32, invoice_no: &str) -> (u16, Value) {
-        let (address, token) = self.pos(device).await;
+        let (address, token) = self.token(Some(device)).await;
         let asked = self
             .world
             .hq
@@ -203,12 +202,12 @@ impl<'a> Shop<'a> {
 
     /// Anything else that is asked over the local API of a till; it must work.
     pub(crate) async fn command(&self, device: u32, path: &str, body: &Value) -> Value {
-        let (address, token) = self.pos(device).await;
+        let (address, token) = self.token(None).await;
         let asked = self
             .world
             .hq
             .http
-            .post(format!("http://{address}{path}"))
+            .post(format!("http://{address}{path}?deviceID={device}"))
             .header("host", "localhost")
             .bearer_auth(token)
             .json(body);

@@ -50,8 +50,7 @@ async fn notes_are_in_the_vat_return() {
     let mut debit: Value = serde_json::from_str(&sale("debit")).unwrap();
     debit["receiptType"] = json!("DebitNote");
     debit["receiptNotes"] = json!("sold too cheap");
-    debit["creditDebitNote"] =
-        json!({ "deviceID": TILL.1, "receiptGlobalNo": 1, "fiscalDayNo": 1 });
+    debit["creditDebitNote"] = json!({ "deviceID": TILL.1, "receiptGlobalNo": sold.receipt_global_no - 1, "fiscalDayNo": 1 });
     let debit = shop.command(TILL.1, "/v1/receipts", &debit).await;
     assert_eq!(debit["receiptType"], "DebitNote", "{debit}");
     let close = format!("/fiscal_devices/test/{}/close_day", TILL.1);
