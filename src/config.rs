@@ -275,6 +275,8 @@ pub struct LogConfig {
     pub directory: Option<PathBuf>,
     /// How many daily files are kept.
     pub keep: usize,
+    /// How large the file of a day may grow, megabytes.
+    pub max_mb: u32,
     /// JSON lines instead of text.
     pub json: bool,
 }
@@ -285,6 +287,7 @@ impl Default for LogConfig {
             level: "info".to_owned(),
             directory: None,
             keep: 14,
+            max_mb: 50,
             json: false,
         }
     }
