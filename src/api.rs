@@ -32,6 +32,7 @@ mod files;
 mod head_office;
 mod lines;
 mod link;
+mod metrics;
 mod openapi;
 mod optional;
 mod page;
@@ -73,6 +74,8 @@ pub struct ApiSettings {
     pub wait: Duration,
     /// A picture on PDF invoices: PNG.
     pub logo: Option<Arc<Vec<u8>>>,
+    /// Where the ledger is, whose room is measured; none for one that is thrown away.
+    pub data_dir: Option<std::path::PathBuf>,
     /// How the store gets on with head office.
     pub hq: crate::hq::HqView,
     /// How the copies of the ledger stand.

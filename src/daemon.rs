@@ -308,6 +308,7 @@ pub fn api_settings(config: &Config) -> ApiSettings {
         ),
         unix_users,
         logo: logo.map(Arc::new),
+        data_dir: Some(config.data_dir()),
         lan_names: config
             .api
             .lan

@@ -18,6 +18,7 @@ pub mod daemon;
 pub mod days;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod disk;
 pub mod fdms;
 pub mod hq;
 pub mod inspect;
@@ -25,6 +26,7 @@ pub mod join;
 pub mod keys;
 pub mod ledger;
 mod memory;
+pub mod metrics;
 pub mod paper;
 pub mod pos;
 pub mod print;

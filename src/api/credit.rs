@@ -82,6 +82,7 @@ pub(super) async fn credit(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
+    let started = shared.ledger.time().clock().boot();
     let params = Params::of(&parts.uri, &HowToAnswer::PARAMS)?;
     let how = HowToAnswer::of(&params)?;
     let key = idempotency_key(&parts.headers)?;
@@ -111,7 +112,7 @@ pub(super) async fn credit(
         .map(|(_, note)| note)
         .collect();
     let draft = note(wanted, &original, &before)?;
-    shared.issue(&caller, &till, draft, key, how).await
+    shared.issue(&caller, &till, draft, key, how, started).await
 }
 
 /// Reads the request: the members of a sale are read as in a sale.

@@ -12,8 +12,8 @@ use utoipa_axum::routes;
 
 use super::problem::{Problem, ProblemCode as P};
 use super::{
-    Shared, captures, credit, days, events, files, optional, page, pictures, ports, printing,
-    queue, receipts, status, tills,
+    Shared, captures, credit, days, events, files, metrics, optional, page, pictures, ports,
+    printing, queue, receipts, status, tills,
 };
 
 const ABOUT: &str = "\
@@ -106,6 +106,7 @@ pub(super) fn routes() -> (Router<Arc<Shared>>, OpenApi) {
         .routes(routes!(events::events))
         .routes(routes!(status::healthz))
         .routes(routes!(status::readyz))
+        .routes(routes!(metrics::metrics))
         .routes(routes!(page::document))
         .routes(routes!(page::root))
         .routes(routes!(page::docs))

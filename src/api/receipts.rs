@@ -23,6 +23,7 @@ use super::problem::{Problem, ProblemCode as P};
 use super::{MAX_WAIT_MS, Shared, schema};
 use crate::ledger::read::Filter;
 use crate::ledger::{Issued, Sale, SaleDone, Seq, TillInfo};
+use crate::metrics::Step;
 
 /// Receipts in a list when nothing is said, and at most.
 const LIST: (u32, u32) = (50, 500);
@@ -75,18 +76,20 @@ pub(super) async fn sell(
     caller: Caller,
     request: Request,
 ) -> Result<Response, Problem> {
+    let started = shared.ledger.time().clock().boot();
     let (parts, body) = request.into_parts();
     let params = Params::of(&parts.uri, &HowToAnswer::PARAMS)?;
     let how = HowToAnswer::of(&params)?;
     let choice = TillChoice::of(&params)?;
     let key = idempotency_key(&parts.headers)?;
     let draft = shared.draft(&parts.headers, body).await?;
+    shared.took(Step::Parse, started);
     let till = shared.till_of(&caller, choice, &draft).await?;
     let till = match choice.device {
         None => shared.switched(till, &draft, key.as_deref()).await?,
         Some(_) => till,
     };
-    shared.issue(&caller, &till, draft, key, how).await
+    shared.issue(&caller, &till, draft, key, how, started).await
 }
 
 /// Preview: everything but issuing.
@@ -369,6 +372,7 @@ impl Shared {
         draft: Draft,
         key: Option<String>,
         how: HowToAnswer,
+        started: Duration,
     ) -> Result<Response, Problem> {
         let sale = Sale::new(till.ids(), draft, key, Arc::clone(&caller.actor));
         let (status, issued) = match self.in_time(self.ledger.issue(sale)).await?? {
@@ -379,6 +383,7 @@ impl Shared {
                 (StatusCode::OK, Box::new(found.ok_or_else(lost)?))
             }
         };
+        self.took(Step::Total, started);
         let wait = how.wait.unwrap_or(self.settings.wait);
         let fdms = if wait.is_zero() {
             Fdms::Queued
@@ -395,6 +400,12 @@ impl Shared {
             response.headers_mut().insert(header::LOCATION, location);
         }
         Ok(response)
+    }
+
+    /// A step of a sale is done that began at this moment of the boot clock.
+    pub(super) fn took(&self, step: Step, started: Duration) {
+        let took = self.ledger.time().clock().boot().saturating_sub(started);
+        self.ledger.metrics().step(step, took, 1);
     }
 
     /// What FDMS says, if it says so in time. The receipt is issued whatever comes of it.

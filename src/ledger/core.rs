@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clock::{SharedClock, Timestamp};
 use rusqlite::{Connection, params};
@@ -33,6 +34,8 @@ pub struct Core {
     /// How often the tills have been read anew: a till may have joined or got another certificate.
     pub(super) reloads: u64,
     pub(super) signers: Signers,
+    /// How long the steps of the last batch took.
+    pub(super) last_batch: BatchTimes,
     /// The last event that is known to be in the ledger.
     pub(super) committed: Seq,
     appended: Seq,
@@ -41,6 +44,15 @@ pub struct Core {
     fault: Option<String>,
     #[cfg(test)]
     pub(super) planted: Planted,
+}
+
+/// How long the steps of a batch took.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct BatchTimes {
+    /// From its beginning until its sales were judged, numbered and signed.
+    pub(super) signed: Duration,
+    /// From there until it was durable.
+    pub(super) committed: Duration,
 }
 
 /// Defects that tests plant, to show that their checks can fail.
@@ -106,6 +118,7 @@ impl Core {
             reloads: 0,
             fault: None,
             signers: Signers::new(),
+            last_batch: BatchTimes::default(),
             committed: Seq(0),
             appended: Seq(0),
             #[cfg(test)]
@@ -175,6 +188,9 @@ impl Core {
         mut tasks: Vec<Box<dyn Task>>,
         sales: Vec<Sale>,
     ) -> Result<Vec<Result<SaleDone, Refusal>>, StorageError> {
+        let clock = Arc::clone(self.time.clock());
+        let begun = clock.boot();
+        let mut walked = begun;
         let result = self.transaction(|core| {
             for task in &mut tasks {
                 core.conn.execute_batch("SAVEPOINT task")?;
@@ -185,8 +201,14 @@ impl Core {
                 core.store_heads()?;
                 core.conn.execute_batch("RELEASE task")?;
             }
-            core.issue_all(sales)
+            let issued = core.issue_all(sales);
+            walked = clock.boot();
+            issued
         });
+        self.last_batch = BatchTimes {
+            signed: walked.saturating_sub(begun),
+            committed: clock.boot().saturating_sub(walked),
+        };
         for task in tasks {
             task.finish(result.as_ref().map(|_| ()).map_err(Clone::clone));
         }
@@ -410,7 +432,7 @@ fn data_version(conn: &Connection) -> Result<i64, StorageError> {
         .query_row([], |row| row.get(0))?)
 }
 
-fn load_anchor(conn: &Connection) -> Result<Option<Anchor>, StorageError> {
+pub(super) fn load_anchor(conn: &Connection) -> Result<Option<Anchor>, StorageError> {
     sql::meta(conn, "time_anchor")?
         .map(|bytes| serde_json::from_slice(&bytes))
         .transpose()

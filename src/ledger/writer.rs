@@ -18,6 +18,7 @@ use super::read::READERS;
 use super::{
     LedgerError, Reader, Refusal, Sale, SaleDone, Seq, Settings, StorageError, TillId, sql,
 };
+use crate::metrics::{Metrics, SaleEnd, Step};
 use crate::time::TimeKeeper;
 
 /// Sales that may wait; more are answered with "busy" (503). At a thousand a second this is one second.
@@ -56,6 +57,7 @@ struct Shared {
     heartbeat: AtomicU64,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
     asking: Semaphore,
+    metrics: Metrics,
 }
 
 impl std::fmt::Debug for Shared {
@@ -73,6 +75,8 @@ struct Queue {
 
 struct SaleJob {
     sale: Sale,
+    /// When it was handed in, on the boot clock.
+    at: Duration,
     reply: oneshot::Sender<Result<SaleDone, LedgerError>>,
 }
 
@@ -134,6 +138,7 @@ impl Ledger {
             heartbeat: AtomicU64::new(0),
             threads: Mutex::default(),
             asking: Semaphore::new(READERS),
+            metrics: Metrics::default(),
         });
         let (nudge, nudged) = std::sync::mpsc::sync_channel(1);
         let wal_path = path.to_owned();
@@ -170,6 +175,12 @@ impl Ledger {
         &self.shared.time
     }
 
+    /// What is counted and measured.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
     /// The settings that sales are assessed with.
     #[must_use]
     pub fn settings(&self) -> &Settings {
@@ -199,15 +210,17 @@ impl Ledger {
         sale: Sale,
     ) -> Result<oneshot::Receiver<Result<SaleDone, LedgerError>>, StorageError> {
         let (reply, answer) = oneshot::channel();
+        let at = self.shared.time.clock().boot();
         {
             let mut queue = self.shared.lock();
             if queue.stopping {
                 return Err(StorageError::Stopping);
             }
             if queue.sales.len() >= MAX_SALES {
+                self.shared.metrics.sales(SaleEnd::Failed, 1);
                 return Err(StorageError::Busy);
             }
-            queue.sales.push_back(SaleJob { sale, reply });
+            queue.sales.push_back(SaleJob { sale, at, reply });
         }
         self.shared.wake.notify_one();
         Ok(answer)
@@ -460,10 +473,44 @@ fn write_loop(shared: &Shared, core: &mut Core, nudge: &std::sync::mpsc::SyncSen
 type Reply = oneshot::Sender<Result<SaleDone, LedgerError>>;
 
 fn work(shared: &Shared, core: &mut Core, tasks: Vec<Box<dyn Task>>, jobs: Vec<SaleJob>) {
+    let now = shared.time.clock().boot();
+    for job in &jobs {
+        let waited = now.saturating_sub(job.at);
+        shared.metrics.step(Step::Queue, waited, 1);
+    }
     let (sales, replies): (Vec<_>, Vec<_>) =
         jobs.into_iter().map(|job| (job.sale, job.reply)).unzip();
-    answer(replies, core.run_batch(tasks, sales));
+    let result = core.run_batch(tasks, sales);
+    count(&shared.metrics, core, &result, replies.len());
+    answer(replies, result);
     shared.announce(core);
+}
+
+/// Counts a batch's sales, and how long its steps took.
+fn count(
+    metrics: &Metrics,
+    core: &Core,
+    result: &Result<Vec<Result<SaleDone, Refusal>>, StorageError>,
+    sales: usize,
+) {
+    if sales == 0 {
+        return;
+    }
+    let ends: &mut dyn Iterator<Item = SaleEnd> = match result {
+        Ok(outcomes) => {
+            metrics.step(Step::Sign, core.last_batch.signed, sales);
+            metrics.step(Step::Commit, core.last_batch.committed, sales);
+            &mut outcomes.iter().map(|outcome| match outcome {
+                Ok(SaleDone::Issued(_)) => SaleEnd::Issued,
+                Ok(SaleDone::Repeated(_)) => SaleEnd::Repeated,
+                Err(_) => SaleEnd::Refused,
+            })
+        }
+        Err(_) => &mut std::iter::repeat_n(SaleEnd::Failed, sales),
+    };
+    for end in ends {
+        metrics.sales(end, 1);
+    }
 }
 
 fn answer(replies: Vec<Reply>, result: Result<Vec<Result<SaleDone, Refusal>>, StorageError>) {

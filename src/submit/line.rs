@@ -18,6 +18,7 @@ use super::breaker::Breaker;
 use crate::fdms::{Answer, Asking, Evidence, Fdms, Outcome};
 use crate::keys::PublicKey;
 use crate::ledger::{Ledger, LedgerError, TillInfo};
+use crate::metrics::CallEnd;
 use crate::time::TOLERANCE;
 
 /// What is known of a till's way to FDMS. In memory only: after a restart it is found out anew.
@@ -179,7 +180,20 @@ impl Line {
         let answer = asking.await;
         self.learn_time(sent, &answer.evidence);
         self.learn_link(&answer);
+        self.count(&answer);
         answer
+    }
+
+    fn count<T>(&self, answer: &Answer<T>) {
+        let end = match &answer.outcome {
+            Outcome::Accepted(_) => CallEnd::Accepted,
+            Outcome::Refused(_) => CallEnd::Refused,
+            Outcome::Later(_) => CallEnd::Later,
+            Outcome::Unknown(_) => CallEnd::Unknown,
+        };
+        let till = (self.till.environment, self.till.device_id);
+        let took = answer.evidence.round_trip;
+        self.ledger.metrics().call(till, end, took);
     }
 
     /// How far our trusted time is ahead of FDMS's clock, for certain.

@@ -21,6 +21,7 @@ mod gates;
 mod head_office;
 mod hq;
 mod join;
+mod metrics;
 mod month;
 mod offline;
 mod ports;

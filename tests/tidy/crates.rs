@@ -44,6 +44,7 @@ const HOUSE: &[&str] = &[
     "vprinter",
     "fdms-sandbox",
     "clock",
+    "meter",
     "sync-wire",
     "sync-agent",
     "fiscal-hq",
@@ -54,7 +55,7 @@ fn room_of_head_office(name: &str) -> Option<&'static [&'static str]> {
     match name {
         "sync-wire" => Some(&[]),
         "sync-agent" => Some(&["sync-wire", "clock"]),
-        "fiscal-hq" => Some(&["sync-wire", "clock", "fiscal", "a4"]),
+        "fiscal-hq" => Some(&["sync-wire", "clock", "meter", "fiscal", "a4"]),
         _ => None,
     }
 }

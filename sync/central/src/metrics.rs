@@ -2,20 +2,22 @@
 //! taken from stores. How the stores are is read from the database when it is asked for ([`crate::serve`]).
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Upper ends of what durations are sorted into: milliseconds, and seconds as Prometheus writes them.
-const ENDS: [(u64, &str); 7] = [
-    (5, "0.005"),
-    (25, "0.025"),
-    (100, "0.1"),
-    (500, "0.5"),
-    (2_500, "2.5"),
-    (10_000, "10"),
-    (60_000, "60"),
+use meter::{End, Histogram, labels};
+pub use meter::{head, line};
+
+/// Upper ends of what durations are sorted into.
+const ENDS: [End; 7] = [
+    (5_000, "0.005"),
+    (25_000, "0.025"),
+    (100_000, "0.1"),
+    (500_000, "0.5"),
+    (2_500_000, "2.5"),
+    (10_000_000, "10"),
+    (60_000_000, "60"),
 ];
 /// Kinds of request that are told apart; further ones are counted together.
 const MAX_KINDS: usize = 2_000;
@@ -28,17 +30,10 @@ struct Kind {
     status: u16,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
-struct Times {
-    up_to: [u64; ENDS.len()],
-    count: u64,
-    micros: u64,
-}
-
 /// The counters.
 #[derive(Debug)]
 pub struct Metrics {
-    requests: Mutex<BTreeMap<Kind, Times>>,
+    requests: Mutex<BTreeMap<Kind, Histogram<7>>>,
     entries: AtomicU64,
 }
 
@@ -72,15 +67,8 @@ impl Metrics {
             "other".clone_into(&mut kind.method);
             "other".clone_into(&mut kind.route);
         }
-        let times = requests.entry(kind).or_default();
-        times.count += 1;
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        times.micros = times.micros.saturating_add(micros);
-        for (slot, (end, _)) in times.up_to.iter_mut().zip(ENDS) {
-            if micros <= end * 1_000 {
-                *slot += 1;
-            }
-        }
+        let times = requests.entry(kind).or_insert_with(|| Histogram::new(ENDS));
+        times.observe(took);
     }
 
     /// As Prometheus reads them.
@@ -97,11 +85,7 @@ impl Metrics {
             "",
             self.entries.load(Ordering::Relaxed),
         );
-        let requests = self
-            .requests
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         let name = "fiscal_hq_request_seconds";
         head(
             text,
@@ -109,32 +93,13 @@ impl Metrics {
             "histogram",
             "How long requests took, by path and status.",
         );
-        for (kind, times) in &requests {
-            let labels = format!(
-                "method=\"{}\",route=\"{}\",status=\"{}\"",
-                kind.method, kind.route, kind.status
-            );
-            for (count, (_, end)) in times.up_to.iter().zip(ENDS) {
-                line(
-                    text,
-                    &format!("{name}_bucket"),
-                    &format!("{labels},le=\"{end}\""),
-                    *count,
-                );
-            }
-            line(
-                text,
-                &format!("{name}_bucket"),
-                &format!("{labels},le=\"+Inf\""),
-                times.count,
-            );
-            let seconds = format!(
-                "{}.{:06}",
-                times.micros / 1_000_000,
-                times.micros % 1_000_000
-            );
-            line(text, &format!("{name}_sum"), &labels, seconds);
-            line(text, &format!("{name}_count"), &labels, times.count);
+        for (kind, times) in requests.iter() {
+            let labels = labels(&[
+                ("method", &kind.method),
+                ("route", &kind.route),
+                ("status", &kind.status.to_string()),
+            ]);
+            times.write(text, name, &labels);
         }
     }
 }
@@ -143,21 +108,6 @@ impl Default for Metrics {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// Says what a metric is.
-pub fn head(text: &mut String, name: &str, kind: &str, about: &str) {
-    // Writing to a string cannot fail.
-    let _ = writeln!(text, "# HELP {name} {about}\n# TYPE {name} {kind}");
-}
-
-/// A value of a metric.
-pub fn line(text: &mut String, name: &str, labels: &str, value: impl std::fmt::Display) {
-    let _ = if labels.is_empty() {
-        writeln!(text, "{name} {value}")
-    } else {
-        writeln!(text, "{name}{{{labels}}} {value}")
-    };
 }
 
 #[cfg(test)]

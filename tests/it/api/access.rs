@@ -278,8 +278,18 @@ async fn tills_on_other_machines() {
     let answer = over_tls(address, roots.clone(), &rebound).await;
     answer.problem(403, "host_refused");
     let nobody = good.without("authorization");
-    let answer = over_tls(address, roots, &nobody).await;
+    let answer = over_tls(address, roots.clone(), &nobody).await;
     answer.problem(401, "token_missing");
+    // What the gateway counts is for programs on its own machine.
+    let metrics = get("/metrics").header("host", "till-server.shop");
+    let answer = over_tls(address, roots, &metrics).await;
+    answer.problem(403, "not_allowed");
+    assert_eq!(
+        shop.ask(&get("/metrics").without("authorization"))
+            .await
+            .status,
+        200
+    );
 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
