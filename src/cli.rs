@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 mod backup;
 mod capture;
 mod client;
+mod doctor;
 mod hq;
 mod inspect;
 mod port;
@@ -70,6 +71,8 @@ enum Command {
     /// The recovery passphrase: test it, make a new one.
     #[command(subcommand)]
     Recovery(backup::RecoveryCommand),
+    /// Look at everything that the store rests on, and say what is wrong and what to do; changes nothing.
+    Doctor(doctor::DoctorArgs),
     /// Compute everything in a ledger again and name the first thing that is wrong.
     Verify(VerifyArgs),
     /// Compute what FDMS computes of a receipt, a day or a QR code (JSON in, JSON out).
@@ -517,6 +520,7 @@ fn dispatch(cli: &Cli) -> Done {
         Command::Backup(command) => backup::backup(&config()?, command),
         Command::Restore(args) => backup::restore(&config()?, args),
         Command::Recovery(command) => backup::recovery(&config()?, command),
+        Command::Doctor(args) => doctor::doctor(cli.config.clone(), args),
         Command::Verify(args) => verify::verify_ledger(&config()?, args),
         Command::Inspect(command) => inspect::inspect(command),
         #[cfg(feature = "demo")]

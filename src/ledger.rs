@@ -30,6 +30,7 @@ mod holding;
 pub mod holds;
 pub mod hq;
 mod issue;
+mod look;
 pub mod policy;
 pub mod printing;
 pub mod read;
@@ -53,6 +54,7 @@ pub mod writer;
 #[cfg(feature = "demo")]
 mod writer_tests;
 
+pub use file_id::FileDoubt;
 pub use policy::{DayClosing, DayOpening, DayPolicy};
 pub use read::Reader;
 pub use writer::Ledger;
@@ -354,6 +356,20 @@ impl From<rusqlite::Error> for StorageError {
 }
 
 impl StorageError {
+    /// Whether the file itself is damaged, or is no ledger.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        use rusqlite::ErrorCode as C;
+        match self {
+            Self::Damaged(_) => true,
+            Self::Sqlite(error) => matches!(
+                error.sqlite_error_code(),
+                Some(C::DatabaseCorrupt | C::NotADatabase)
+            ),
+            _ => false,
+        }
+    }
+
     /// Whether the storage can no longer be trusted: nothing more is written until a restart.
     #[must_use]
     pub fn is_fault(&self) -> bool {

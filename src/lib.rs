@@ -19,12 +19,14 @@ pub mod days;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod disk;
+pub mod doctor;
 pub mod fdms;
 pub mod hq;
 pub mod inspect;
 pub mod join;
 pub mod keys;
 pub mod ledger;
+pub mod local;
 mod memory;
 pub mod metrics;
 pub mod paper;

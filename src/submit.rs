@@ -39,6 +39,7 @@ mod upkeep;
 mod worker;
 
 use breaker::Breaker;
+pub(crate) use connect::trusted_clock;
 pub use connect::{Access, LedgerConnector};
 pub use file_outcome::settle_files;
 use files::FileSender;

@@ -119,7 +119,31 @@ fn epoch(conn: &Connection) -> Result<Epoch, StorageError> {
     })
 }
 
+/// Why a ledger may be a copy of another, or an older state of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileDoubt {
+    /// What lies beside it knows of other or later numbers.
+    Behind(String),
+    /// Its file is another one than before.
+    Moved,
+}
+
 impl Reader {
+    /// Why the ledger at `path`, which is this one, may be a copy; none if nothing speaks for it. The gateway decides
+    /// this at its start, and puts it right once FDMS has answered.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn file_doubt(&self, path: &Path) -> Result<Option<FileDoubt>, LedgerError> {
+        let (own, known) = self.with(|conn| Ok((epoch(conn)?, sql::meta(conn, FILE)?)))?;
+        if let Some(why) = Epoch::read(&epoch_path(path)).and_then(|kept| kept.beyond(&own)) {
+            return Ok(Some(FileDoubt::Behind(why)));
+        }
+        let identity = identity(path).map(String::into_bytes);
+        let moved = known.is_some() && identity.is_some() && known != identity;
+        Ok(moved.then_some(FileDoubt::Moved))
+    }
+
     fn epoch(&self) -> Result<Epoch, LedgerError> {
         self.with(|conn| Ok(epoch(conn)?))
     }

@@ -100,6 +100,11 @@ impl Clock for TrustedClock {
     }
 }
 
+/// The clock that certificates of servers are judged by.
+pub(crate) fn trusted_clock(time: Arc<TimeKeeper>) -> SharedClock {
+    Arc::new(TrustedClock(time))
+}
+
 /// Connects tills with the identities that the ledger keeps.
 #[derive(Debug)]
 pub struct LedgerConnector {
@@ -111,7 +116,7 @@ impl LedgerConnector {
     /// A connector for the tills of `ledger`, whose trusted time it goes by.
     #[must_use]
     pub fn new(ledger: Ledger, access: Access) -> Self {
-        let clock = Arc::new(TrustedClock(Arc::clone(ledger.time())));
+        let clock = trusted_clock(Arc::clone(ledger.time()));
         let access = Access { clock, ..access };
         Self { ledger, access }
     }

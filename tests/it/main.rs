@@ -15,6 +15,7 @@ mod crash;
 mod day_policy;
 mod devices;
 mod disk_full;
+mod doctor;
 mod documents;
 mod gaps;
 mod gates;
@@ -35,6 +36,7 @@ mod zfp;
 mod support {
     pub(crate) mod agreement;
     pub(crate) mod api;
+    pub(crate) mod clinic;
     pub(crate) mod compare;
     pub(crate) mod counter;
     pub(crate) mod hq;

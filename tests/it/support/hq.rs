@@ -128,6 +128,11 @@ impl Hq {
         facts.collect()
     }
 
+    /// Knows the store no more.
+    pub(crate) fn forget(&self) {
+        self.lock().secret = "another".to_owned();
+    }
+
     fn may(&self, headers: &HeaderMap) -> bool {
         let shown = headers
             .get("authorization")

@@ -137,14 +137,16 @@ impl House {
             .start(listener, None, stop.clone())
             .await
             .unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let sealing = SealingKey::generate(&dir.path().join("sealing.key")).unwrap();
         let mut house = Self {
             sandbox,
             clock,
             fdms_clock,
             random: RefCell::new(Random::new(plan.seed)),
             plan,
-            dir: tempfile::tempdir().unwrap(),
-            sealing: SealingKey::random().unwrap(),
+            dir,
+            sealing,
             files: FileTransport::default(),
             running: None,
             tills: RefCell::default(),

@@ -1,0 +1,52 @@
+//! `fiscald doctor`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::Done;
+use crate::doctor::{Doctor, Report, bundle};
+
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    /// One document of JSON instead of text.
+    #[arg(long)]
+    json: bool,
+    /// Write a support bundle into this file too (.tar.zst): report, configuration, figures and logs, without secrets and
+    /// without buyers' data.
+    #[arg(long, value_name = "FILE")]
+    bundle: Option<PathBuf>,
+}
+
+pub(super) fn doctor(config: Option<PathBuf>, args: &DoctorArgs) -> Done {
+    let runtime = super::runtime()?;
+    let doctor = Doctor::new(config);
+    let report = runtime.block_on(doctor.look());
+    let bundled = match &args.bundle {
+        None => Ok(()),
+        Some(file) => runtime.block_on(bundle::write(&doctor, &report, file)),
+    };
+    // A look that nobody waits for any more must not hold the answer up.
+    runtime.shutdown_background();
+    show(&report, args.json)?;
+    bundled?;
+    if let Some(file) = &args.bundle {
+        eprintln!(
+            "the support bundle is {}; look into it before you send it: tar --zstd -tf {0}",
+            file.display()
+        );
+    }
+    Ok(match report.has_fault() {
+        true => ExitCode::FAILURE,
+        false => ExitCode::SUCCESS,
+    })
+}
+
+fn show(report: &Report, json: bool) -> anyhow::Result<()> {
+    match json {
+        true => println!("{}", serde_json::to_string_pretty(report)?),
+        false => print!("{}", report.text()),
+    }
+    Ok(())
+}
