@@ -24,6 +24,7 @@ mod answer;
 mod body;
 mod captures;
 mod closing;
+mod copies;
 mod credit;
 mod days;
 mod door;

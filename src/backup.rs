@@ -4,25 +4,30 @@
 //! only when it is whole, on disk and checked, so whatever is there can be relied on. Making one never holds up a sale:
 //! it reads a snapshot, on a thread of its own that comes last, in small steps with pauses between them.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clock::Timestamp;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
-use crate::ledger::StorageError;
+use crate::digest;
 use crate::ledger::copies::{self, Ends};
 use crate::ledger::verify::{VerifyError, verify_quick};
+use crate::ledger::{LedgerError, Reader, StorageError};
 
 mod keeper;
+mod live;
 mod restore;
 mod rotation;
 
 pub use keeper::{BackupView, Backups, Standing};
+pub use live::LiveStanding;
 pub use restore::{RestoreError, Restored, Restoring, restore};
-pub use rotation::{Keep, surplus};
+pub use rotation::surplus;
+
+pub use crate::config::Keep;
 
 /// How the names of backups begin.
 const PREFIX: &str = "ledger-";
@@ -109,6 +114,9 @@ pub struct Manifest {
     pub sha256: String,
     /// The file's length.
     pub bytes: u64,
+    /// The archives that belong to it, by the name of their file, with their SHA-256. They lie beside it.
+    #[serde(default)]
+    pub archives: BTreeMap<String, String>,
     /// How far the ledger had come.
     #[serde(flatten)]
     pub ends: Ends,
@@ -155,6 +163,9 @@ pub fn take(
             return Err(error);
         }
     };
+    for (file, sha256) in &manifest.archives {
+        carry(&ledger.with_file_name(file), &folder.join(file), sha256)?;
+    }
     let path = folder.join(&name);
     // Manifest first: a backup that is there has one.
     let text = serde_json::to_vec_pretty(&manifest).unwrap_or_default();
@@ -192,8 +203,49 @@ fn write(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         sha256,
         bytes,
+        archives: archives(part)?,
         ends,
     })
+}
+
+/// The archives that belong to a ledger, with their hashes.
+fn archives(ledger: &Path) -> Result<BTreeMap<String, String>, BackupError> {
+    let archives = Reader::new(ledger)
+        .archives()
+        .map_err(|error| match error {
+            LedgerError::Storage(error) => error,
+            LedgerError::Refused(refusal) => StorageError::Damaged(refusal.to_string()),
+        })?;
+    Ok(archives
+        .into_iter()
+        .map(|one| (one.file, one.sha256))
+        .collect())
+}
+
+/// Copies an archive to where it is not yet, and makes sure that it is the right one. It never changes, so once is
+/// enough.
+pub(crate) fn carry(from: &Path, to: &Path, sha256: &str) -> Result<(), BackupError> {
+    if to.exists() && digest(to, &mut |_, _| true)?.0 == sha256 {
+        return Ok(());
+    }
+    let mut part = to.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    let (mut source, mut target) = (
+        std::fs::File::open(from).map_err(file_error(from))?,
+        std::fs::File::create(&part).map_err(file_error(&part))?,
+    );
+    std::io::copy(&mut source, &mut target)
+        .and_then(|_| target.sync_all())
+        .map_err(file_error(&part))?;
+    let (found, _) = digest(&part, &mut |_, _| true)?;
+    if found != sha256 {
+        return Err(BackupError::Unlike {
+            path: from.to_owned(),
+            what: format!("its SHA-256 is {found}, the ledger has {sha256}"),
+        });
+    }
+    std::fs::rename(&part, to).map_err(file_error(to))
 }
 
 fn check_file(path: &Path) -> Result<Ends, BackupError> {
@@ -298,35 +350,13 @@ pub fn free_bytes(folder: &Path) -> std::io::Result<u64> {
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
-/// SHA-256 of a file as `sha256sum` prints it, and its length. Never of the ledger itself: closing a second handle to
-/// a database takes SQLite's locks away.
-pub(crate) fn digest(
+/// SHA-256 of a file and its length.
+fn digest(
     path: &Path,
     pace: &mut dyn FnMut(u64, u64) -> bool,
 ) -> Result<(String, u64), BackupError> {
-    use std::io::Read as _;
-    let mut file = std::fs::File::open(path).map_err(file_error(path))?;
-    let total = file.metadata().map_err(file_error(path))?.len();
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    let mut done = 0_u64;
-    loop {
-        let count = file.read(&mut buffer).map_err(file_error(path))?;
-        if count == 0 {
-            break;
-        }
-        hash.update(buffer.get(..count).unwrap_or_default());
-        done += u64::try_from(count).unwrap_or(0);
-        if !pace(done, total) {
-            return Err(BackupError::Stopped);
-        }
-    }
-    Ok((hex(&hash.finalize()), done))
-}
-
-/// Bytes as hex digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let hashed = digest::of_file(path, pace).map_err(file_error(path))?;
+    hashed.ok_or(BackupError::Stopped)
 }
 
 /// Writes a small file, whole or not at all.

@@ -17,12 +17,14 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+mod copies;
 mod drain;
 mod footprint;
 mod load;
 mod machine;
 mod print;
 mod store;
+mod years;
 
 /// Options of `fiscald bench`.
 #[derive(Debug, Clone, Args)]
@@ -59,6 +61,10 @@ enum What {
     Footprint(footprint::FootprintArgs),
     /// How fast a backlog reaches FDMS: one till, then ten.
     Drain(drain::DrainArgs),
+    /// What a backup costs the sales that go on meanwhile.
+    Backup(copies::CopiesArgs),
+    /// A ledger of five years: how soon it is ready, look-ups, archiving, verifying.
+    Years(years::YearsArgs),
     /// How soon a sale, or a paper of an old POS, reaches the printer.
     Print(print::PrintArgs),
 }
@@ -99,6 +105,9 @@ pub struct BenchReport {
 /// # Errors
 /// The folder is no real disk, a sale fails, or the ledger does not verify at the end.
 pub fn main(args: &BenchArgs) -> anyhow::Result<ExitCode> {
+    if let Some(What::Years(options)) = &args.what {
+        return years::print(&years::run(options)?, args.json);
+    }
     let base = args.dir.clone().unwrap_or_else(|| PathBuf::from("."));
     std::fs::create_dir_all(&base)?;
     machine::refuse_tmpfs(&base)?;
@@ -107,7 +116,12 @@ pub fn main(args: &BenchArgs) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()?;
     match &args.what {
-        None => {}
+        None | Some(What::Years(_)) => {}
+        Some(What::Backup(options)) => {
+            let result = runtime.block_on(copies::run(options, &dir));
+            std::fs::remove_dir_all(&dir)?;
+            return copies::print(&result?, args.json);
+        }
         Some(What::Footprint(footprint)) => {
             let result = runtime.block_on(footprint::run(footprint, &dir));
             std::fs::remove_dir_all(&dir)?;

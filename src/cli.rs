@@ -9,10 +9,12 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod archive;
 mod backup;
 mod capture;
 mod client;
 mod doctor;
+mod export;
 mod hq;
 mod inspect;
 mod port;
@@ -73,6 +75,10 @@ enum Command {
     Recovery(backup::RecoveryCommand),
     /// Look at everything that the store rests on, and say what is wrong and what to do; changes nothing.
     Doctor(doctor::DoctorArgs),
+    /// Write fiscal days for auditors, verifiable without this software (docs/AUDIT.md).
+    Export(export::ExportArgs),
+    /// Move old years out of the ledger into verified, read-only files beside it.
+    Archive(archive::ArchiveArgs),
     /// Compute everything in a ledger again and name the first thing that is wrong.
     Verify(VerifyArgs),
     /// Compute what FDMS computes of a receipt, a day or a QR code (JSON in, JSON out).
@@ -521,6 +527,8 @@ fn dispatch(cli: &Cli) -> Done {
         Command::Restore(args) => backup::restore(&config()?, args),
         Command::Recovery(command) => backup::recovery(&config()?, command),
         Command::Doctor(args) => doctor::doctor(cli.config.clone(), args),
+        Command::Export(args) => export::export_days(&config()?, args),
+        Command::Archive(args) => archive::archive_years(&config()?, args),
         Command::Verify(args) => verify::verify_ledger(&config()?, args),
         Command::Inspect(command) => inspect::inspect(command),
         #[cfg(feature = "demo")]

@@ -19,7 +19,7 @@ mod backup;
 mod devices;
 mod pos;
 
-pub use backup::{At, BackupConfig};
+pub use backup::{At, BackupConfig, Keep};
 
 pub use devices::{
     AfterUnknown, PrintPlan, PrintPolicy, PrinterConfig, PrinterSetup, ProfileSetting,

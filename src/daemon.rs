@@ -372,20 +372,6 @@ impl Connector for ConfiguredConnector {
     }
 }
 
-/// Two daemons on one ledger would send its receipts twice: the second one is told so. Held as long as the file is.
-///
-/// # Errors
-/// Another one runs, or the folder cannot be written.
-pub fn only_one(dir: &std::path::Path) -> anyhow::Result<std::fs::File> {
-    use anyhow::Context as _;
-    let path = dir.join("run.lock");
-    let file = std::fs::File::create(&path)
-        .with_context(|| format!("{} cannot be written", path.display()))?;
-    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)
-        .map_err(|_| anyhow::anyhow!("another fiscald runs on {}; stop it first", dir.display()))?;
-    Ok(file)
-}
-
 /// Certificate and allow-list of the listener for other machines.
 ///
 /// # Errors

@@ -15,6 +15,8 @@ use fiscal::{DateTime, DeviceId, Finding, FiscalDayNo, ReceiptGlobalNo};
 use serde::{Deserialize, Serialize};
 
 pub mod adoption;
+mod archived;
+pub mod archiving;
 mod audit;
 mod batch;
 pub mod captured;
@@ -24,6 +26,7 @@ pub mod configs;
 pub mod copies;
 pub mod core;
 pub mod days;
+pub mod extract;
 mod file_id;
 pub mod files;
 mod holding;
@@ -31,6 +34,8 @@ pub mod holds;
 pub mod hq;
 mod issue;
 mod look;
+pub mod lock;
+pub mod mirror;
 pub mod policy;
 pub mod printing;
 pub mod read;
@@ -329,6 +334,11 @@ pub enum StorageError {
     /// The ledger contradicts itself.
     #[error("the ledger is damaged: {0}; run `fiscald verify`")]
     Damaged(String),
+    /// What is asked for was moved into an archive that is not there.
+    #[error(
+        "that is in the archive {0}, which is not beside the ledger; put it back from where it is kept"
+    )]
+    ArchiveGone(String),
     /// A key cannot be used.
     #[error("{0}")]
     Key(Arc<crate::keys::KeyError>),

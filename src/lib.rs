@@ -9,6 +9,7 @@
 extern crate self as fiscald;
 
 pub mod api;
+pub mod archive;
 pub mod backup;
 #[cfg(feature = "demo")]
 pub mod bench;
@@ -20,6 +21,8 @@ pub mod days;
 pub mod demo;
 pub mod disk;
 pub mod doctor;
+mod digest;
+pub mod export;
 pub mod fdms;
 pub mod hq;
 pub mod inspect;

@@ -329,6 +329,7 @@ impl From<StorageError> for Problem {
             StorageError::Stopping => P::Stopping,
             StorageError::Newer { .. }
             | StorageError::Damaged(_)
+            | StorageError::ArchiveGone(_)
             | StorageError::Key(_)
             | StorageError::Sqlite(_) => P::LedgerFault,
         };

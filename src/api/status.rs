@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use super::access::{Caller, TillChoice};
 use super::answer::{local, strings, write_parked, write_till};
+use super::copies::Beyond;
 use super::link::Link;
 use super::params::Params;
 use super::problem::{Problem, ProblemCode as P};
@@ -26,7 +27,7 @@ use crate::ledger::holds::Hold;
 use crate::ledger::read::Backlog;
 use crate::ledger::red::{RedReceipt, WAY_OUT};
 use crate::ledger::stream::{Item, ItemKind, Step, StreamState};
-use crate::ledger::{DayFacts, DayPolicy, LedgerError, Reader, TillId, TillInfo};
+use crate::ledger::{DayFacts, DayPolicy, LedgerError, Reader, Seq, TillId, TillInfo};
 
 /// How long a living writer may take for a transaction with nothing in it.
 const READY_WITHIN: Duration = Duration::from_secs(2);
@@ -331,6 +332,29 @@ pub(super) async fn readyz(State(shared): State<Arc<Shared>>) -> Result<Response
 }
 
 impl Shared {
+    /// What the live copy has not yet: how many events, and when the first of them was.
+    async fn beyond(&self, backup: &crate::backup::Standing) -> Result<Option<Beyond>, Problem> {
+        let Some(copied) = backup.live.as_ref().and_then(|live| live.copied) else {
+            return Ok(None);
+        };
+        let behind = self
+            .ledger
+            .committed()
+            .borrow()
+            .0
+            .saturating_sub(copied)
+            .max(0);
+        let first = self
+            .ask(move |reader| reader.events(Seq(copied), None, 1))
+            .await?;
+        Ok(Some(Beyond {
+            events: behind,
+            since: first
+                .first()
+                .and_then(|event| Timestamp::from_millisecond(event.at).ok()),
+        }))
+    }
+
     /// The document of `GET /v1/status`.
     pub(super) async fn state_of(&self, tills: Vec<Arc<TillInfo>>) -> Result<String, Problem> {
         let policies: Vec<DayPolicy> = tills
@@ -371,6 +395,11 @@ impl Shared {
         if let Some(hq) = hq {
             let standing = self.settings.hq.standing();
             o.object("headOffice", |o| head_office::write(o, &hq, &standing, now));
+        }
+        let backup = self.settings.backup.standing();
+        if backup.folder.is_some() || backup.live.is_some() {
+            let beyond = self.beyond(&backup).await?;
+            o.object("backup", |o| super::copies::write(o, &backup, beyond, now));
         }
         rows(o.name("tills"), &states, |o, state| state.write(o, now));
         o.close();

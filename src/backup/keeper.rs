@@ -10,7 +10,7 @@ use jiff::civil::Time;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{BackupError, Manifest, Pause, Phase, aside, list, take};
+use super::{BackupError, LiveStanding, Manifest, Pause, Phase, aside, list, live, take};
 use crate::config::BackupConfig;
 use crate::ledger::Ledger;
 
@@ -30,6 +30,8 @@ pub struct Standing {
     pub running: Option<(Phase, u64, u64)>,
     /// Why the last one failed, and when.
     pub trouble: Option<(String, Timestamp)>,
+    /// The live copy, where one is configured.
+    pub live: Option<LiveStanding>,
 }
 
 /// How the backups stand, to be looked at. Clones show the same.
@@ -55,6 +57,10 @@ impl BackupView {
         self.0.subscribe()
     }
 
+    pub(super) fn live(&self, change: impl FnOnce(&mut LiveStanding)) {
+        self.change(|standing| change(standing.live.get_or_insert_default()));
+    }
+
     fn change(&self, change: impl FnOnce(&mut Standing)) {
         self.0.send_modify(change);
     }
@@ -70,8 +76,17 @@ pub struct Backups {
 }
 
 impl Backups {
-    /// Makes backups of the ledger at `path` at their times until the stop signal.
+    /// Makes backups of the ledger at `path` at their times, and keeps its live copy, until the stop signal.
     pub async fn run(&self, ledger: &Ledger, path: &Path, stop: &CancellationToken) {
+        let live = async {
+            if let Some(to) = &self.config.live {
+                live::keep(&self.view, ledger, path, to, stop).await;
+            }
+        };
+        tokio::join!(self.keep(ledger, path, stop), live);
+    }
+
+    async fn keep(&self, ledger: &Ledger, path: &Path, stop: &CancellationToken) {
         let Some(folder) = &self.config.folder else {
             stop.cancelled().await;
             return;

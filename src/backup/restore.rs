@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 
 use clock::SharedClock;
 
-use super::{BackupError, Manifest, check, file_error, manifest, sync_folder};
+use super::{BackupError, Manifest, archives, carry, check, file_error, manifest, sync_folder};
 use crate::config::Config;
-use crate::daemon::only_one;
 use crate::keys::{KeyError, RecoveryPassphrase, SealingKey};
 use crate::ledger::copies::{Ends, ends, recovery, try_key};
 use crate::ledger::core::Core;
+use crate::ledger::lock::only_one;
 use crate::ledger::verify::{VerifyError, verify};
 use crate::ledger::{LedgerError, StorageError};
 
@@ -128,12 +128,19 @@ pub fn restore(restoring: &mut Restoring<'_>) -> Result<Restored, RestoreError> 
     let config = restoring.config;
     let (folder, ledger) = (config.data_dir(), config.ledger_path());
     make_folder(&folder)?;
-    let _lock = only_one(&folder).map_err(|error| RestoreError::Running(format!("{error:#}")))?;
+    let _lock = only_one(&folder).map_err(|error| RestoreError::Running(error.to_string()))?;
     let ends = check(restoring.backup)?;
     may_replace(&ledger, &ends, restoring.over)?;
     let (sealing, recovered_key) = sealing_key(restoring)?;
     let settings = config.settings().map_err(RestoreError::Config)?;
     let new = ledger.with_extension("restoring");
+    for (file, sha256) in &archives(restoring.backup)? {
+        carry(
+            &restoring.backup.with_file_name(file),
+            &ledger.with_file_name(file),
+            sha256,
+        )?;
+    }
     place(restoring.backup, &new)?;
     let manifest = manifest(restoring.backup);
     let detail = serde_json::json!({

@@ -2,27 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use serde::Deserialize;
-
 use super::Manifest;
-
-/// How many backups are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-pub struct Keep {
-    /// Of so many days the latest one.
-    pub daily: u32,
-    /// Of so many weeks the latest one.
-    pub weekly: u32,
-}
-
-impl Default for Keep {
-    fn default() -> Self {
-        Self {
-            daily: 7,
-            weekly: 8,
-        }
-    }
-}
+use crate::config::Keep;
 
 /// The backups that are kept no longer; `all` is oldest first. The latest one of all always stays, and another ledger's
 /// backups are never touched.
@@ -73,6 +54,7 @@ mod tests {
             version: String::new(),
             sha256: String::new(),
             bytes: 0,
+            archives: std::collections::BTreeMap::new(),
             ends: Ends {
                 ledger: ledger.to_owned(),
                 last_event: 0,

@@ -166,7 +166,7 @@ fn list(folder: &Path) -> Done {
 
 pub(super) fn restore(config: &Config, args: &RestoreArgs) -> Done {
     if !args.yes && !confirmed()? {
-        bail_done("nothing was changed")?;
+        return Err(anyhow::anyhow!("nothing was changed").into());
     }
     let bar = bar("verifying {bar:40} {human_pos} of {human_len} receipts, {eta} left");
     let clock: SharedClock = Arc::new(SystemClock);
@@ -203,10 +203,6 @@ pub(super) fn restore(config: &Config, args: &RestoreArgs) -> Done {
          shows it. Receipts that were issued after the backup and had not reached FDMS are on paper only: keep the copies."
     );
     Ok(ExitCode::SUCCESS)
-}
-
-fn bail_done(why: &str) -> anyhow::Result<()> {
-    bail!("{why}")
 }
 
 /// Two living copies of a ledger use each number twice.

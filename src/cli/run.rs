@@ -15,12 +15,13 @@ use crate::api::Devices;
 use crate::backup::Backups;
 use crate::config::{Config, Plays, picture};
 use crate::daemon::{
-    ConfiguredConnector, Daemon, Lan, Listeners, api_settings, lan_parts, only_one, stop_signal,
+    ConfiguredConnector, Daemon, Lan, Listeners, api_settings, lan_parts, stop_signal,
 };
 use crate::hq::{HeadOffice, HqView};
 use crate::keys::SealingKey;
 use crate::ledger::Ledger;
 use crate::ledger::core::Core;
+use crate::ledger::lock::only_one;
 use crate::pos::PosPorts;
 use crate::print::Printers;
 use crate::submit::Submitter;

@@ -5,8 +5,6 @@ use std::path::PathBuf;
 use jiff::civil::Time;
 use serde::Deserialize;
 
-use crate::backup::Keep;
-
 /// `[backup]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -60,5 +58,23 @@ impl TryFrom<String> for At {
         Time::strptime("%H:%M", &text)
             .map(Self)
             .map_err(|_| format!("\"{text}\" is no time of day; write it like \"02:30\""))
+    }
+}
+
+/// How many backups are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Keep {
+    /// Of so many days the latest one.
+    pub daily: u32,
+    /// Of so many weeks the latest one.
+    pub weekly: u32,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self {
+            daily: 7,
+            weekly: 8,
+        }
     }
 }

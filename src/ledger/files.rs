@@ -15,7 +15,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::core::Core;
 use super::stream::{ItemKind, Submission, load_stream, next_item};
-use super::{LedgerError, Reader, Refusal, Seq, StorageError, TillId, sql};
+use super::{LedgerError, Reader, Refusal, Seq, StorageError, TillId, archived, sql};
 
 /// Receipts in a file, bytes. FDMS takes 3 MB in whatever form the file travels; base64 makes a third more of it.
 pub const CONTENT_MAX: usize = 2_000_000;
@@ -354,10 +354,17 @@ fn open_file(conn: &Connection, till: TillId) -> Result<Option<FileRow>, Storage
 fn build(conn: &Connection, device: DeviceId, row: FileRow) -> Result<File, StorageError> {
     let (first, last) = row.receipts.unwrap_or((1, 0));
     let mut statement = conn.prepare_cached(
-        "SELECT body FROM receipt WHERE day_id = ?1 AND global_no BETWEEN ?2 AND ?3 ORDER BY global_no",
+        "SELECT seq, body FROM receipt WHERE day_id = ?1 AND global_no BETWEEN ?2 AND ?3 ORDER BY global_no",
     )?;
-    let bodies = statement.query_map(params![row.day_id.0, first, last], |row| row.get(0))?;
-    let bodies: Vec<String> = bodies.collect::<Result<_, _>>()?;
+    let rows = statement.query_map(params![row.day_id.0, first, last], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })?;
+    let bodies: Vec<String> = rows
+        .map(|row| {
+            row.map_err(StorageError::from)
+                .and_then(|(seq, body)| archived::body(conn, seq, body))
+        })
+        .collect::<Result<_, _>>()?;
     let (opened, closed, counter, totals, hash, signature, close) = conn
         .prepare_cached(
             "SELECT d.opened, c.closed, c.receipt_counter, c.totals, c.hash, c.signature, c.seq

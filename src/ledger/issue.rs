@@ -295,6 +295,9 @@ fn readable(
     original: Result<Option<Original>, StorageError>,
 ) -> Result<Option<Original>, LedgerError> {
     match original {
+        Err(gone @ StorageError::ArchiveGone(_)) => {
+            Err(refused(format!("the original cannot be read: {gone}")))
+        }
         Err(StorageError::Damaged(what)) => {
             let message = format!("the original cannot be read: {what}");
             Err(refused(message))

@@ -16,7 +16,7 @@ use super::stream::{Item, StreamState, load_stream, next_item};
 use super::tills::{TokenInfo, token_hash};
 use super::{
     CloseFacts, DayFacts, Issued, LedgerError, OriginalFacts, Seq, StorageError, TillId, TillInfo,
-    chain, sql,
+    archived, chain, sql,
 };
 
 mod rows;
@@ -397,7 +397,8 @@ fn issued(
     let till = TillId(row.get(1)?);
     let place = format!("receipt {seq}");
     let hash: Vec<u8> = row.get(4)?;
-    let print: Option<String> = row.get(6)?;
+    let kept = (row.get(3)?, row.get(5)?, row.get(6)?);
+    let (body, bytes, print) = archived::whole(conn, seq.0, kept)?;
     let original: Option<i64> = row.get(8)?;
     let original = original
         .map(|original| rows::original_by_seq(conn, Seq(original)))
@@ -408,10 +409,10 @@ fn issued(
         till: Arc::new(till_info(conn, till)?),
         taxpayer: Arc::new(rows::taxpayer_of(conn, till, row.get(7)?)?),
         fiscal_day_no: sql::number(row.get(2)?, FiscalDayNo::new, &place)?,
-        receipt: receipt_of(&row.get::<_, String>(3)?, &place)?,
+        receipt: receipt_of(&body, &place)?,
         signature: Signature {
             hash: sql::hash(&hash, &place)?,
-            bytes: row.get(5)?,
+            bytes,
         },
         print: match print {
             None => PrintOnly::default(),

@@ -3,7 +3,7 @@
 use fiscal::counters::DayTotals;
 use rusqlite::OptionalExtension as _;
 
-use super::{LedgerError, Reader, Seq, read};
+use super::{LedgerError, Reader, Seq, archived, read};
 use crate::fdms::wire::{ReceiptAccepted, Reply as _, ValidationError};
 
 /// What a day's receipts come to.
@@ -38,17 +38,21 @@ impl Reader {
     pub fn recount(&self, day: Seq) -> Result<Recount, LedgerError> {
         self.with(|conn| {
             let mut statement = conn.prepare_cached(
-                "SELECT r.global_no, r.body, s.color, s.answer FROM receipt r
+                "SELECT r.global_no, r.body, s.color, s.answer, r.seq FROM receipt r
                  LEFT JOIN submission s ON s.seq = r.seq WHERE r.day_id = ?1
                  ORDER BY r.global_no",
             )?;
             let mut rows = statement.query([day.0])?;
             let mut recount = Recount::default();
             while let Some(row) = rows.next()? {
-                let (number, body): (u32, String) = (row.get(0)?, row.get(1)?);
+                let (number, seq): (u32, i64) = (row.get(0)?, row.get(4)?);
+                let body = archived::body(conn, seq, row.get(1)?)?;
                 let receipt = read::receipt_of(&body, &format!("receipt {number}"))?;
                 recount.totals.add_receipt(&receipt);
                 let (color, answer): (Option<String>, Option<String>) = (row.get(2)?, row.get(3)?);
+                let answer = answer
+                    .map(|answer| archived::answer(conn, seq, answer))
+                    .transpose()?;
                 match (color, answer) {
                     (_, None) => recount.unsent += 1,
                     (Some(color), Some(answer)) if color != "Yellow" => {

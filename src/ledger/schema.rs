@@ -378,6 +378,21 @@ CREATE TABLE blocked (
   PRIMARY KEY (environment, device_id)
 ) STRICT, WITHOUT ROWID;
 ",
+    r"
+-- A year whose receipts have left the ledger for a file beside it: their bodies, signatures and what only a slip prints,
+-- and what FDMS answered. The rows of receipt and submission stay, with these columns empty. emptied says that all of
+-- them are.
+CREATE TABLE archive (
+  file      TEXT PRIMARY KEY,
+  year      INTEGER NOT NULL UNIQUE,
+  first_seq INTEGER NOT NULL,
+  last_seq  INTEGER NOT NULL,
+  receipts  INTEGER NOT NULL,
+  sha256    TEXT NOT NULL,
+  emptied   INTEGER NOT NULL CHECK (emptied IN (0, 1)),
+  made_at   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// Brings a ledger to this version's tables.

@@ -69,7 +69,9 @@ pub(super) fn unwritable(path: &Path, error: &std::io::Error) -> StorageError {
 
 /// Opens an empty file that is to become a copy: it counts for nothing until it is whole, so nothing guards it.
 pub(super) fn open_copy(path: &Path) -> Result<Connection, StorageError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
     let conn = Connection::open_with_flags(path, flags)?;
     conn.pragma_update(None, "journal_mode", "OFF")?;
     conn.pragma_update(None, "synchronous", "OFF")?;
@@ -94,6 +96,16 @@ pub(super) fn meta(conn: &Connection, name: &str) -> Result<Option<Vec<u8>>, Sto
         .prepare_cached("SELECT value FROM meta WHERE name = ?1")?
         .query_row([name], |row| row.get(0))
         .optional()?)
+}
+
+/// The same of a database that is attached.
+pub(super) fn meta_of(
+    conn: &Connection,
+    database: &str,
+    name: &str,
+) -> Result<Option<Vec<u8>>, StorageError> {
+    let text = format!("SELECT value FROM {database}.meta WHERE name = ?1");
+    Ok(conn.query_row(&text, [name], |row| row.get(0)).optional()?)
 }
 
 pub(super) fn damaged(what: impl Into<String>) -> StorageError {

@@ -21,9 +21,10 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::adoption::{Adopted, AdoptedDay, adoptions};
 use super::chain::{self, Head, OpenDay};
 use super::stream::ItemKind;
-use super::{Seq, StorageError, TillId, TillInfo, read, sql};
+use super::{Seq, StorageError, TillId, TillInfo, archived, read, sql};
 use crate::keys::PublicKey;
 
+mod archives;
 mod file;
 mod hq;
 mod quick;
@@ -35,6 +36,7 @@ mod tables;
 #[cfg(feature = "demo")]
 mod tests;
 
+use archives::verify_archives;
 use file::verify_file;
 use hq::verify_hq;
 pub use quick::verify_quick;
@@ -113,6 +115,7 @@ pub fn verify(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Verifie
     let conn = sql::open_reader(path)?;
     conn.execute_batch("BEGIN")?;
     verify_file(&conn)?;
+    verify_archives(&conn)?;
     let total: i64 = conn.query_row("SELECT count(*) FROM receipt", [], |row| row.get(0))?;
     let audit = verify_audit(&conn)?;
     let mut verified = Verified {
@@ -323,7 +326,8 @@ impl Walk<'_> {
     fn receipt(&mut self, day: &OpenDay, row: &rusqlite::Row<'_>) -> Checked {
         let number: i64 = row.get(1)?;
         let place = format!("{}, receipt {number}", self.place);
-        let body: String = row.get(11)?;
+        let kept = (row.get(11)?, row.get(9)?, None);
+        let (body, bytes, _) = archived::whole(self.conn, row.get(0)?, kept)?;
         let receipt = read::receipt_of(&body, &place)?;
         let columns = (
             number,
@@ -367,7 +371,7 @@ impl Walk<'_> {
             sign::receipt_string(self.info.device_id, &receipt, self.head.last_hash.as_ref());
         let signature = Signature {
             hash: sql::hash(&row.get::<_, Vec<u8>>(8)?, &place)?,
-            bytes: row.get(9)?,
+            bytes,
         };
         same(&place, "its hash", &signature.hash, &sign::hash(&text))?;
         let rebuilt = wire::submit_receipt_body(&receipt, &signature);

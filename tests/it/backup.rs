@@ -254,7 +254,7 @@ async fn nothing_newer_is_replaced_unasked() {
     let config = config(&data);
     house.sealing_to(&config.sealing_key_path());
 
-    let lock = fiscald::daemon::only_one(&data).unwrap();
+    let lock = fiscald::ledger::lock::only_one(&data).unwrap();
     let error = put_back(&config, &file, None, None, house.clock.clone()).unwrap_err();
     assert!(matches!(error, RestoreError::Running(_)), "{error}");
     drop(lock);

@@ -17,8 +17,50 @@ pub struct Status {
     pub ledger: LedgerState,
     /// Head office, once the store has joined it.
     pub head_office: Option<HeadOffice>,
+    /// Backups and the live copy, where they are configured.
+    pub backup: Option<BackupState>,
     /// The tills that the caller may use.
     pub tills: Vec<TillState>,
+}
+
+/// Backups of the ledger.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BackupState {
+    /// The folder that they go to.
+    pub folder: Option<String>,
+    /// When the latest one was made, local.
+    pub last_backup: Option<String>,
+    /// One is being made: `copying` or `checking`.
+    pub running: Option<String>,
+    /// How far that is.
+    pub percent: Option<u64>,
+    /// Why the last one failed.
+    pub error: Option<String>,
+    /// When that was, local.
+    pub since: Option<String>,
+    /// The file that follows the ledger.
+    pub live: Option<LiveCopyState>,
+}
+
+/// The file that follows the ledger, on another disk.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LiveCopyState {
+    /// The file.
+    pub path: String,
+    /// When it was last as the ledger was then, local.
+    pub up_to_date: Option<String>,
+    /// So many events are not in it yet.
+    pub behind: Option<i64>,
+    /// How long the oldest of them has waited.
+    pub lag_seconds: Option<i64>,
+    /// It is being made anew: how far that is.
+    pub percent: Option<u64>,
+    /// Why it does not follow.
+    pub error: Option<String>,
+    /// Since when, local.
+    pub since: Option<String>,
 }
 
 /// The clock: receipts are dated by the trusted time.

@@ -19,7 +19,7 @@ use sync_wire::entry::{
 
 use super::till_ref;
 use crate::keys::Certificate;
-use crate::ledger::{LedgerError, Reader, StorageError, TillInfo, chain, sql};
+use crate::ledger::{LedgerError, Reader, StorageError, TillInfo, archived, chain, sql};
 
 /// A text that JSON may make six times as long still fits in a line with this length.
 const LONGEST_TEXT: usize = MAX_LINE / 8;
@@ -189,6 +189,13 @@ impl<'c> Renderer<'c> {
             };
             Ok((receipt, row.get(10)?, row.get::<_, bool>(12)?))
         })?;
+        if receipt.body.is_empty() {
+            let kept = (String::new(), Vec::new(), None);
+            let (body, signature, print) = archived::whole(self.conn, seq, kept)?;
+            receipt.body = body;
+            receipt.signature = STANDARD.encode(signature);
+            receipt.print = print;
+        }
         receipt.public_key = self.public_key(key_id)?;
         receipt.key = event.detail.filter(|_| has_key);
         Ok(receipt)
@@ -310,7 +317,7 @@ impl<'c> Renderer<'c> {
             .map_err(|_| sql::damaged(format!("event {} is no attempt", event.seq)))?;
         let is_item = attempt.item != AttemptKind::SubmitFile;
         if is_item && attempt.outcome == AttemptOutcome::Accepted {
-            let taken = submission(&mut self.submission, attempt.item_seq)?;
+            let taken = submission(self.conn, &mut self.submission, attempt.item_seq)?;
             if let Some(taken) = taken {
                 attempt.operation_id = taken.operation_id;
                 attempt.color = taken.color;
@@ -327,7 +334,7 @@ impl<'c> Renderer<'c> {
             .map_err(|_| sql::damaged(format!("event {} names no item", event.seq)))?;
         match detail.attempt {
             Some(_) => Ok(None),
-            None => submission(&mut self.submission, detail.seq),
+            None => submission(self.conn, &mut self.submission, detail.seq),
         }
     }
 }
@@ -346,6 +353,7 @@ fn base64(row: &Row<'_>, place: usize) -> rusqlite::Result<String> {
 }
 
 fn submission(
+    conn: &Connection,
     statement: &mut CachedStatement<'_>,
     seq: i64,
 ) -> Result<Option<TakenBody>, StorageError> {
@@ -354,11 +362,15 @@ fn submission(
             seq,
             operation_id: row.get(0)?,
             color: row.get(1)?,
-            answer: cut(row.get(2)?),
+            answer: row.get(2)?,
             server_signature: row.get(3)?,
         })
     });
-    Ok(found.optional()?)
+    let Some(mut found) = found.optional()? else {
+        return Ok(None);
+    };
+    found.answer = cut(archived::answer(conn, seq, found.answer)?);
+    Ok(Some(found))
 }
 
 /// A text that fits in a line: what is longer is cut, and says so.

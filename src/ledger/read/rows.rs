@@ -10,7 +10,8 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::{Original, money, receipt_of};
 use crate::ledger::stream::load_stream;
 use crate::ledger::{
-    Environment, LedgerError, OriginalFacts, Seq, StorageError, TillId, TillInfo, chain, sql,
+    Environment, LedgerError, OriginalFacts, Seq, StorageError, TillId, TillInfo, archived, chain,
+    sql,
 };
 
 /// Which receipts a list shows.
@@ -268,7 +269,7 @@ fn original(
     };
     let seq = Seq(row.get(0)?);
     let place = format!("receipt {seq}");
-    let receipt = receipt_of(&row.get::<_, String>(3)?, &place)?;
+    let receipt = receipt_of(&archived::body(conn, seq.0, row.get(3)?)?, &place)?;
     Ok(Some(Original {
         seq,
         till: TillId(row.get(5)?),
@@ -331,7 +332,7 @@ pub(super) fn submission(
     conn: &Connection,
     seq: Seq,
 ) -> Result<Option<SubmissionRow>, LedgerError> {
-    Ok(conn
+    let found = conn
         .prepare_cached(
             "SELECT finished_at, operation_id, color, answer, server_signature FROM submission
              WHERE seq = ?1",
@@ -345,7 +346,12 @@ pub(super) fn submission(
                 server_signature: row.get(4)?,
             })
         })
-        .optional()?)
+        .optional()?;
+    let Some(mut found) = found else {
+        return Ok(None);
+    };
+    found.answer = archived::answer(conn, seq.0, found.answer)?;
+    Ok(Some(found))
 }
 
 pub(super) fn list(
@@ -434,7 +440,7 @@ pub(super) fn notes(conn: &Connection, original: Seq) -> Result<Vec<(Seq, Receip
     let mut notes = Vec::new();
     while let Some(row) = rows.next()? {
         let seq = Seq(row.get(0)?);
-        let body: String = row.get(1)?;
+        let body = archived::body(conn, seq.0, row.get(1)?)?;
         notes.push((seq, receipt_of(&body, &format!("receipt {seq}"))?));
     }
     Ok(notes)

@@ -20,7 +20,8 @@ pub(super) type Act = (String, Option<TillId>, i64, String);
 pub(super) type Acts = BTreeMap<Act, i64>;
 
 /// The actions that leave a row behind, receipts aside.
-const ACTIONS: [&str; 9] = [
+const ACTIONS: [&str; 10] = [
+    "ledger.archive",
     "till.add",
     "till.adopt",
     "key.add",
@@ -46,6 +47,7 @@ pub(super) fn verify_acts(conn: &Connection, audited: &Acts) -> Checked {
         "SELECT 'config.change', till_id, fetched_at, '' FROM config",
         "SELECT 'token.add', till_id, created_at, name FROM token",
         "SELECT 'token.revoke', NULL, revoked_at, name FROM token WHERE revoked_at IS NOT NULL",
+        "SELECT 'ledger.archive', NULL, made_at, file || ' ' || sha256 FROM archive",
         "SELECT 'day.open', d.till_id, e.at, d.fiscal_day_no || ' ' || d.opened
          FROM day d JOIN event e ON e.seq = d.day_id",
     ];
