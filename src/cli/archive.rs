@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use clock::{Clock as _, SharedClock, SystemClock};
+use clock::{SharedClock, SystemClock};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Done;

@@ -7,11 +7,19 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// A daemon runs on it.
-    #[error("another fiscald runs on {0}; stop it first", .0.display())]
-    Taken(PathBuf),
+    #[error("another fiscald runs on {path}; stop it first", path = path.display())]
+    Taken {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The folder cannot be written.
-    #[error("{0} cannot be written: {1}", .0.display())]
-    Folder(PathBuf, std::io::Error),
+    #[error("{path} cannot be written: {why}", path = path.display())]
+    Folder {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        why: std::io::Error,
+    },
 }
 
 /// Two daemons on one ledger would send its receipts twice: the second one is told so. Held as long as the file is.
@@ -20,8 +28,11 @@ pub enum LockError {
 /// Another one runs, or the folder cannot be written.
 pub fn only_one(dir: &Path) -> Result<File, LockError> {
     let path = dir.join("run.lock");
-    let file = File::create(&path).map_err(|error| LockError::Folder(path, error))?;
-    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)
-        .map_err(|_| LockError::Taken(dir.to_owned()))?;
+    let file = File::create(&path).map_err(|why| LockError::Folder { path, why })?;
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).map_err(
+        |_| LockError::Taken {
+            path: dir.to_owned(),
+        },
+    )?;
     Ok(file)
 }
