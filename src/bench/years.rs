@@ -172,7 +172,6 @@ impl Maker {
     }
 }
 
-#[expect(clippy::float_arithmetic, reason = "times of a report, no money")]
 pub(super) fn run(args: &YearsArgs) -> anyhow::Result<Years> {
     let path = args.at.join("ledger.db");
     let bar = ProgressBar::new(0);
