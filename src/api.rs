@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
 mod access;
+mod alarms;
 mod allow;
 mod answer;
 mod body;
@@ -164,6 +165,10 @@ impl Default for Limits {
     }
 }
 
+/// Where the operator's page is.
+pub const PAGE: &str = "/operator";
+/// What everything of the page begins with.
+const PAGE_WITHIN: &str = "/operator/";
 /// Longest `?wait=` for FDMS, in milliseconds.
 pub const MAX_WAIT_MS: u32 = 60_000;
 /// A request that took longer has met a defect: more than waiting for FDMS, the ledger and a body together.
@@ -176,6 +181,8 @@ const READS: usize = 8;
 pub struct Api {
     shared: Arc<Shared>,
     router: Router,
+    /// The operator's page, at the door on loopback.
+    page: Option<Router>,
 }
 
 /// The store's devices.
@@ -229,6 +236,33 @@ impl Api {
         Self {
             router: router.with_state(Arc::clone(&shared)),
             shared,
+            page: None,
+        }
+    }
+
+    /// The same with the operator's page at [`PAGE`] and at `/`, for whoever comes over loopback. The page is a client
+    /// of the API like any other ([`Api::ask_as`]), made from an API that has none.
+    #[must_use]
+    pub fn with_page(mut self, page: Router) -> Self {
+        self.page = Some(page);
+        self
+    }
+
+    /// Answers what another part of the gateway asks for somebody who may steer every till. `actor` is who that is, as
+    /// the audit names him.
+    pub async fn ask_as(&self, actor: &Arc<str>, mut request: Request<Body>) -> Response {
+        request
+            .extensions_mut()
+            .insert(access::InHouse(Arc::clone(actor)));
+        routed(self.router.clone(), request).await
+    }
+
+    /// Who answers: the page, or the API.
+    fn router_for(&self, arrival: Arrival, path: &str) -> Router {
+        let is_page = path == "/" || path == PAGE || path.starts_with(PAGE_WITHIN);
+        match &self.page {
+            Some(page) if is_page && arrival.is_loopback_http() => page.clone(),
+            _ => self.router.clone(),
         }
     }
 
@@ -250,17 +284,8 @@ impl Api {
             Err(problem) => problem.into_response(),
             Ok(()) => {
                 request.extensions_mut().insert(arrival);
-                let mut router = self.router.clone();
-                let handled = panic::caught(async move { router.call(request).await });
-                match timeout(REQUEST, handled).await {
-                    Ok(Ok(Ok(response))) => response,
-                    Ok(Ok(Err(never))) => match never {},
-                    Ok(Err(problem)) => problem.into_response(),
-                    Err(_) => {
-                        let detail = format!("no answer within {} s", REQUEST.as_secs());
-                        Problem::new(ProblemCode::Timeout, detail).into_response()
-                    }
-                }
+                let router = self.router_for(arrival, request.uri().path());
+                routed(router, request).await
             }
         };
         let headers = response.headers_mut();
@@ -272,6 +297,20 @@ impl Api {
             .entry(header::CACHE_CONTROL)
             .or_insert(HeaderValue::from_static("no-store"));
         response
+    }
+}
+
+/// Has a router answer, in time and whatever happens in there.
+async fn routed(mut router: Router, request: Request<Body>) -> Response {
+    let handled = panic::caught(async move { router.call(request).await });
+    match timeout(REQUEST, handled).await {
+        Ok(Ok(Ok(response))) => response,
+        Ok(Ok(Err(never))) => match never {},
+        Ok(Err(problem)) => problem.into_response(),
+        Err(_) => {
+            let detail = format!("no answer within {} s", REQUEST.as_secs());
+            Problem::new(ProblemCode::Timeout, detail).into_response()
+        }
     }
 }
 

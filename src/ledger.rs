@@ -54,6 +54,7 @@ pub mod stream;
 mod tests;
 pub mod tills;
 pub mod verify;
+pub mod watch;
 pub mod writer;
 #[cfg(test)]
 #[cfg(feature = "demo")]

@@ -8,6 +8,7 @@
 #[cfg(test)]
 extern crate self as fiscald;
 
+pub mod alarms;
 pub mod api;
 pub mod archive;
 pub mod backup;
@@ -32,6 +33,7 @@ pub mod ledger;
 pub mod local;
 mod memory;
 pub mod metrics;
+pub mod page;
 pub mod paper;
 pub mod pos;
 pub mod print;

@@ -112,7 +112,7 @@ impl Printers {
         }
     }
 
-    /// Puts jobs into the queue and wakes their printers.
+    /// Puts jobs that somebody has asked for into the queue, and wakes their printers.
     ///
     /// # Errors
     /// A fault of the storage.
@@ -120,9 +120,12 @@ impl Printers {
         &self,
         ledger: &Ledger,
         jobs: Vec<NewPrint>,
+        actor: Arc<str>,
     ) -> Result<Vec<drivers::job::JobId>, LedgerError> {
         let names: Vec<String> = jobs.iter().map(|job| job.printer.clone()).collect();
-        let ids = ledger.write(move |core| core.queue_prints(&jobs)).await?;
+        let ids = ledger
+            .write(move |core| core.queue_prints_for(&jobs, &actor))
+            .await?;
         for name in names {
             self.ring(&name);
         }

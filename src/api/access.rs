@@ -53,6 +53,13 @@ pub(super) struct Arrival {
     pub(super) is_line: bool,
 }
 
+impl Arrival {
+    /// Whether a browser on this machine may have sent it.
+    pub(super) const fn is_loopback_http(self) -> bool {
+        matches!(self.door, Door::Loopback) && !self.is_line
+    }
+}
+
 /// Which tills a caller may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope {
@@ -81,6 +88,10 @@ pub(super) struct Caller {
     /// The hash of his token, if he came with one.
     pub(super) token: Option<[u8; 32]>,
 }
+
+/// The gateway itself asks, through its own page: put into a request's extensions by [`super::Api::ask_as`] alone.
+#[derive(Debug, Clone)]
+pub(super) struct InHouse(pub(super) Arc<str>);
 
 /// Which till a request names, if any.
 #[derive(Debug, Clone, Copy, Default)]
@@ -212,6 +223,13 @@ impl FromRequestParts<Arc<Shared>> for Caller {
         parts: &mut Parts,
         shared: &Arc<Shared>,
     ) -> Result<Self, Self::Rejection> {
+        if let Some(InHouse(actor)) = parts.extensions.get() {
+            return Ok(Self {
+                actor: Arc::clone(actor),
+                scope: Scope::All,
+                token: None,
+            });
+        }
         if let Some(token) = bearer(&parts.headers)? {
             return shared.caller_by_token(token_hash(token)).await;
         }

@@ -173,6 +173,9 @@ pub(super) async fn replay(
             Problem::new(P::NotNow, format!("the templates cannot be read: {why}"))
         })?;
     }
+    shared
+        .note(&caller, "capture.ask", None, row.id.to_string())
+        .await?;
     let (ledger, printers, captured) = (shared.ledger.clone(), shared.printers.clone(), row.id);
     // Selling from a thread of its own blocks, as the port's does.
     let sold = tokio::task::spawn_blocking(move || {

@@ -8,7 +8,7 @@ use super::answer::strings;
 use crate::fdms::wire::{ReconciliationMode, Reply as _, Status};
 use crate::inspect::read_counters;
 use crate::ledger::read::SubmissionRow;
-use crate::ledger::stream::{ItemKind, Parked};
+use crate::ledger::stream::{ItemKind, Parked, ParkedKind};
 use crate::ledger::{DayFacts, LedgerError, Reader, TillId};
 
 /// What FDMS has of a closed day that this ledger has otherwise.
@@ -134,15 +134,6 @@ pub(super) struct CloseFailed {
     unsent: u32,
 }
 
-/// The errors with which a close fails, as FDMS names them.
-const ERRORS: [&str; 5] = [
-    "BadCertificateSignature",
-    "MissingReceipts",
-    "ReceiptsWithValidationErrors",
-    "CountersMismatch",
-    "CloseFailed",
-];
-
 impl CloseFailed {
     /// Of a day whose close is at the head of a parked queue.
     pub(super) fn of(
@@ -157,7 +148,7 @@ impl CloseFailed {
         };
         let Some(parked) = state
             .parked
-            .filter(|parked| ERRORS.contains(&parked.code.as_str()))
+            .filter(|parked| parked.kind() == ParkedKind::CloseFailed)
         else {
             return Ok(None);
         };

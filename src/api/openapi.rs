@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 
 use super::problem::{Problem, ProblemCode as P};
 use super::{
-    Shared, captures, credit, days, events, files, metrics, optional, page, pictures, ports,
+    Shared, alarms, captures, credit, days, events, files, metrics, optional, page, pictures, ports,
     printing, queue, receipts, status, tills,
 };
 
@@ -90,6 +90,7 @@ pub(super) fn routes() -> (Router<Arc<Shared>>, OpenApi) {
         .routes(routes!(printing::receipt_pdf))
         .routes(routes!(printing::day_pdf))
         .routes(routes!(status::status))
+        .routes(routes!(alarms::list))
         .routes(routes!(status::queue))
         .routes(routes!(queue::head))
         .routes(routes!(queue::retry))

@@ -91,7 +91,7 @@ pub(super) async fn test(
     let time = shared.ledger.time().local().to_string();
     let blocks = words::test_page(printer, &time);
     let till = shared.own_till(&caller).await?;
-    shared.queue_blocks(printer, till, &blocks).await
+    shared.queue_blocks(&caller, printer, till, &blocks).await
 }
 
 /// Open the cash drawer.
@@ -300,7 +300,7 @@ pub(super) async fn receipt(
         .await?;
     let issued = found.ok_or_else(|| unknown(number))?;
     let job = NewPrint::receipt(&printer.name, till.id, issued.seq);
-    shared.queue_job(job).await
+    shared.queue_job(&caller, job).await
 }
 
 /// Print a day's report: X while it is open, Z once it is closed.
@@ -327,13 +327,15 @@ pub(super) async fn day(
     let (facts, taxpayer, warning) = shared.day_on_paper(till.id, &no).await?;
     if let Some(close) = &facts.close {
         let job = NewPrint::z_report(&printer.name, till.id, close.seq);
-        return shared.queue_job(job).await;
+        return shared.queue_job(&caller, job).await;
     }
     let mut blocks = paper::report_blocks(&till, &taxpayer, &facts);
     if let Some(warning) = warning {
         paper::warn(&mut blocks, warning);
     }
-    shared.queue_blocks(printer, Some(till.id), &blocks).await
+    shared
+        .queue_blocks(&caller, printer, Some(till.id), &blocks)
+        .await
 }
 
 /// A receipt as PDF: the authority's InvoiceA4; `copy=true` heads it COPY.
@@ -477,16 +479,18 @@ impl Shared {
 
     async fn queue_blocks(
         &self,
+        caller: &Caller,
         printer: &PrinterSetup,
         till: Option<TillId>,
         blocks: &[Block],
     ) -> Result<Response, Problem> {
-        self.queue_job(NewPrint::blocks(&printer.name, till, blocks))
+        self.queue_job(caller, NewPrint::blocks(&printer.name, till, blocks))
             .await
     }
 
-    async fn queue_job(&self, job: NewPrint) -> Result<Response, Problem> {
-        let queued = self.printers.queue(&self.ledger, vec![job]);
+    async fn queue_job(&self, caller: &Caller, job: NewPrint) -> Result<Response, Problem> {
+        let actor = Arc::clone(&caller.actor);
+        let queued = self.printers.queue(&self.ledger, vec![job], actor);
         let ids = self.in_time(queued).await??;
         let id = ids.first().copied().unwrap_or(JobId(0));
         self.job_answer(StatusCode::ACCEPTED, id).await

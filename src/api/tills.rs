@@ -26,7 +26,7 @@ use super::{Shared, schema};
 use crate::fdms::wire::Status;
 use crate::inspect::read_counters;
 use crate::ledger::adoption::{AdoptedDay, Adoption};
-use crate::ledger::{Environment, TillInfo};
+use crate::ledger::{Environment, TillId, TillInfo};
 use crate::submit::desk::DeskError;
 use crate::submit::reconcile::adoption_from;
 
@@ -99,6 +99,9 @@ pub(super) async fn fetch_config(
 ) -> Result<Response, Problem> {
     let params = Params::of(request.uri(), &[])?;
     let till = shared.till(&caller, TillChoice::of(&params)?).await?;
+    shared
+        .note(&caller, "config.ask", Some(till.id), "")
+        .await?;
     shared.submitter.fetch_config(till.id).await?;
     shared.configs(&till).await
 }
@@ -144,6 +147,9 @@ pub(super) async fn renew_certificate(
 ) -> Result<Response, Problem> {
     let params = Params::of(request.uri(), &[])?;
     let till = shared.technicians(&caller, &params).await?;
+    shared
+        .note(&caller, "certificate.ask", Some(till.id), "")
+        .await?;
     shared.submitter.renew_certificate(till.id).await?;
     shared.state_answer(till).await
 }
@@ -418,6 +424,19 @@ impl Shared {
         let bytes = self.body(headers, body).await?;
         serde_json::from_slice(&bytes)
             .map_err(|error| Problem::new(P::BodyInvalid, error.to_string()))
+    }
+
+    /// Audits who has asked for something that is not itself a change of the ledger.
+    pub(super) async fn note(
+        &self,
+        caller: &Caller,
+        action: &'static str,
+        till: Option<TillId>,
+        detail: impl Into<String>,
+    ) -> Result<(), Problem> {
+        let (actor, detail) = (Arc::clone(&caller.actor), detail.into());
+        self.write(move |core| core.note_asked(action, till, &detail, &actor))
+            .await
     }
 
     pub(super) async fn state_answer(&self, till: Arc<TillInfo>) -> Result<Response, Problem> {

@@ -41,6 +41,23 @@ impl Core {
         jobs.iter().map(|job| Ok(self.insert_print(job)?)).collect()
     }
 
+    /// The same because somebody has asked for it: audited.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn queue_prints_for(
+        &mut self,
+        jobs: &[NewPrint],
+        actor: &str,
+    ) -> Result<Vec<JobId>, LedgerError> {
+        let ids = self.queue_prints(jobs)?;
+        for (job, id) in jobs.iter().zip(&ids) {
+            let detail = format!("{} {}", id.0, job.printer);
+            self.audit(actor, "print.ask", job.till, &detail)?;
+        }
+        Ok(ids)
+    }
+
     /// Opens the drawer at a printer.
     ///
     /// # Errors

@@ -82,6 +82,11 @@ impl Reader {
         result
     }
 
+    /// The ledger's file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -99,7 +99,37 @@ pub struct Parked {
     pub since: Timestamp,
 }
 
+/// What kind of thing has parked a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParkedKind {
+    /// A person has paused it.
+    Paused,
+    /// FDMS has refused a close after looking at the day.
+    CloseFailed,
+    /// FDMS has refused a message, or the till.
+    Refused,
+}
+
+/// The errors with which a close fails, as FDMS names them (docs/FDMS.md section 4).
+const CLOSING_ERRORS: [&str; 5] = [
+    "BadCertificateSignature",
+    "MissingReceipts",
+    "ReceiptsWithValidationErrors",
+    "CountersMismatch",
+    "CloseFailed",
+];
+
 impl Parked {
+    /// What kind of thing it was.
+    #[must_use]
+    pub fn kind(&self) -> ParkedKind {
+        match self.code.as_str() {
+            PAUSED => ParkedKind::Paused,
+            code if CLOSING_ERRORS.contains(&code) => ParkedKind::CloseFailed,
+            _ => ParkedKind::Refused,
+        }
+    }
+
     /// Paused: nothing is sent until a person lets it try again.
     pub(super) fn paused(reason: String, since: Timestamp) -> Self {
         Self {
@@ -158,7 +188,9 @@ impl StreamState {
 
     /// Why a person has paused it.
     fn pause(&self) -> Option<&Parked> {
-        self.parked.as_ref().filter(|parked| parked.code == PAUSED)
+        self.parked
+            .as_ref()
+            .filter(|parked| parked.kind() == ParkedKind::Paused)
     }
 
     pub(super) fn new(till: TillId) -> Self {

@@ -65,6 +65,9 @@ pub fn token_hash(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
 
+/// Where the PIN of the operator's page is kept.
+pub(super) const PAGE_PIN: &str = "page_pin";
+
 impl Core {
     /// Adds a till with a key of its own, sealed. The key is kept before FDMS hears of it, so that an
     /// interrupted registration loses nothing.
@@ -257,6 +260,41 @@ impl Core {
             self.audit(actor, "token.revoke", None, name)?;
         }
         Ok(revoked > 0)
+    }
+
+    /// Keeps the hash of the PIN of the operator's page; without one nothing can be changed there any more.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn set_page_pin(&mut self, hash: Option<&str>, actor: &str) -> Result<(), LedgerError> {
+        self.set_meta(PAGE_PIN, hash.unwrap_or_default().as_bytes())?;
+        let action = match hash {
+            Some(_) => "pin.set",
+            None => "pin.remove",
+        };
+        Ok(self.audit(actor, action, None, "")?)
+    }
+
+    /// Keeps who has asked for something that others then do: the certificate's renewal, a question to FDMS.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn note_asked(
+        &mut self,
+        action: &str,
+        till: Option<TillId>,
+        detail: &str,
+        actor: &str,
+    ) -> Result<(), LedgerError> {
+        Ok(self.audit(actor, action, till, detail)?)
+    }
+
+    /// Keeps that somebody has typed a wrong PIN at the operator's page.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn note_wrong_pin(&mut self, actor: &str) -> Result<(), LedgerError> {
+        Ok(self.audit(actor, "pin.wrong", None, "")?)
     }
 
     /// Keeps the sealing key wrapped under the recovery passphrase: the way to open a backup elsewhere.

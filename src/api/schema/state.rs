@@ -114,6 +114,39 @@ pub struct HeadOffice {
     pub since: Option<String>,
 }
 
+/// What is alarming.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Alarms {
+    /// Those that stop sales first.
+    pub alarms: Vec<Alarm>,
+}
+
+/// Something that a person must know or do. It is there as long as its reason is.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Alarm {
+    /// The stable code; all are in docs/OPERATOR.md.
+    pub code: String,
+    /// `stops`: sales are refused. `attend`: it sells, and a person must act. `note`: good to know.
+    pub severity: String,
+    /// The till; absent where it concerns the whole store.
+    #[serde(rename = "deviceID")]
+    pub device_id: Option<u32>,
+    /// `test` or `production`.
+    pub environment: Option<String>,
+    /// Since when, where that is known.
+    pub since: Option<String>,
+    /// What is the matter.
+    pub what: String,
+    /// What to do.
+    pub action: String,
+    /// What stands in these sentences, by name: for sentences in another language.
+    pub values: std::collections::BTreeMap<String, String>,
+    /// More of it, for a technician.
+    pub detail: Option<String>,
+}
+
 /// A till.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

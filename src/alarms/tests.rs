@@ -1,0 +1,240 @@
+//! Every alarm is raised by its reason and cleared by the end of it; none comes with another.
+
+use super::*;
+
+fn at(text: &str) -> Timestamp {
+    clock::instant(text.parse().unwrap())
+}
+
+fn till() -> TillFacts {
+    TillFacts {
+        till: (Environment::Test, DeviceId::new(101).unwrap()),
+        is_ready: true,
+        hold: None,
+        day: Some(OpenDay {
+            no: FiscalDayNo::new(7).unwrap(),
+            warned_from: "2026-05-29T05:00:00".parse().unwrap(),
+            longest: "2026-05-29T07:00:00".parse().unwrap(),
+            rolls_over: true,
+        }),
+        red: Vec::new(),
+        grey: Vec::new(),
+        unproven: Vec::new(),
+        parked: None,
+        unsent_receipts: 3,
+        oldest_unsent: Some("2026-05-28T11:30:00".parse().unwrap()),
+        certificate_ends: Some(at("2027-05-28T07:00:00")),
+        config_error: None,
+    }
+}
+
+/// Nothing is wrong: a day is open, three receipts have waited for half an hour.
+fn well() -> StoreFacts {
+    StoreFacts {
+        now: at("2026-05-28T12:00:00"),
+        disk_free: Some(20 * 1024 * 1024 * 1024),
+        tills: vec![till()],
+        printers: vec![PrinterFacts {
+            name: "front".to_owned(),
+            connected: Some(true),
+            ..PrinterFacts::default()
+        }],
+        ..StoreFacts::default()
+    }
+}
+
+fn hold(kind: HoldKind) -> Hold {
+    Hold {
+        kind,
+        reason: "a reason".to_owned(),
+        since: at("2026-05-28T09:00:00"),
+    }
+}
+
+fn parked(code: &str) -> Parked {
+    serde_json::from_value(serde_json::json!({
+        "reason": "FDMS says no", "code": code, "actions": ["retry"], "since": at("2026-05-28T09:00:00"),
+    }))
+    .unwrap()
+}
+
+fn receipts(numbers: &[u32]) -> Vec<ReceiptGlobalNo> {
+    let numbers = numbers.iter();
+    numbers.filter_map(|no| ReceiptGlobalNo::new(*no)).collect()
+}
+
+/// What raises each alarm.
+type Reason = (AlarmCode, Severity, fn(&mut StoreFacts));
+
+fn reasons_of_tills() -> Vec<Reason> {
+    use AlarmCode as C;
+    use Severity::{Attend, Note, Stops};
+    vec![
+        (C::TillUnchecked, Stops, |s| {
+            s.tills[0].hold = Some(hold(HoldKind::Unchecked));
+        }),
+        (C::TillAhead, Stops, |s| {
+            s.tills[0].hold = Some(hold(HoldKind::Ahead));
+        }),
+        (C::TillDisabled, Stops, |s| {
+            s.tills[0].hold = Some(hold(HoldKind::Disabled));
+        }),
+        (C::TillNotReady, Stops, |s| s.tills[0].is_ready = false),
+        (C::DayOver, Attend, |s| {
+            s.now = at("2026-05-29T07:00:01");
+            s.tills[0].oldest_unsent = None;
+        }),
+        (C::DayEnding, Attend, |s| {
+            s.now = at("2026-05-29T05:00:00");
+            s.tills[0].unsent_receipts = 0;
+        }),
+        (C::Parked, Attend, |s| {
+            s.tills[0].parked = Some(parked("RCPT025"));
+        }),
+        (C::Paused, Attend, |s| {
+            s.tills[0].parked = Some(parked("paused"));
+        }),
+        (C::CloseFailed, Attend, |s| {
+            s.tills[0].parked = Some(parked("CountersMismatch"));
+        }),
+        (C::ReceiptRed, Attend, |s| s.tills[0].red = receipts(&[12])),
+        (C::ReceiptGrey, Note, |s| {
+            s.tills[0].grey = receipts(&[12, 13, 14, 15, 16]);
+        }),
+        (C::SignatureInvalid, Attend, |s| {
+            s.tills[0].unproven = receipts(&[12]);
+        }),
+        (C::UnsentLong, Attend, |s| {
+            s.tills[0].oldest_unsent = Some("2026-05-28T08:00:00".parse().unwrap());
+        }),
+        (C::CertificateEnded, Attend, |s| {
+            s.tills[0].certificate_ends = Some(at("2026-05-28T11:59:59"));
+        }),
+        (C::CertificateEnding, Note, |s| {
+            s.tills[0].certificate_ends = Some(at("2026-06-20T12:00:00"));
+        }),
+        (C::CertificateEnding, Attend, |s| {
+            s.tills[0].certificate_ends = Some(at("2026-06-01T12:00:00"));
+        }),
+        (C::ConfigUnusable, Attend, |s| {
+            s.tills[0].config_error = Some("a tax without a number".to_owned());
+        }),
+    ]
+}
+
+fn reasons_of_the_store() -> Vec<Reason> {
+    use AlarmCode as C;
+    use Severity::{Attend, Note, Stops};
+    vec![
+        (C::LedgerFault, Stops, |s| {
+            s.ledger_fault = Some("disk I/O error".to_owned());
+        }),
+        (C::DiskFull, Stops, |s| s.disk_free = Some(1024 * 1024)),
+        (C::DiskNearlyFull, Attend, |s| {
+            s.disk_free = Some(511 * 1024 * 1024);
+        }),
+        (C::ClockOff, Attend, |s| s.clock = Some(TimeFlag::WallLeapt)),
+        (C::ClockUnconfirmed, Note, |s| {
+            s.clock = Some(TimeFlag::UnconfirmedAfterReboot);
+        }),
+        (C::PrinterAway, Attend, |s| {
+            s.printers[0].connected = Some(false);
+            s.printers[0].link_error = Some("no route".to_owned());
+        }),
+        (C::PrinterPaperOut, Attend, |s| {
+            s.printers[0].fault = Some(HeldReason::PaperOut);
+        }),
+        (C::PrinterCoverOpen, Attend, |s| {
+            s.printers[0].fault = Some(HeldReason::CoverOpen);
+        }),
+        (C::PrinterFault, Attend, |s| {
+            s.printers[0].fault = Some(HeldReason::Cutter);
+        }),
+        (C::PrinterPaperLow, Note, |s| s.printers[0].paper_low = true),
+        (C::PapersInDoubt, Attend, |s| s.printers[0].in_doubt = 2),
+        (C::PapersPutAside, Attend, |s| s.put_aside = 1),
+        (C::PortShut, Attend, |s| {
+            s.shut_ports = vec![("old-till".to_owned(), "in use".to_owned())];
+        }),
+        (C::HeadOfficeSilent, Note, |s| {
+            s.head_office = Some(("no route".to_owned(), at("2026-05-28T11:45:00")));
+        }),
+    ]
+}
+
+/// Each reason raises its alarm and no other, with all of its words; without the reason there is none.
+#[test]
+fn each_is_raised_and_cleared() {
+    let reasons = [reasons_of_tills(), reasons_of_the_store()].concat();
+    for code in AlarmCode::ALL {
+        let is_tried = reasons.iter().any(|(tried, ..)| tried == code);
+        assert!(is_tried, "nothing raises {code:?}");
+    }
+    for (code, severity, raise) in reasons {
+        assert_eq!(alarms(&well()), [], "before {code:?}");
+        let mut store = well();
+        raise(&mut store);
+        let raised = alarms(&store);
+        let found: Vec<_> = raised.iter().map(|a| (a.code, a.severity)).collect();
+        assert_eq!(found, [(code, severity)]);
+        let of_till = reasons_of_tills().iter().any(|(own, ..)| *own == code);
+        assert_eq!(raised[0].till.is_some(), of_till, "{code:?}");
+        for words in [raised[0].what(), raised[0].action()] {
+            assert!(!words.contains('{') && words.ends_with('.'), "{words}");
+        }
+    }
+}
+
+/// Where the next sale cannot open another day, a day that is over stops the till.
+#[test]
+fn a_day_that_cannot_roll_over_stops() {
+    let mut store = well();
+    store.now = at("2026-05-29T08:00:00");
+    store.tills[0].unsent_receipts = 0;
+    let severity = |store: &StoreFacts| alarms(store)[0].severity;
+    assert_eq!(severity(&store), Severity::Attend);
+    store.tills[0].day.as_mut().unwrap().rolls_over = false;
+    assert_eq!(severity(&store), Severity::Stops);
+}
+
+/// A few receipts are named, the others counted; a retired till is no trouble; the worst comes first.
+#[test]
+fn many_at_once() {
+    let mut store = well();
+    store.tills[0].grey = receipts(&[12, 13, 14, 15, 16]);
+    store.disk_free = Some(0);
+    let found = alarms(&store);
+    assert_eq!(found[0].code, AlarmCode::DiskFull);
+    assert!(found[1].what().contains("12, 13, 14 (+ 2)"));
+    assert!(found[0].concerns(store.tills[0].till), "no till can sell");
+    store.disk_free = None;
+    store.tills[0].hold = Some(hold(HoldKind::Retired));
+    store.tills[0].is_ready = false;
+    assert_eq!(alarms(&store), []);
+}
+
+/// Short silences, of a receipt, of head office, of a certificate that has long to go, are no alarms.
+#[test]
+fn patience() {
+    let mut store = well();
+    store.tills[0].oldest_unsent = Some("2026-05-28T08:00:01".parse().unwrap());
+    store.head_office = Some(("no route".to_owned(), at("2026-05-28T11:45:01")));
+    store.tills[0].certificate_ends = Some(at("2026-06-27T12:00:00"));
+    store.printers[0].connected = None;
+    assert_eq!(alarms(&store), []);
+}
+
+/// Codes are unique and stable words; sentences are sentences.
+#[test]
+fn the_table_is_in_order() {
+    let mut seen = std::collections::BTreeSet::new();
+    for code in AlarmCode::ALL {
+        let word = code.as_str();
+        assert!(seen.insert(word), "{word} twice");
+        assert!(word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+        assert!(
+            code.what().ends_with('.') && code.action().ends_with('.'),
+            "{word}"
+        );
+    }
+}

@@ -1,0 +1,87 @@
+//! What alarms want to know of the ledger, beside what is shown anyway.
+
+use fiscal::ReceiptGlobalNo;
+use rusqlite::params;
+
+use super::{LedgerError, Reader, Seq, StorageError, TillId, sql};
+
+/// Receipts of a day that FDMS has taken with a remark.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Remarked {
+    /// Marked Red.
+    pub red: Vec<ReceiptGlobalNo>,
+    /// Marked Grey: FDMS lacks one before them.
+    pub grey: Vec<ReceiptGlobalNo>,
+    /// FDMS's own signature over them does not fit.
+    pub unproven: Vec<ReceiptGlobalNo>,
+}
+
+impl Reader {
+    /// The receipts of a till since an opening that FDMS has remarked upon, as long as it has not taken that day's
+    /// close.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn remarked(&self, till: TillId, day: Seq) -> Result<Remarked, LedgerError> {
+        self.with(|conn| {
+            let is_over: bool = conn
+                .prepare_cached(
+                    "SELECT EXISTS (SELECT 1 FROM day_close c JOIN submission s ON s.seq = c.seq WHERE c.day_id = ?1)",
+                )?
+                .query_row([day.0], |row| row.get(0))?;
+            let mut found = Remarked::default();
+            if is_over {
+                return Ok(found);
+            }
+            let mut statement = conn.prepare_cached(
+                "SELECT r.global_no, s.color, s.server_signature FROM submission s JOIN receipt r ON r.seq = s.seq
+                 WHERE s.seq > ?1 AND s.till_id = ?2 AND (s.color IN ('Red', 'Grey') OR s.server_signature = 'invalid')
+                 ORDER BY s.seq",
+            )?;
+            let mut rows = statement.query(params![day.0, till.0])?;
+            while let Some(row) = rows.next()? {
+                let no = sql::number(row.get(0)?, ReceiptGlobalNo::new, "receipt.global_no")?;
+                match row.get::<_, Option<String>>(1)?.as_deref() {
+                    Some("Red") => found.red.push(no),
+                    Some("Grey") => found.grey.push(no),
+                    _ => {}
+                }
+                if row.get::<_, Option<String>>(2)?.as_deref() == Some("invalid") {
+                    found.unproven.push(no);
+                }
+            }
+            Ok(found)
+        })
+    }
+
+    /// Papers of old POS software that were put aside, at whichever port, and neither sold nor dropped since.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn put_aside(&self) -> Result<u32, LedgerError> {
+        self.with(|conn| {
+            Ok(conn
+                .prepare_cached("SELECT count(*) FROM captured WHERE state = 'quarantined'")?
+                .query_row([], |row| row.get(0))?)
+        })
+    }
+
+    /// Bytes that are free for this process on the ledger's disk; none where the system does not tell.
+    #[must_use]
+    pub fn disk_free(&self) -> Option<u64> {
+        let disk = rustix::fs::statvfs(self.path()).ok()?;
+        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
+    /// The PIN of the operator's page, as it is kept: an argon2id hash.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn page_pin(&self) -> Result<Option<String>, LedgerError> {
+        self.with(|conn| {
+            let kept = sql::meta(conn, super::tills::PAGE_PIN)?.filter(|kept| !kept.is_empty());
+            let text = kept.map(String::from_utf8).transpose();
+            Ok(text.map_err(|_| StorageError::Damaged("meta.page_pin is no text".to_owned()))?)
+        })
+    }
+}
