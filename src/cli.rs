@@ -17,6 +17,7 @@ mod doctor;
 mod export;
 mod hq;
 mod inspect;
+mod pin;
 mod port;
 mod printer;
 mod run;
@@ -93,6 +94,9 @@ enum Command {
     /// Serial and USB ports: list them, and find out what answers.
     #[command(subcommand)]
     Port(port::PortCommand),
+    /// The PIN of the operator's page: without one nothing can be changed there.
+    #[command(subcommand)]
+    Pin(pin::PinCommand),
     /// Measure this machine and the gateway on it.
     #[cfg(feature = "demo")]
     Bench(crate::bench::BenchArgs),
@@ -529,6 +533,7 @@ fn dispatch(cli: &Cli) -> Done {
         Command::Doctor(args) => doctor::doctor(cli.config.clone(), args),
         Command::Export(args) => export::export_days(&config()?, args),
         Command::Archive(args) => archive::archive_years(&config()?, args),
+        Command::Pin(command) => pin::pin(&config()?, command),
         Command::Verify(args) => verify::verify_ledger(&config()?, args),
         Command::Inspect(command) => inspect::inspect(command),
         #[cfg(feature = "demo")]

@@ -154,7 +154,20 @@ impl Daemon {
         }
         let (ledger, submitter) = (self.ledger.clone(), self.submitter.clone());
         let devices = self.devices.clone();
-        let api = Api::new(ledger, submitter, devices, settings, self.stop.clone());
+        let api = Api::new(
+            ledger.clone(),
+            submitter,
+            devices,
+            settings,
+            self.stop.clone(),
+        );
+        let api = match crate::page::router(&api, &ledger) {
+            Ok(page) => api.with_page(page),
+            Err(error) => {
+                tracing::error!(%error, "there is no operator's page; the tills are served all the same");
+                api
+            }
+        };
         let (http, unix) = (api.clone(), api.clone());
         parts.spawn(async move {
             http.serve_tcp(listeners.http).await;

@@ -355,7 +355,8 @@ async fn serve(dir: PathBuf, port: u16) -> anyhow::Result<()> {
     let (address, token) = (store.address, &store.token);
     let (config, sheets) = (write_config(&store)?, store.dir.join("sheets"));
     println!(
-        "The gateway is up, with a sandbox of FDMS behind it. Read and try the API: http://{address}/docs\n\n\
+        "The gateway is up, with a sandbox of FDMS behind it. Read and try the API: http://{address}/docs\n\
+         The operator's page: http://{address}/operator (set its PIN with `fiscald pin set`)\n\n\
          In another terminal:\n\n\
          export GATEWAY=http://{address}\n\
          export TOKEN={token}\n\

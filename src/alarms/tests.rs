@@ -238,3 +238,20 @@ fn the_table_is_in_order() {
         );
     }
 }
+
+/// The table of docs/OPERATOR.md says what the code says.
+#[test]
+fn the_document_is_in_step() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/OPERATOR.md");
+    let document = std::fs::read_to_string(path).unwrap();
+    let rows = document.lines().filter(|line| line.starts_with("| `"));
+    let rows: Vec<&str> = rows.collect();
+    let wanted: Vec<String> = AlarmCode::ALL
+        .iter()
+        .map(|code| {
+            let (what, action) = (code.what(), code.action());
+            format!("| `{}` | {what} | {action} |", code.as_str())
+        })
+        .collect();
+    assert_eq!(rows, wanted);
+}

@@ -201,14 +201,19 @@ fn confirmed() -> anyhow::Result<bool> {
     Ok(matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
-pub(super) fn token(config: &Config, command: &TokenCommand) -> Done {
-    if !config.ledger_path().exists() {
-        return Err(anyhow::anyhow!(
-            "there is no ledger in {} yet; register a till first with `fiscald register`",
-            config.data_dir().display()
-        )
-        .into());
+/// A store must be set up before anything else is kept in its ledger.
+pub(super) fn has_ledger(config: &Config) -> anyhow::Result<()> {
+    if config.ledger_path().exists() {
+        return Ok(());
     }
+    bail!(
+        "there is no ledger in {} yet; register a till first with `fiscald register`",
+        config.data_dir().display()
+    )
+}
+
+pub(super) fn token(config: &Config, command: &TokenCommand) -> Done {
+    has_ledger(config)?;
     match command {
         TokenCommand::List => list(config),
         TokenCommand::Add { name, device_id } => add(config, name, *device_id),
@@ -216,7 +221,7 @@ pub(super) fn token(config: &Config, command: &TokenCommand) -> Done {
     }
 }
 
-fn open(config: &Config) -> anyhow::Result<Core> {
+pub(super) fn open(config: &Config) -> anyhow::Result<Core> {
     Ok(set_up(config, Arc::new(SystemClock))?.core)
 }
 

@@ -85,7 +85,7 @@ impl Sheet<'_> {
 
 fn nav(visit: &Visit, here: Option<Nav>, alarms: usize) -> Markup {
     html! {
-        nav id="nav" data-live aria-label=(visit.t("nav.label")) {
+        nav id="nav" data-live[here.is_some()] aria-label=(visit.t("nav.label")) {
             @for (nav, path, word) in ENTRIES {
                 a id={ "nav-" (word.trim_start_matches("nav.")) } href=(path) aria-current=[(Some(nav) == here).then_some("page")] {
                     (visit.t(word))

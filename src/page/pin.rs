@@ -59,10 +59,13 @@ pub fn fits(pin: &str, hash: &str) -> bool {
 
 /// One digit over and over, or digits in a row, up or down.
 fn is_obvious(digits: &[u8]) -> bool {
-    let steps = || digits.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]));
-    [0, 1, u8::MAX]
-        .into_iter()
-        .any(|step| steps().all(|found| found == step))
+    let next = digits.iter().skip(1);
+    let pairs = digits.iter().zip(next);
+    [0, 1, u8::MAX].into_iter().any(|step| {
+        pairs
+            .clone()
+            .all(|(one, next)| next.wrapping_sub(*one) == step)
+    })
 }
 
 #[cfg(test)]

@@ -178,7 +178,10 @@ fn paper_buttons(visit: &Visit, paper: &Capture) -> Markup {
 }
 
 /// A paper of old POS software, line by line.
-pub(super) async fn paper(visit: Visit, Path(capture): Path<u32>) -> Response {
+pub(super) async fn paper(visit: Visit, Path(capture): Path<String>) -> Response {
+    let Ok(capture) = capture.parse::<u32>() else {
+        return failed(&visit, &Failed::missing());
+    };
     let found = visit
         .page
         .get::<Capture>(&format!("/v1/captures/{capture}"))

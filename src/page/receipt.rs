@@ -18,8 +18,8 @@ use super::words;
 use crate::api::schema::Receipt;
 
 /// The page.
-pub(super) async fn show(visit: Visit, Path((till, no)): Path<(String, u32)>) -> Response {
-    match sheet(&visit, &till, no).await {
+pub(super) async fn show(visit: Visit, Path((till, no)): Path<(String, String)>) -> Response {
+    match sheet(&visit, &till, &no).await {
         Ok(response) => response,
         Err(error) => failed(&visit, &error),
     }
@@ -29,9 +29,9 @@ pub(super) async fn show(visit: Visit, Path((till, no)): Path<(String, u32)>) ->
 pub(super) async fn pdf(
     State(page): State<Arc<Page>>,
     visit: Visit,
-    Path((till, no)): Path<(String, u32)>,
+    Path((till, no)): Path<(String, String)>,
 ) -> Response {
-    let Some(till) = TillName::parse(&till) else {
+    let (Some(till), Ok(no)) = (TillName::parse(&till), no.parse::<u32>()) else {
         return failed(&visit, &Failed::missing());
     };
     let path = format!("/v1/receipts/{no}/pdf?{}&copy=true", till.query());
@@ -56,8 +56,9 @@ pub(super) fn pass_pdf(mut response: Response, visit: &Visit) -> Response {
     response
 }
 
-async fn sheet(visit: &Visit, till: &str, no: u32) -> Result<Response, Failed> {
+async fn sheet(visit: &Visit, till: &str, no: &str) -> Result<Response, Failed> {
     let till = TillName::parse(till).ok_or_else(Failed::missing)?;
+    let no: u32 = no.parse().map_err(|_| Failed::missing())?;
     let receipt: Receipt = visit
         .page
         .get(&format!(

@@ -124,8 +124,10 @@ async fn find(visit: &Visit, till: &TillName) -> Result<Found, Failed> {
         }
     };
     let is_number = |text: &&str| text.bytes().all(|b| b.is_ascii_digit());
-    add("from", visit.param("date"));
-    add("till", visit.param("date"));
+    let date = visit.param("date");
+    let date = date.filter(|text| text.parse::<jiff::civil::Date>().is_ok());
+    add("from", date);
+    add("till", date);
     add("fiscalDayNo", visit.param("day").filter(is_number));
     add(
         "receiptType",

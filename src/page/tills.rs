@@ -7,7 +7,7 @@ use super::acts::{Act, Wanted};
 use super::ask::{Failed, TillName};
 use super::layout::{Nav, Sheet, facts, failed};
 use super::visit::Visit;
-use super::words::{self, Light, money, till_title};
+use super::words::{self, Light, money, test_tag};
 use crate::api::schema::{Alarm, CurrencyFigures, Report, Status, TillState};
 
 /// Alarms that are shown in full above the tills.
@@ -97,7 +97,10 @@ fn card(visit: &Visit, till: &TillState, alarms: &[Alarm], figures: &[CurrencyFi
     let place = format!("/operator/till/{}", name.text());
     html! {
         section class="card till" {
-            h2 { a id={ "till-" (name.text()) } href=(place) { (till_title(visit, &name)) } }
+            h2 {
+                a id={ "till-" (name.text()) } href=(place) { (visit.t("till.till")) " " (name.device_id) }
+                (test_tag(visit, &name))
+            }
             (Light::of(till, alarms).show(visit))
             (sales(visit, till, figures))
             (facts(&[

@@ -96,10 +96,12 @@ pub(super) fn alarm(visit: &Visit, alarm: &Alarm) -> (String, String) {
 
 /// A till, by its number.
 pub(super) fn till_title(visit: &Visit, till: &TillName) -> Markup {
-    html! {
-        (visit.t("till.till")) " " (till.device_id)
-        @if till.environment == "test" { " " (tag("warn", visit.t("till.test"))) }
-    }
+    html! { (visit.t("till.till")) " " (till.device_id) (test_tag(visit, till)) }
+}
+
+/// That its receipts are not valid, where they are not.
+pub(super) fn test_tag(visit: &Visit, till: &TillName) -> Markup {
+    html! { @if till.environment == "test" { " " (tag("warn", visit.t("till.test"))) } }
 }
 
 /// How the way to the authority is.

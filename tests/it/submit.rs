@@ -43,7 +43,7 @@ fn parked(house: &House, place: usize) -> Parked {
 }
 
 /// One bread for 1.20, on one till or the other.
-fn bread(invoice_no: &str) -> String {
+pub(crate) fn bread(invoice_no: &str) -> String {
     format!(
         r#"{{"receiptType":"FiscalInvoice","receiptCurrency":"USD","invoiceNo":"{invoice_no}",
         "receiptLinesTaxInclusive":true,"receiptLines":[{{"receiptLineType":"Sale","receiptLineName":"Bread",
@@ -409,7 +409,7 @@ async fn red_receipt_and_close_by_hand() {
     );
 }
 
-fn taxes(house: &House, taxes: Vec<TaxSpec>) {
+pub(crate) fn taxes(house: &House, taxes: Vec<TaxSpec>) {
     let change = DeviceChange {
         taxes: Some(taxes),
         ..DeviceChange::default()

@@ -97,11 +97,19 @@ async fn document_and_router_agree() {
 #[tokio::test]
 async fn the_page_needs_no_internet() {
     let shop = Shop::open().await;
-    for path in ["/", "/docs"] {
-        let answer = shop.ask(&get(path)).await;
+    // At the root is the operator's page, where there is one: on loopback.
+    for (ask, over_socket, to) in [
+        (get("/docs"), false, "/docs/"),
+        (get("/"), false, "/operator"),
+        (get("/"), true, "/docs/"),
+    ] {
+        let answer = match over_socket {
+            true => shop.ask_unix(&ask).await,
+            false => shop.ask(&ask).await,
+        };
         assert_eq!(
             (answer.status, answer.headers["location"].as_str()),
-            (307, "/docs/")
+            (307, to)
         );
     }
     let page = shop.ask(&get("/docs/")).await;

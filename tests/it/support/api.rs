@@ -40,7 +40,7 @@ pub(crate) struct Shop {
     pub(crate) tills: [TillId; 2],
     pub(crate) stop: CancellationToken,
     pub(crate) serving: JoinSet<()>,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 /// What was answered.
@@ -242,6 +242,8 @@ impl Shop {
             settings,
             stop.clone(),
         );
+        let page = fiscald::page::router(&api, &ledger).unwrap();
+        let api = api.with_page(page);
         let socket = dir.path().join("api.sock");
         let lines_socket = dir.path().join("lines.sock");
         let http = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -270,8 +272,23 @@ impl Shop {
             tills: tills.try_into().unwrap(),
             stop,
             serving,
-            _dir: dir,
+            dir,
         }
+    }
+
+    /// The ledger's file.
+    pub(crate) fn ledger_path(&self) -> PathBuf {
+        self.dir.path().join("ledger.db")
+    }
+
+    /// Who has done something, as the audit names him, each time.
+    pub(crate) fn audited(&self, action: &str) -> Vec<String> {
+        let conn = rusqlite::Connection::open(self.ledger_path()).unwrap();
+        let mut rows = conn
+            .prepare("SELECT actor FROM audit WHERE action = ?1 ORDER BY audit_id")
+            .unwrap();
+        let rows = rows.query_map([action], |row| row.get(0)).unwrap();
+        rows.map(Result::unwrap).collect()
     }
 
     pub(crate) async fn stream(&self) -> TcpStream {

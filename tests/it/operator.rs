@@ -1,0 +1,6 @@
+//! The operator's page: who may read, who may change, what can be done, in three languages and at three sizes.
+
+mod acts;
+mod alarms;
+mod browser;
+mod safety;
