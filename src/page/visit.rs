@@ -166,6 +166,10 @@ impl Visit {
 
     /// A moment as people write it: the time alone if it is today.
     pub(super) fn when(&self, text: &str) -> String {
+        // A bare number is no date, though it could be read as one.
+        if !text.contains('-') {
+            return text.to_owned();
+        }
         let today = self.page.ledger.time().local().date();
         if let Ok(at) = text.parse::<DateTime>() {
             return match at.date() == today {
