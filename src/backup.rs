@@ -118,7 +118,6 @@ pub struct Manifest {
     #[serde(default)]
     pub archives: BTreeMap<String, String>,
     /// How far the ledger had come.
-    #[serde(flatten)]
     pub ends: Ends,
 }
 

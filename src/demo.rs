@@ -101,14 +101,19 @@ struct DemoStore {
     devices: String,
 }
 
+/// The demonstration's device as the sandbox knows it.
+fn device() -> DeviceSpec {
+    DeviceSpec {
+        tax_payer_name: "Mbare Superette (Pvt) Ltd".to_owned(),
+        branch_name: "Mbare Superette".to_owned(),
+        ..DeviceSpec::new(DEVICE)
+    }
+}
+
 impl DemoStore {
     async fn start(dir: PathBuf, clock: SharedClock, port: u16) -> anyhow::Result<Self> {
         let stop = CancellationToken::new();
-        let device = DeviceSpec {
-            tax_payer_name: "Mbare Superette (Pvt) Ltd".to_owned(),
-            branch_name: "Mbare Superette".to_owned(),
-            ..DeviceSpec::new(DEVICE)
-        };
+        let device = device();
         let sandbox = Sandbox::builder()
             .clock(Arc::clone(&clock))
             .device(device.clone())

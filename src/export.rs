@@ -240,7 +240,7 @@ fn write_till(
             ends.last_receipt_global_no = Some(no);
             ends.last_hash = Some(hash);
             ends.receipts += 1;
-            if ends.receipts % 256 == 0 {
+            if ends.receipts.is_multiple_of(256) {
                 progress(ends.receipts);
             }
         }
