@@ -285,7 +285,7 @@ async fn tills(
     let select = tx
         .prepare_cached(
             "SELECT environment, device_id, store_id, machine_name, state, fiscal_day_no, fiscal_day_opened, waiting,
-               oldest_waiting_at, certificate_till, last_error
+               oldest_waiting_at, certificate_till, block_reason
              FROM fdms_devices WHERE tenant_id = $1 AND state NOT IN ('pending', 'retired')
              ORDER BY environment, device_id",
         )

@@ -14,6 +14,7 @@ use super::query::Query;
 use super::receipts::hex;
 use super::visit::Visit;
 use super::words;
+use crate::access::Role;
 use crate::db;
 use crate::hq::SharedHq;
 
@@ -26,6 +27,7 @@ pub(super) async fn page(
     State(hq): State<SharedHq>,
     uri: Uri,
 ) -> Result<Response, Failed> {
+    visit.caller.at_least(Role::Admin)?;
     let query = Query::of(&uri);
     let mut client = hq.db.client().await?;
     let tx = db::tenant(&mut client, visit.caller.tenant).await?;

@@ -41,6 +41,16 @@ pub(super) enum Nav {
     Account,
 }
 
+impl Nav {
+    /// Who may see it.
+    const fn takes(self) -> Role {
+        match self {
+            Self::People | Self::Audit => Role::Admin,
+            _ => Role::Viewer,
+        }
+    }
+}
+
 /// A page, its path, its word.
 type Entry = (Nav, &'static str, &'static str);
 
@@ -160,14 +170,16 @@ impl<'a> Page<'a> {
                     @if !visit.is_at_operator() {
                         @for (group, entries) in &GROUPS {
                             h2 { (group) }
-                            @for (nav, path, word) in *entries {
+                            @for (nav, path, word) in entries.iter().filter(|(nav, ..)| visit.may(nav.takes())) {
                                 a href=(visit.href(path)) aria-current=[(*nav == self.nav).then_some("page")] { (word) }
                             }
                         }
                     } @else {
                         a href="/companies" aria-current=[(self.nav == Nav::Tenants).then_some("page")] { "Tenants" }
-                        a href="/people" aria-current=[(self.nav == Nav::People).then_some("page")] { "Users and tokens" }
-                        a href="/audit" aria-current=[(self.nav == Nav::Audit).then_some("page")] { "Audit" }
+                        @if visit.may(Role::Admin) {
+                            a href="/people" aria-current=[(self.nav == Nav::People).then_some("page")] { "Users and tokens" }
+                            a href="/audit" aria-current=[(self.nav == Nav::Audit).then_some("page")] { "Audit" }
+                        }
                     }
                 }
                 div class="who" {

@@ -21,6 +21,9 @@ const SHOWN: usize = 100;
 /// A certificate that ends within so many days is expiring.
 pub(super) const EXPIRING_DAYS: i64 = 30;
 
+/// After so many seconds without a turn of the worker, alerts are not to be relied on.
+const WORKER_LATE: i64 = 30 * 60;
+
 /// Everything that the overview says of the stores of a tenant (`$1`), at a moment (`$2`).
 pub const OVERVIEW: &str = "
 WITH till AS (
@@ -29,7 +32,8 @@ WITH till AS (
     min(oldest_waiting_at) FILTER (WHERE waiting > 0) AS oldest,
     count(*) FILTER (WHERE hold IS NOT NULL AND state NOT IN ('retired', 'blocked')) AS held,
     count(*) FILTER (WHERE certificate_till < $2::timestamptz + interval '30 days' AND state <> 'retired') AS expiring,
-    min(certificate_till) FILTER (WHERE state <> 'retired') AS certificate_till
+    min(certificate_till) FILTER (WHERE state <> 'retired') AS certificate_till,
+    count(*) FILTER (WHERE state = 'blocked') AS blocked
   FROM fdms_devices WHERE tenant_id = $1 GROUP BY store_id),
 dead AS (
   SELECT store_id, count(*) AS dead FROM fdms_retry_jobs
@@ -38,7 +42,7 @@ alert AS (
   SELECT store_id, count(*) AS alerts, count(*) FILTER (WHERE severity = 'fault') AS faults FROM alerts
   WHERE tenant_id = $1 AND ended_at IS NULL AND store_id IS NOT NULL GROUP BY store_id)
 SELECT s.store_id, s.name, s.joined_at, c.last_seen_at, c.version, c.clock_skew_ms, t.tills, t.open_days, t.oldest_day,
-  t.waiting, t.oldest, t.held, t.expiring, t.certificate_till, d.dead, a.alerts, a.faults
+  t.waiting, t.oldest, t.held, t.expiring, t.certificate_till, d.dead, a.alerts, a.faults, t.blocked
 FROM stores s
 LEFT JOIN store_cursors c ON c.tenant_id = s.tenant_id AND c.store_id = s.store_id
 LEFT JOIN till t ON t.store_id = s.store_id
@@ -69,6 +73,7 @@ struct Store {
     waiting: i64,
     oldest: Option<Timestamp>,
     held: i64,
+    blocked: i64,
     expiring: i64,
     certificate_till: Option<Timestamp>,
     dead: i64,
@@ -99,6 +104,7 @@ impl Store {
             waiting: number(9),
             oldest,
             held: number(11),
+            blocked: number(17),
             expiring: number(12),
             certificate_till: row.get(13),
             dead: number(14),
@@ -107,6 +113,11 @@ impl Store {
             is_silent: older(last_seen, limits.silent_minutes.saturating_mul(60)),
             is_late: older(oldest, limits.unsent_hours.saturating_mul(3600)),
         }
+    }
+
+    /// Whether its clock is so wrong that it is an alert.
+    const fn clock_is_off(&self) -> bool {
+        self.clock_skew_ms.unsigned_abs() > 60_000
     }
 
     /// How much it wants attention: the worst stands first.
@@ -121,7 +132,12 @@ impl Store {
         if self.is_silent {
             weight += 2
         }
-        if self.alerts > 0 || self.expiring > 0 || self.held > 0 {
+        if self.alerts > 0
+            || self.expiring > 0
+            || self.held > 0
+            || self.blocked > 0
+            || self.clock_is_off()
+        {
             weight += 1
         }
         weight
@@ -145,6 +161,7 @@ pub(super) async fn page(
     let rows = tx
         .query(&find, &[&visit.caller.tenant.0, &visit.now])
         .await?;
+    let turn = last_turn(&tx, visit.caller.tenant).await?;
     let mut stores: Vec<Store> = rows
         .iter()
         .map(|row| Store::read(row, limits, visit.now))
@@ -152,6 +169,7 @@ pub(super) async fn page(
     stores.sort_by_key(|store| std::cmp::Reverse(store.weight()));
     let body = html! {
         (live(&visit, "overview", &html! {
+            (worker_is_late(&visit, turn))
             (tiles(&visit, &stores))
             (table(&visit, &query, &stores))
         }))
@@ -162,6 +180,34 @@ pub(super) async fn page(
     );
     shown.beside = Some(search(&visit, &query));
     Ok(shown.show(&visit, &body))
+}
+
+/// When the periodic work has last looked at the tenant; before the first time, when the tenant was made.
+async fn last_turn(
+    tx: &deadpool_postgres::Transaction<'_>,
+    tenant: TenantId,
+) -> Result<Option<Timestamp>, Failed> {
+    let find = tx
+        .prepare_cached(
+            "SELECT coalesce(s.updated_at, t.created_at) FROM tenants t LEFT JOIN tenant_summaries s USING (tenant_id)
+             WHERE t.tenant_id = $1",
+        )
+        .await?;
+    let row = tx.query_opt(&find, &[&tenant.0]).await?;
+    Ok(row.map(|row| row.get(0)))
+}
+
+/// Says so if the periodic work stands still: no alert begins or ends, and nobody is told.
+fn worker_is_late(visit: &Visit, turn: Option<Timestamp>) -> Markup {
+    let late = turn.filter(|turn| visit.now.duration_since(*turn).as_secs() > WORKER_LATE);
+    html! {
+        @if let Some(turn) = late {
+            div class="note warn" {
+                p { b { "The periodic work has not looked at this company since " (words::when(visit.now, turn)) "." } }
+                p { "Until it does, no alert begins or ends and nobody is told of one. Whoever runs this service looks into its log, or calls /fdms_worker." }
+            }
+        }
+    }
 }
 
 fn count(stores: &[Store]) -> i64 {
@@ -296,8 +342,9 @@ fn state(store: &Store) -> Markup {
             @if store.is_late { (tag(Tone::Warn, "unsent for long")) }
             @if store.held > 0 { (tag(Tone::Warn, &words::count(store.held, "till held", "tills held"))) }
             @if store.expiring > 0 { (tag(Tone::Warn, "certificate ends")) }
-            @if store.clock_skew_ms.abs() > 60_000 { (tag(Tone::Warn, &format!("clock off by {}", words::span(store.clock_skew_ms / 1000)))) }
-            @if store.alerts > 0 && store.weight() == 1 && store.expiring == 0 && store.held == 0 { (tag(Tone::Warn, &words::count(store.alerts, "alert", "alerts"))) }
+            @if store.clock_is_off() { (tag(Tone::Warn, &format!("clock off by {}", words::span(store.clock_skew_ms / 1000)))) }
+            @if store.blocked > 0 { (tag(Tone::Bad, &words::count(store.blocked, "till blocked", "tills blocked"))) }
+            @if store.alerts > 0 { (tag(if store.faults > 0 { Tone::Bad } else { Tone::Warn }, &words::count(store.alerts, "alert", "alerts"))) }
             @if store.joined && store.weight() == 0 { (tag(Tone::Ok, "well")) }
         }
     }

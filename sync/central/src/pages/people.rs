@@ -24,6 +24,7 @@ const ROLES: [(&str, &str); 3] = [
 
 /// `GET /people`
 pub(super) async fn page(visit: Visit, State(hq): State<SharedHq>) -> Result<Response, Failed> {
+    visit.caller.at_least(Role::Admin)?;
     let mut client = hq.db.client().await?;
     let tx = db::tenant(&mut client, visit.caller.tenant).await?;
     let tenant = visit.caller.tenant.0;
@@ -41,45 +42,42 @@ pub(super) async fn page(visit: Visit, State(hq): State<SharedHq>) -> Result<Res
         )
         .await?;
     let tokens = tx.query(&find, &[&tenant]).await?;
-    let admin = visit.may(Role::Admin);
     let body = html! {
         div class="stack" {
-            (sheet("Users", None, &user_table(&visit, &users, admin)))
-            (sheet("API tokens", None, &token_table(&visit, &tokens, admin)))
-            @if admin {
-                div class="two" {
-                    (card("Invite somebody", &html! {
-                        form class="form" method="post" action=(visit.href("/people")) {
-                            (visit.token())
-                            label { "Email" input type="email" name="email" required autocomplete="off"; }
-                            (field("name", "Name", "", true))
-                            (choice("role", "Role", &ROLES, "viewer"))
-                            div { button class="main" { "Invite" } }
-                            p class="hint" { "You are shown a code once. Give it to the person, who chooses a password with it." }
-                        }
-                    }))
-                    (card("New token", &html! {
-                        form class="form" method="post" action=(visit.href("/people/tokens")) {
-                            (visit.token())
-                            (field("name", "Name, as the audit will say it", "", true))
-                            (choice("role", "Role", &ROLES, "viewer"))
-                            label { "Good until (empty: until it is revoked)" input type="date" name="expires"; }
-                            div { button class="main" { "Make a token" } }
-                        }
-                    }))
-                }
+            (sheet("Users", None, &user_table(&visit, &users)))
+            (sheet("API tokens", None, &token_table(&visit, &tokens)))
+            div class="two" {
+                (card("Invite somebody", &html! {
+                    form class="form" method="post" action=(visit.href("/people")) {
+                        (visit.token())
+                        label { "Email" input type="email" name="email" required autocomplete="off"; }
+                        (field("name", "Name", "", true))
+                        (choice("role", "Role", &ROLES, "viewer"))
+                        div { button class="main" { "Invite" } }
+                        p class="hint" { "You are shown a code once. Give it to the person, who chooses a password with it." }
+                    }
+                }))
+                (card("New token", &html! {
+                    form class="form" method="post" action=(visit.href("/people/tokens")) {
+                        (visit.token())
+                        (field("name", "Name, as the audit will say it", "", true))
+                        (choice("role", "Role", &ROLES, "viewer"))
+                        label { "Good until (empty: until it is revoked)" input type="date" name="expires"; }
+                        div { button class="main" { "Make a token" } }
+                    }
+                }))
             }
         }
     };
     Ok(Page::new(Nav::People, "Users and tokens").show(&visit, &body))
 }
 
-fn user_table(visit: &Visit, rows: &[Row], admin: bool) -> Markup {
+fn user_table(visit: &Visit, rows: &[Row]) -> Markup {
     html! {
         @if rows.is_empty() { (empty("No user yet", "Invite the first one below.")) }
         @else {
             table class="fold" {
-                thead { tr { th { "Who" } th { "Role" } th { "Second factor" } th { "Last seen" } @if admin { th { "" } } } }
+                thead { tr { th { "Who" } th { "Role" } th { "Second factor" } th { "Last seen" } th { "" } } }
                 tbody { @for row in rows { tr {
                     td data-name="Who" { span { (row.get::<_, &str>(2)) span class="second" { (row.get::<_, &str>(1)) } } }
                     td data-name="Role" { span { (row.get::<_, &str>(3)) " "
@@ -88,7 +86,7 @@ fn user_table(visit: &Visit, rows: &[Row], admin: bool) -> Markup {
                     } }
                     td data-name="Second factor" { @if row.get::<_, bool>(6) { (tag(Tone::Ok, "on")) } @else { (tag(Tone::Warn, "off")) } }
                     td data-name="Last seen" { (words::when_or(visit.now, row.get(5), "never")) }
-                    @if admin { td data-name="" { (user_actions(visit, row)) } }
+                    td data-name="" { (user_actions(visit, row)) }
                 } } }
             }
         }
@@ -131,25 +129,25 @@ fn user_actions(visit: &Visit, row: &Row) -> Markup {
     }
 }
 
-fn token_table(visit: &Visit, rows: &[Row], admin: bool) -> Markup {
+fn token_table(visit: &Visit, rows: &[Row]) -> Markup {
     html! {
         @if rows.is_empty() { (empty("No token yet", "Machines that read or act over the API need one each.")) }
         @else {
             table class="fold" {
-                thead { tr { th { "Name" } th { "Role" } th { "Made" } th { "Good until" } @if admin { th { "" } } } }
+                thead { tr { th { "Name" } th { "Role" } th { "Made" } th { "Good until" } th { "" } } }
                 tbody { @for row in rows { tr {
                     @let revoked: Option<Timestamp> = row.get(6);
                     td data-name="Name" { (row.get::<_, &str>(1)) @if revoked.is_some() { " " (tag(Tone::Quiet, "revoked")) } }
                     td data-name="Role" { (row.get::<_, &str>(2)) }
                     td data-name="Made" { span { (words::when(visit.now, row.get(4))) span class="second" { "by " (row.get::<_, &str>(3)) } } }
                     td data-name="Good until" { (words::when_or(visit.now, row.get(5), "revoked")) }
-                    @if admin { td data-name="" {
+                    td data-name="" {
                         @if revoked.is_none() {
                             (action(visit, &format!("/people/tokens/{}/revoke", row.get::<_, Uuid>(0)), "Revoke", true, &html! {
                                 div { button class="danger" { "Revoke it now" } }
                             }))
                         }
-                    } }
+                    }
                 } } }
             }
         }

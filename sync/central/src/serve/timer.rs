@@ -1,5 +1,6 @@
 //! The built-in timer: the periodic work, without anybody who calls for it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -14,8 +15,16 @@ const LOCK: i64 = 7_210_002;
 /// Does the work now and then until the stop signal.
 pub(super) async fn run(hq: SharedHq, every: Duration, stop: CancellationToken) {
     loop {
-        if let Err(problem) = turn(&hq).await {
-            tracing::warn!(detail = %problem.detail, "the periodic work was not done; it is tried again");
+        // A task of its own: whatever a turn meets, the next one comes.
+        let of_turn = Arc::clone(&hq);
+        match tokio::spawn(async move { turn(&of_turn).await }).await {
+            Ok(Ok(())) => {}
+            Ok(Err(problem)) => {
+                tracing::warn!(detail = %problem.detail, "the periodic work was not done; it is tried again");
+            }
+            Err(error) => {
+                tracing::error!(%error, "the periodic work met a defect; it is tried again");
+            }
         }
         tokio::select! {
             () = stop.cancelled() => return,

@@ -6,6 +6,7 @@
 )]
 
 mod access;
+mod answered;
 mod api;
 mod audit;
 mod checklist;
@@ -27,5 +28,6 @@ mod service;
 mod sign_in;
 mod support;
 mod sync;
+mod turns;
 mod walls;
 mod worker;

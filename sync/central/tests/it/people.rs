@@ -117,8 +117,13 @@ impl Asker {
 
     /// Somebody who signs in with the password of the tests.
     pub(crate) async fn sign_in(test: &Test, email: &str) -> Self {
+        Self::with_password(test, email, PASSWORD).await
+    }
+
+    /// Somebody who signs in with a password of his own.
+    pub(crate) async fn with_password(test: &Test, email: &str, password: &str) -> Self {
         let from = "192.0.2.1".parse().unwrap();
-        let signed_in = sign_in::sign_in(&test.hq, from, email, PASSWORD.into(), None)
+        let signed_in = sign_in::sign_in(&test.hq, from, email, password.into(), None)
             .await
             .unwrap();
         let SignedIn::Session(session) = signed_in else {

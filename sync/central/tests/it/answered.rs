@@ -1,0 +1,98 @@
+//! Pages as they are answered: who may see them, and what they say. The browser is in `pages`.
+
+use fiscal_hq::access::Role;
+use reqwest::Method;
+
+use crate::people::{Answer, Asker, send};
+use crate::seed::{self, believable};
+use crate::support::Test;
+
+/// An admin of a believable company.
+async fn admin(test: &Test) -> (seed::Shop, Asker) {
+    let shop = believable(test, "Baobab Stores").await;
+    let asker = Asker::with_password(test, &shop.email, seed::PASSWORD).await;
+    (shop, asker)
+}
+
+/// Posts a form; the page that it leads to.
+async fn post(asker: &Asker, path: &str, fields: &[(&str, &str)]) -> Answer {
+    let mut body = form_urlencoded::Serializer::new(String::new());
+    body.extend_pairs(fields);
+    let asked = asker
+        .request(Method::POST, path)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(body.finish());
+    send(asked).await
+}
+
+/// What a form's answer says on the next page.
+fn said(answer: &Answer) -> String {
+    let mut cookies = answer.headers.get_all("set-cookie").iter();
+    let kept = cookies.find_map(|cookie| cookie.to_str().unwrap().strip_prefix("hq_message="));
+    let kept = kept.unwrap_or_default().split(';').next().unwrap();
+    let mut parsed = form_urlencoded::parse(kept.as_bytes());
+    parsed
+        .next()
+        .map_or(String::new(), |(text, _)| text.into_owned())
+}
+
+/// A page refuses whom its JSON twin refuses, and shows what the twin shows.
+#[tokio::test]
+async fn pages_ask_for_the_role_of_their_twins() {
+    let test = Test::start().await;
+    let (shop, admin) = admin(&test).await;
+    let viewer = Asker::person(&test, shop.tenant, Role::Viewer, "viewer@shop.example").await;
+    let store = format!("/stores/{}", shop.stores[0]);
+    let pages = [
+        ("/", "/fdms_health"),
+        ("/receipts", "/fiscal_submissions/receipts"),
+        ("/vat", "/fiscal_submissions/vat_return?month=2026-05"),
+        ("/queue", "/fiscal_submissions/jobs"),
+        ("/submissions", "/fiscal_submissions"),
+        ("/stores", "/fiscal_devices/stores"),
+        (&store, "/fiscal_devices/stores"),
+        ("/tills/prod/24001", "/fiscal_devices/prod/24001"),
+        ("/credentials", "/fiscal_credentials"),
+        ("/go-live", "/fiscal_profile/checklist"),
+        ("/alarms", "/alerts"),
+        ("/profile", "/fiscal_profile"),
+        ("/people", "/users"),
+        ("/people", "/tokens"),
+        ("/audit", "/users"),
+    ];
+    for (page, twin) in pages {
+        for asker in [&viewer, &admin] {
+            let (shown, read) = (asker.get(page).await, asker.get(twin).await);
+            assert_eq!(shown.status, read.status, "{page} {twin}: {}", read.text);
+        }
+    }
+    let refused = viewer.get("/people").await;
+    assert_eq!(refused.status, 403);
+    assert!(refused.text.contains("this takes the role admin"));
+    assert!(!refused.text.contains(&shop.email), "{}", refused.text);
+    let overview = viewer.get("/").await;
+    assert!(!overview.text.contains("href=\"/people\""));
+    assert!(admin.get("/").await.text.contains("href=\"/people\""));
+}
+
+/// A store with nothing but an alert shows it, a fault as one.
+#[tokio::test]
+async fn the_overview_shows_every_alert() {
+    let test = Test::start().await;
+    let (shop, admin) = admin(&test).await;
+    let sql = test.database.connect("postgres").await;
+    sql.execute("DELETE FROM fdms_retry_jobs", &[])
+        .await
+        .unwrap();
+    sql.execute(
+        "UPDATE alerts SET store_id = $1, severity = 'fault'",
+        &[&shop.stores[0]],
+    )
+    .await
+    .unwrap();
+    let text = admin.get("/").await.text;
+    let row = text
+        .split("<tr>")
+        .find(|row| row.contains(&shop.stores[0].to_string()));
+    assert!(row.unwrap().contains("3 alerts"), "{row:?}");
+}
