@@ -13,10 +13,10 @@ use uuid::Uuid;
 
 use super::fail::Failed;
 use super::layout::{Nav, Page, empty};
-use super::query::Query;
+use super::query::{Query, Wrong, wrong_at};
 use super::visit::Visit;
 use super::words;
-use crate::db;
+use crate::db::{self, TenantId};
 use crate::functions::search::money;
 use crate::hq::SharedHq;
 
@@ -36,8 +36,11 @@ struct Search {
     till: Option<i32>,
     store: Option<Uuid>,
     from: Option<DateTime>,
+    to: Option<Date>,
     before: Option<DateTime>,
     after: Option<Key>,
+    /// What was typed and cannot be read: then nothing is searched.
+    wrong: Vec<Wrong>,
 }
 
 /// Where a page ended.
@@ -101,24 +104,47 @@ pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
 impl Search {
     fn read(query: &Query, today: Date) -> Self {
         let midnight = |date: Date| date.at(0, 0, 0, 0);
-        let number = query.parsed("number");
+        let mut wrong = Vec::new();
+        let number = query.number("number", &mut wrong);
         let invoice = query.text("invoice").map(str::to_owned);
-        let from = query.date("from");
+        let (from, to) = (query.day("from", &mut wrong), query.day("to", &mut wrong));
+        if from.zip(to).is_some_and(|(from, to)| from > to) {
+            let must = "no earlier than the date from which is searched";
+            wrong.push(Wrong { name: "to", must });
+        }
         // A number is looked for in all of the past; all else in the last days, where nothing is said.
-        let default = (number.is_none() && invoice.is_none() && from.is_none())
-            .then(|| today.saturating_sub(jiff::Span::new().days(DAYS)));
+        let default = (number.is_none() && invoice.is_none() && from.is_none()).then(|| {
+            let last = to.unwrap_or(today);
+            last.saturating_sub(jiff::Span::new().days(DAYS))
+        });
         let next = |date: Date| date.saturating_add(jiff::Span::new().days(1));
+        let place = "`after` of the page before, unchanged: begin at the first page";
+        let store = "a store of yours, by its UUID";
         Self {
             number,
             invoice,
-            amount: query.amount("amount"),
+            amount: query.amount("amount", &mut wrong),
             kind: query.text("type").map(str::to_owned),
             currency: query.text("currency").map(str::to_uppercase),
-            till: query.parsed("till"),
-            store: query.parsed("store"),
+            till: query.number("till", &mut wrong),
+            store: query.checked("store", store, |text| text.parse().ok(), &mut wrong),
             from: from.or(default).map(midnight),
-            before: query.date("to").map(|date| midnight(next(date))),
-            after: query.text("after").and_then(Key::read),
+            to,
+            before: to.map(|date| midnight(next(date))),
+            after: query.checked("after", place, Key::read, &mut wrong),
+            wrong,
+        }
+    }
+
+    /// Which days are searched, in words.
+    fn days(&self) -> String {
+        let from = self.from.map(|from| words::date_words(from.date()));
+        let to = self.to.map(words::date_words);
+        match (from, to) {
+            (Some(from), Some(to)) => format!("from {from} to {to}"),
+            (Some(from), None) => format!("from {from} on"),
+            (None, Some(to)) => format!("until {to}"),
+            (None, None) => "of all time".to_owned(),
         }
     }
 
@@ -215,46 +241,60 @@ pub(super) async fn page(
 ) -> Result<Response, Failed> {
     let query = Query::of(&uri);
     let search = Search::read(&query, local(visit.now).date());
-    let mut client = hq.db.client().await?;
-    let tx = db::tenant(&mut client, visit.caller.tenant).await?;
-    let (text, values) = search.statement();
-    let find = tx.prepare_cached(&text).await?;
-    let tenant = visit.caller.tenant.0;
-    let all: Vec<&(dyn ToSql + Sync)> = std::iter::once(&tenant as &(dyn ToSql + Sync))
-        .chain(values)
-        .collect();
-    let rows = tx.query(&find, &all).await?;
+    let rows = if search.wrong.is_empty() {
+        found(&hq, visit.caller.tenant, &search).await?
+    } else {
+        Vec::new()
+    };
     let body = html! {
         div class="stack" {
             section class="card no-print" { div class="in" { (form(&visit, &query, &search)) } }
-            section class="card" { (table(&visit, &query, &rows)) }
+            section class="card" { (table(&visit, &query, &search, &rows)) }
         }
     };
     let mut shown = Page::new(Nav::Receipts, "Receipts");
-    let from = search.from.map(|from| words::date_words(from.date()));
-    shown.under = Some(html! {
-        @match from { Some(from) => { "from " (from) " on, the newest first" }, None => "of all time, the newest first" }
-    });
-    shown.beside = Some(html! { a class="button" href=(visit.href(&search.csv())) { "As CSV" } });
+    if search.wrong.is_empty() {
+        shown.under = Some(html! { (search.days()) ", the newest first" });
+        shown.beside =
+            Some(html! { a class="button" href=(visit.href(&search.csv())) { "As CSV" } });
+    }
     Ok(shown.show(&visit, &body))
 }
 
+/// A page of what is searched for, and one more.
+async fn found(hq: &SharedHq, tenant: TenantId, search: &Search) -> Result<Vec<Row>, Failed> {
+    let mut client = hq.db.client().await?;
+    let tx = db::tenant(&mut client, tenant).await?;
+    let (text, values) = search.statement();
+    let find = tx.prepare_cached(&text).await?;
+    let all: Vec<&(dyn ToSql + Sync)> = std::iter::once(&tenant.0 as &(dyn ToSql + Sync))
+        .chain(values)
+        .collect();
+    Ok(tx.query(&find, &all).await?)
+}
+
 fn form(visit: &Visit, query: &Query, search: &Search) -> Markup {
-    let shown_from = search
-        .from
-        .map(|from| from.date().to_string())
-        .unwrap_or_default();
-    let field = |name: &str, word: &str, kind: &str, value: &str| {
-        html! { label { (word) input name=(name) type=(kind) value=(value) autocomplete="off"; } }
+    let shown_from = search.from.map_or_else(
+        || query.shown("from").to_owned(),
+        |from| from.date().to_string(),
+    );
+    let field = |name: &str, kind: &str, value: &str| {
+        let wrong = wrong_at(&search.wrong, name);
+        html! {
+            label { (label(name))
+                input name=(name) type=(kind) value=(value) autocomplete="off" aria-invalid=[wrong.map(|_| "true")];
+                @if let Some(must) = wrong { span class="wrong" { "must be " (must) } }
+            }
+        }
     };
     html! {
         form class="form across" method="get" action="/receipts" role="search" {
             @if visit.caller.is_operator { input type="hidden" name="tenant" value=(visit.caller.tenant); }
-            (field("number", "Receipt number", "text", query.shown("number")))
-            (field("invoice", "Invoice number", "text", query.shown("invoice")))
-            (field("from", "From", "date", &shown_from))
-            (field("to", "To", "date", query.shown("to")))
-            (field("amount", "Amount", "text", query.shown("amount")))
+            (field("number", "text", query.shown("number")))
+            (field("invoice", "text", query.shown("invoice")))
+            (field("from", "date", &shown_from))
+            (field("to", "date", query.shown("to")))
+            (field("amount", "text", query.shown("amount")))
             label { "Kind"
                 select name="type" {
                     @for (value, word) in [("", "all"), ("FiscalInvoice", "Invoice"), ("CreditNote", "Credit note"), ("DebitNote", "Debit note")] {
@@ -262,18 +302,38 @@ fn form(visit: &Visit, query: &Query, search: &Search) -> Markup {
                     }
                 }
             }
-            (field("currency", "Currency", "text", query.shown("currency")))
-            (field("till", "Till (device ID)", "text", query.shown("till")))
+            (field("currency", "text", query.shown("currency")))
+            (field("till", "text", query.shown("till")))
             div class="row" { button class="main" { "Search" } a class="button" href=(visit.href("/receipts")) { "Clear" } }
         }
     }
 }
 
-fn table(visit: &Visit, query: &Query, rows: &[Row]) -> Markup {
+/// What a field is called on the page.
+fn label(name: &str) -> &str {
+    match name {
+        "number" => "Receipt number",
+        "from" => "From",
+        "to" => "To",
+        "amount" => "Amount",
+        "till" => "Till (device ID)",
+        "invoice" => "Invoice number",
+        "currency" => "Currency",
+        "store" => "Store",
+        _ => "The place in the list",
+    }
+}
+
+fn table(visit: &Visit, query: &Query, search: &Search, rows: &[Row]) -> Markup {
     let more = rows.len() > SHOWN;
     let shown = rows.get(..SHOWN.min(rows.len())).unwrap_or_default();
     html! {
-        @if shown.is_empty() {
+        @if !search.wrong.is_empty() {
+            div class="note bad" role="alert" {
+                @for wrong in &search.wrong { p { b { (label(wrong.name)) } " must be " (wrong.must) "." } }
+            }
+            (empty("Nothing was searched", "Put right what is marked above, and search again."))
+        } @else if shown.is_empty() {
             (empty("No receipt like that", "Widen the dates or clear a field. A receipt stands here as soon as its store has sent it."))
         } @else {
             div class="scroll" {

@@ -96,3 +96,40 @@ async fn the_overview_shows_every_alert() {
         .find(|row| row.contains(&shop.stores[0].to_string()));
     assert!(row.unwrap().contains("3 alerts"), "{row:?}");
 }
+
+/// What cannot be read of a search is said at its field; nothing is listed, and nothing is offered as CSV.
+#[tokio::test]
+async fn a_search_that_cannot_be_read_finds_nothing() {
+    let test = Test::start().await;
+    let (_, admin) = admin(&test).await;
+    for (asked, says) in [
+        ("amount=25,70", "must be an amount like 25.70"),
+        ("number=12x", "must be a whole number above 0"),
+        ("till=front", "must be a whole number above 0"),
+        ("from=27.11.2026", "must be a date like 2026-11-27"),
+        ("from=2026-05-28&to=2026-05-01", "must be no earlier than"),
+    ] {
+        let page = admin.get(&format!("/receipts?{asked}")).await;
+        assert_eq!(page.status, 200);
+        assert!(page.text.contains(says), "{asked}: {}", page.text);
+        assert!(page.text.contains("Nothing was searched"), "{asked}");
+        assert!(!page.text.contains("data-name=\"Receipt\""), "{asked}");
+        assert!(!page.text.contains("receipts.csv"), "{asked}");
+        let csv = admin
+            .get(&format!(
+                "/fiscal_submissions/receipts.csv?{}",
+                asked.replace("till", "device_id").replace("to=", "until=")
+            ))
+            .await;
+        let is_empty = asked.contains("to=") && csv.text.lines().count() == 1;
+        assert!(csv.status == 422 || is_empty, "{asked}: {}", csv.text);
+    }
+    let page = admin.get("/receipts?from=2026-05-01&to=2026-05-28").await;
+    assert!(
+        page.text
+            .contains("from 1 May 2026 to 28 May 2026, the newest first"),
+        "{}",
+        page.text
+    );
+    assert!(page.text.contains("data-name=\"Receipt\"") && page.text.contains("receipts.csv"));
+}
