@@ -39,7 +39,7 @@ pub struct VatReturn {
     pub receipts: u64,
     /// Fiscal days that were compared with their Z reports.
     pub days: usize,
-    /// Whether every one of them agrees with its receipts.
+    /// Whether some were compared, and every one of the month agrees with its receipts.
     pub reconciled: bool,
     /// Where receipts and Z reports do not agree, or cannot be compared.
     pub differences: Vec<Difference>,
@@ -171,8 +171,8 @@ pub async fn made(
         environment: environment.to_string(),
         rows: rows(&book.month)?,
         receipts: book.receipts,
-        days: book.days.len(),
-        reconciled: book.differences.is_empty(),
+        days: book.compared,
+        reconciled: book.compared > 0 && book.differences.is_empty(),
         differences: book.differences,
     })
 }
@@ -185,6 +185,8 @@ struct Book {
     month: Sums,
     receipts: u64,
     days: BTreeMap<(i32, i32), Day>,
+    /// Days that have a Z report here.
+    compared: usize,
     differences: Vec<Difference>,
 }
 
@@ -325,6 +327,7 @@ impl Book {
     }
 
     fn compare_day(&mut self, key: (i32, i32), day: &Day, receipts: Option<i32>, signed: &str) {
+        self.compared += 1;
         if day.outside > 0 {
             let detail = format!(
                 "{} receipts of the day are of another month: they are compared here, but belong to the other month's return",

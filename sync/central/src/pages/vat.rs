@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::http::Uri;
 use axum::response::Response;
 use clock::local;
+use fiscal::Cents;
 use maud::{Markup, html};
 use serde::Deserialize;
 
@@ -30,14 +31,44 @@ struct Tax {
     currency: String,
     tax_id: String,
     tax_percent: Option<String>,
-    sales: String,
-    sales_tax: String,
-    credits: String,
-    credits_tax: String,
-    debits: String,
-    debits_tax: String,
-    total: String,
-    total_tax: String,
+    sales: Cents,
+    sales_tax: Cents,
+    credits: Cents,
+    credits_tax: Cents,
+    debits: Cents,
+    debits_tax: Cents,
+    total: Cents,
+    total_tax: Cents,
+}
+
+/// What each column of amounts is.
+const AMOUNTS: [&str; 9] = [
+    "Sales",
+    "Tax on sales",
+    "Credit notes",
+    "Tax on credit notes",
+    "Debit notes",
+    "Tax on debit notes",
+    "Net",
+    "Tax owed",
+    "Total with tax",
+];
+
+impl Tax {
+    /// In the order of [`AMOUNTS`].
+    fn amounts(&self) -> [Cents; 9] {
+        [
+            self.sales,
+            self.sales_tax,
+            self.credits,
+            self.credits_tax,
+            self.debits,
+            self.debits_tax,
+            self.total - self.total_tax,
+            self.total_tax,
+            self.total,
+        ]
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -59,11 +90,12 @@ pub(super) async fn page(
     let month = query
         .text("month")
         .map_or_else(|| this.strftime("%Y-%m").to_string(), str::to_owned);
-    let environment = if query.text("environment") == Some("test") {
-        "test"
-    } else {
-        "prod"
+    let environment = match query.text("environment") {
+        Some("test") => "test".to_owned(),
+        Some("prod") => "prod".to_owned(),
+        _ => super::profile::read(&visit, &hq).await?.environment,
     };
+    let environment = environment.as_str();
     let asked: String = form_urlencoded::byte_serialize(month.as_bytes()).collect();
     let path = format!("/fiscal_submissions/vat_return?month={asked}&environment={environment}");
     let made: Return = visit
@@ -98,7 +130,7 @@ fn verdict(made: &Return) -> Markup {
     let wrong = made.differences.len() - open;
     let waiting = (open > 0).then(|| format!("{} without a Z report yet", count(open)));
     html! {
-        @if made.days == 0 { (tile(Tone::Quiet, "–", "nothing to reconcile", None, None)) }
+        @if made.days == 0 { (tile(Tone::Quiet, "–", "nothing to compare yet", waiting.as_deref(), None)) }
         @else if wrong > 0 { (tile(Tone::Bad, &count(wrong), "differences from the Z reports", waiting.as_deref(), None)) }
         @else if made.reconciled { (tile(Tone::Ok, "agrees", "with the Z reports", None, None)) }
         @else { (tile(Tone::Quiet, "agrees", "so far with the Z reports", waiting.as_deref(), None)) }
@@ -133,18 +165,33 @@ fn form(visit: &Visit, month: &str, environment: &str) -> Markup {
 }
 
 fn table(rows: &[Tax]) -> Markup {
-    let cell = |amount: &str| html! { td class="num" { (amount) } };
+    let cells = |amounts: [Cents; 9]| {
+        html! {
+            @for (name, amount) in AMOUNTS.into_iter().zip(amounts) { td class="num nowrap" data-name=(name) { (amount.grouped()) } }
+        }
+    };
+    let sum = |rows: &[Tax]| {
+        std::array::from_fn(|place| {
+            let column = rows.iter().map(|row| row.amounts().into_iter().nth(place));
+            column.flatten().sum()
+        })
+    };
     html! {
         @if rows.is_empty() { (empty("Nothing was sold in this month", "Choose another month, or the test environment for practice.")) }
         @else {
-            table {
-                thead { tr { th { "Currency" } th { "Tax" } th class="num" { "Sales" } th class="num" { "Tax" } th class="num" { "Credit notes" } th class="num" { "Tax" } th class="num" { "Debit notes" } th class="num" { "Tax" } th class="num" { "Total" } th class="num" { "Tax owed" } } }
-                tbody { @for row in rows { tr {
-                    td { (row.currency) }
-                    td class="nowrap" { @match &row.tax_percent { Some(percent) => { (percent) " %" }, None => "exempt" } span class="second" { "tax " (row.tax_id) } }
-                    (cell(&row.sales)) (cell(&row.sales_tax)) (cell(&row.credits)) (cell(&row.credits_tax)) (cell(&row.debits)) (cell(&row.debits_tax))
-                    td class="num" { b { (row.total) } } td class="num" { b { (row.total_tax) } }
-                } } }
+            table class="fold" {
+                thead { tr { th { "Tax" } @for name in AMOUNTS { th class="num" { (name) } } } }
+                // One currency after the other, each with its total.
+                tbody { @for rows in rows.chunk_by(|one, other| one.currency == other.currency) {
+                    @for row in rows { tr {
+                        td class="nowrap" data-name="Tax" { (row.currency) " " @match &row.tax_percent { Some(percent) => { (percent) " %" }, None => "exempt" } span class="second" { "tax " (row.tax_id) } }
+                        (cells(row.amounts()))
+                    } }
+                    @if let Some(first) = rows.first() { tr class="sum" {
+                        td class="nowrap" data-name="Tax" { "Total " (first.currency) }
+                        (cells(sum(rows)))
+                    } }
+                } }
             }
         }
     }

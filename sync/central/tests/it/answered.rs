@@ -2,8 +2,10 @@
 
 use fiscal_hq::access::Role;
 use reqwest::Method;
+use sync_wire::Environment;
 
 use crate::people::{Answer, Asker, send};
+use crate::played::{Admin, Store, certificate, till};
 use crate::seed::{self, believable};
 use crate::support::Test;
 
@@ -132,4 +134,49 @@ async fn a_search_that_cannot_be_read_finds_nothing() {
         page.text
     );
     assert!(page.text.contains("data-name=\"Receipt\"") && page.text.contains("receipts.csv"));
+}
+
+/// The return begins in the profile's environment. Days without a Z report are not compared, so nothing agrees yet;
+/// once they have one it does, with a total for the currency.
+#[tokio::test]
+async fn the_vat_page_compares_what_is_there() {
+    let test = Test::start().await;
+    let machine = Admin::of_new(&test, "Baobab").await;
+    let reader = Asker::person(&test, machine.tenant, Role::Viewer, "viewer@shop.example").await;
+    let (store, code) = machine.new_store("Harare").await;
+    machine.new_device("test", 42, &store).await;
+    let mut shop = Store::join(&test, &code).await;
+    let which = till(Environment::Test, 42);
+    shop.add(which, certificate("ab"));
+    shop.open_day(which);
+    shop.sell(which, 1_150_000);
+    shop.sync().await;
+    let early = reader.get("/vat?month=2026-05").await;
+    assert_eq!(early.status, 200, "{}", early.text);
+    assert!(early.text.contains("<option value=\"test\" selected>"));
+    assert!(
+        early.text.contains("nothing to compare yet"),
+        "{}",
+        early.text
+    );
+    assert!(!early.text.contains("agrees"));
+    let path = "/fiscal_submissions/vat_return?month=2026-05&environment=test";
+    assert_eq!(machine.get(path).await["days"], 0);
+    assert_eq!(machine.get(path).await["reconciled"], false);
+    shop.close_day(which);
+    shop.sync().await;
+    let text = reader.get("/vat?month=2026-05").await.text;
+    assert!(
+        text.contains("agrees") && text.contains("Tax on sales"),
+        "{text}"
+    );
+    assert!(
+        text.contains("Total USD") && text.contains("11,500.00"),
+        "{text}"
+    );
+    assert!(
+        text.contains("10,000.00") && text.contains("1,500.00"),
+        "{text}"
+    );
+    assert_eq!(machine.get(path).await["days"], 1);
 }
