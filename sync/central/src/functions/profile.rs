@@ -353,8 +353,10 @@ fn checked(before: &Profile, body: &ProfileWrite) -> Result<Profile, Problem> {
         let detail = format!("this must be from {} to {}", range.start(), range.end());
         Err(Problem::field(pointer, detail))
     };
+    // Receipts carry it: while they are made, it is there.
+    let shortest = usize::from(before.enabled);
     Ok(Profile {
-        legal_name: text("/legal_name", &body.legal_name, 0..=250)?,
+        legal_name: text("/legal_name", &body.legal_name, shortest..=250)?,
         trade_name: text("/trade_name", &body.trade_name, 0..=250)?,
         tin,
         vat_number,

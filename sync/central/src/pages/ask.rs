@@ -40,6 +40,37 @@ pub(super) struct Answer {
 struct Said {
     title: String,
     detail: String,
+    pointer: Option<String>,
+}
+
+impl Said {
+    /// In a sentence that names the field that is wrong, if one is.
+    fn words(&self) -> String {
+        let Self { title, detail, .. } = self;
+        match self.pointer.as_deref().and_then(field) {
+            Some(field) => format!("{title}: {field}: {detail}"),
+            None => format!("{title}: {detail}"),
+        }
+    }
+}
+
+/// The field that a JSON pointer or a parameter names, in words: `/legal_name` is "Legal name".
+fn field(pointer: &str) -> Option<String> {
+    let name = pointer
+        .rsplit('/')
+        .find(|part| part.parse::<usize>().is_err())?;
+    let name = match name {
+        "tin" => "TIN".to_owned(),
+        "pkcs12" => "PKCS#12 file".to_owned(),
+        "url" => "URL".to_owned(),
+        _ => name
+            .trim_end_matches("_id")
+            .replace('_', " ")
+            .replace("vat ", "VAT "),
+    };
+    let mut letters = name.chars();
+    let first = letters.next()?;
+    Some(first.to_uppercase().chain(letters).collect())
 }
 
 impl Visit {
@@ -124,7 +155,7 @@ pub(super) async fn ask(
         let said: Option<Said> = serde_json::from_slice(&bytes).ok();
         return Err(said.map_or_else(
             || format!("this cannot be done here ({})", parts.status),
-            |said| format!("{}: {}", said.title, said.detail),
+            |said| said.words(),
         ));
     }
     Ok(Answer {
@@ -132,4 +163,24 @@ pub(super) async fn ask(
         status: parts.status,
         body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A refusal names its field as people read it.
+    #[test]
+    fn fields_have_words() {
+        for (pointer, words) in [
+            ("/legal_name", Some("Legal name")),
+            ("/vat_number", Some("VAT number")),
+            ("/tin", Some("TIN")),
+            ("/kinds/0", Some("Kinds")),
+            ("device_id", Some("Device")),
+            ("", None),
+        ] {
+            assert_eq!(field(pointer).as_deref(), words, "{pointer}");
+        }
+    }
 }

@@ -51,20 +51,29 @@ pub(super) async fn read(visit: &Visit, hq: &SharedHq) -> Result<Profile, Failed
 /// `GET /profile`
 pub(super) async fn page(visit: Visit, State(hq): State<SharedHq>) -> Result<Response, Failed> {
     let profile = read(&visit, &hq).await?;
+    Ok(show(&visit, &profile, None))
+}
+
+/// The page; after a refusal with what was typed, and why it was refused.
+fn show(visit: &Visit, profile: &Profile, refused: Option<(&Query, &str)>) -> Response {
+    let typed = refused.map(|(typed, _)| typed);
     let body = html! {
+        @if let Some((_, why)) = refused {
+            div class="note bad" role="alert" { (why) }
+        }
         div class="side" {
             div class="stack" {
-                (card("Company", &form(&visit, &profile)))
+                (card("Company", &form(visit, profile, typed)))
             }
             div class="stack" {
-                (card("Standing", &standing(&visit, &profile)))
+                (card("Standing", &standing(visit, profile)))
             }
         }
     };
     let mut shown = Page::new(Nav::Profile, "Fiscal profile");
     shown.under =
         Some(html! { "As the authority has it. Whether it sells is decided under Go-live." });
-    Ok(shown.show(&visit, &body))
+    shown.show(visit, &body)
 }
 
 fn standing(visit: &Visit, profile: &Profile) -> Markup {
@@ -85,72 +94,120 @@ fn standing(visit: &Visit, profile: &Profile) -> Markup {
     }
 }
 
-fn moment(name: &str, word: &str, at: Option<Timestamp>) -> Markup {
-    let text = at.map(|at| {
+/// A moment as its field has it.
+fn moment(at: Option<Timestamp>) -> String {
+    at.map_or(String::new(), |at| {
         let date = local(at);
         format!("{}T{:02}:{:02}", date.date(), date.hour(), date.minute())
-    });
-    html! { label { (word) input type="datetime-local" name=(name) value=(text.unwrap_or_default()); } }
+    })
 }
 
-fn form(visit: &Visit, profile: &Profile) -> Markup {
-    let number = |name: &str, word: &str, value: Option<i32>| {
-        html! { label { (word) input name=(name) inputmode="numeric" value=(value.map(|v| v.to_string()).unwrap_or_default()); } }
+fn form(visit: &Visit, profile: &Profile, typed: Option<&Query>) -> Markup {
+    // What was typed stays until it is saved.
+    let value = |name: &str, kept: &str| typed.map_or(kept, |typed| typed.raw(name)).to_owned();
+    let line = |name: &str, kept: &str, required: bool| {
+        field(name, label(name), &value(name, kept), required)
     };
+    let when = |name: &str, kept: Option<Timestamp>| {
+        html! { label { (label(name)) input type="datetime-local" name=(name) value=(value(name, &moment(kept))); } }
+    };
+    let number = |name: &str, kept: Option<i32>| {
+        let kept = kept.map_or(String::new(), |kept| kept.to_string());
+        html! { label { (label(name)) input name=(name) inputmode="numeric" value=(value(name, &kept)); } }
+    };
+    let seen = value("version", &profile.version.to_string());
     let fields = html! {
-        (field("legal_name", "Legal name", &profile.legal_name, true))
-        (field("trade_name", "Trade name", &profile.trade_name, false))
+        (line("legal_name", &profile.legal_name, true))
+        (line("trade_name", &profile.trade_name, false))
         div class="form across" {
-            (field("tin", "TIN, 10 digits", &profile.tin, true))
-            (field("vat_number", "VAT number, 9 digits, or none", &profile.vat_number, false))
+            (line("tin", &profile.tin, true))
+            (line("vat_number", &profile.vat_number, false))
         }
-        (field("address", "Address", &profile.address, true))
+        (line("address", &profile.address, true))
         h3 { "Release freeze of the POS" }
         div class="form across" {
-            (moment("freeze_from", "From", profile.freeze_from))
-            (moment("freeze_until", "Until", profile.freeze_until))
+            (when("freeze_from", profile.freeze_from))
+            (when("freeze_until", profile.freeze_until))
         }
         h3 { "Watching" }
         div class="form across" {
-            (number("unsent_hours", "Alert when unsent for, hours", Some(profile.unsent_hours)))
-            (number("silent_minutes", "Alert when silent for, minutes", Some(profile.silent_minutes)))
-            (number("bytes_per_second", "At most so many bytes a second go up", profile.bytes_per_second))
+            (number("unsent_hours", Some(profile.unsent_hours)))
+            (number("silent_minutes", Some(profile.silent_minutes)))
+            (number("bytes_per_second", profile.bytes_per_second))
         }
     };
     html! {
         form class="form" method="post" action=(visit.href("/profile")) {
             (visit.token())
-            input type="hidden" name="version" value=(profile.version);
+            input type="hidden" name="version" value=(seen);
             @if visit.may(Role::Admin) { (fields) div { button class="main" { "Save" } } }
             @else { fieldset disabled { (fields) } p class="hint" { "An admin changes it." } }
         }
     }
 }
 
-fn local_moment(form: &Query, name: &str) -> Option<String> {
-    let date: clock::DateTime = form.parsed(name)?;
-    Some(instant(date).to_string())
+/// What a field is called on the page.
+fn label(name: &str) -> &str {
+    match name {
+        "legal_name" => "Legal name",
+        "trade_name" => "Trade name",
+        "tin" => "TIN, 10 digits",
+        "vat_number" => "VAT number, 9 digits, or none",
+        "address" => "Address",
+        "freeze_from" => "From",
+        "freeze_until" => "Until",
+        "unsent_hours" => "Alert when unsent for, hours",
+        "silent_minutes" => "Alert when silent for, minutes",
+        _ => "At most so many bytes a second go up",
+    }
+}
+
+/// What is written of a form: what was left empty has its default, what cannot be read is refused.
+fn written(form: &Query) -> Result<Value, String> {
+    let mut wrong = Vec::new();
+    let mut body = json!({
+        "legal_name": form.shown("legal_name"), "trade_name": form.shown("trade_name"), "tin": form.shown("tin"),
+        "vat_number": form.shown("vat_number"), "address": form.shown("address"), "version": version(form),
+    });
+    for name in ["unsent_hours", "silent_minutes", "bytes_per_second"] {
+        if let Some(number) = form.number(name, &mut wrong) {
+            body[name] = json!(number);
+        }
+    }
+    for name in ["freeze_from", "freeze_until"] {
+        let read = |text: &str| text.parse::<clock::DateTime>().ok();
+        if let Some(date) = form.checked(name, "a date and a time", read, &mut wrong) {
+            body[name] = json!(instant(date).to_string());
+        }
+    }
+    match wrong.first() {
+        Some(wrong) => {
+            let typed = form.shown(wrong.name);
+            Err(format!(
+                "{}: this must be {}, not {typed:?}: nothing was saved",
+                label(wrong.name),
+                wrong.must
+            ))
+        }
+        None => Ok(body),
+    }
 }
 
 /// `POST /profile`
-pub(super) async fn save(State(hq): State<SharedHq>, posted: Posted) -> Response {
-    let form = &posted.form;
-    let whole = |name: &str| form.parsed::<i32>(name);
-    let body = json!({
-        "legal_name": form.shown("legal_name"), "trade_name": form.shown("trade_name"), "tin": form.shown("tin"),
-        "vat_number": form.shown("vat_number"), "address": form.shown("address"),
-        "freeze_from": local_moment(form, "freeze_from"), "freeze_until": local_moment(form, "freeze_until"),
-        "bytes_per_second": whole("bytes_per_second"), "unsent_hours": whole("unsent_hours").unwrap_or(24),
-        "silent_minutes": whole("silent_minutes").unwrap_or(30), "version": version(form),
-    });
-    let saved = posted
-        .visit
-        .write(&hq, Method::PUT, "/fiscal_profile", &body)
-        .await;
-    posted.visit.back(
-        "/profile",
-        saved.map(|_| "The profile is saved.".to_owned()),
-    )
+pub(super) async fn save(State(hq): State<SharedHq>, posted: Posted) -> Result<Response, Failed> {
+    let Posted { visit, form } = &posted;
+    let saved = match written(form) {
+        Ok(body) => {
+            visit
+                .write(&hq, Method::PUT, "/fiscal_profile", &body)
+                .await
+        }
+        Err(why) => Err(why),
+    };
+    match saved {
+        Ok(_) => Ok(visit.back("/profile", Ok("The profile is saved.".to_owned()))),
+        Err(why) => Ok(show(visit, &read(visit, &hq).await?, Some((form, &why)))),
+    }
 }
 
 /// The version that the person has seen.

@@ -180,3 +180,56 @@ async fn the_vat_page_compares_what_is_there() {
     );
     assert_eq!(machine.get(path).await["days"], 1);
 }
+
+/// Nonsense in a number is refused by the name of its field, with what was typed still there; an empty one is the
+/// default. A company that sells keeps its name.
+#[tokio::test]
+async fn the_profile_refuses_nonsense() {
+    let test = Test::start().await;
+    let (shop, admin) = admin(&test).await;
+    let sql = test.database.connect("postgres").await;
+    let kept = async || {
+        let ask =
+            "SELECT unsent_hours, legal_name FROM tenant_fiscal_profiles WHERE tenant_id = $1";
+        let row = sql.query_one(ask, &[&shop.tenant.0]).await.unwrap();
+        (row.get::<_, i32>(0), row.get::<_, String>(1))
+    };
+    let set =
+        "UPDATE tenant_fiscal_profiles SET unsent_hours = 7, enabled = true WHERE tenant_id = $1";
+    sql.execute(set, &[&shop.tenant.0]).await.unwrap();
+    let before = kept().await;
+    let version = admin.get("/fiscal_profile").await.json()["version"].to_string();
+    let save = async |name: &str, hours: &str, address: &str| {
+        let fields = [
+            ("legal_name", name),
+            ("trade_name", "Baobab"),
+            ("tin", "2000123456"),
+            ("vat_number", "220123456"),
+            ("address", address),
+            ("unsent_hours", hours),
+            ("version", &version),
+        ];
+        post(&admin, "/profile", &fields).await
+    };
+    for (name, hours, says) in [
+        (
+            "Baobab",
+            "2 days",
+            "Alert when unsent for, hours: this must be a whole number above 0",
+        ),
+        ("Baobab", "900", "Unsent hours: this must be from 1 to 720"),
+        (" ", "7", "Legal name: this must have 1 to 250 characters"),
+    ] {
+        let refused = save(name, hours, "12 New Road").await;
+        assert_eq!(refused.status, 200, "{}", refused.text);
+        assert!(refused.text.contains(says), "{says}: {}", refused.text);
+        assert!(refused.text.contains("12 New Road") && refused.text.contains(hours));
+        assert_eq!(kept().await, before);
+    }
+    let saved = save("Baobab", "", "12 New Road").await;
+    assert_eq!(
+        (saved.status, said(&saved).as_str()),
+        (303, "The profile is saved.")
+    );
+    assert_eq!(kept().await, (24, "Baobab".to_owned()));
+}
