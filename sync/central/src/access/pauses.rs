@@ -1,5 +1,8 @@
-//! Pauses after failed sign-ins, growing, per account and per address. They are kept in Postgres: it does not
-//! help to ask the other instance.
+//! Pauses after failed sign-ins, growing, per account, per account and network, and per network. They are kept in
+//! Postgres: it does not help to ask the other instance.
+//!
+//! The long pause of an account is for the network that has failed: a stranger who guesses locks himself out, and
+//! whoever owns the account waits half a minute at most.
 //!
 //! An attempt is charged before the password is looked at, under a lock, so that a thousand attempts at once
 //! are not a thousand guesses. Who gets in has his charge taken back.
@@ -16,12 +19,16 @@ use crate::db::{self, TenantId};
 use crate::hq::Hq;
 use crate::problem::Problem;
 
-/// Failures of an account before it has to wait.
-const FREE_ACCOUNT: i32 = 5;
+/// Failures of an account from one network before it has to wait there.
+const FREE_PAIR: i32 = 5;
+/// Failures of an account, from wherever, before it has to wait everywhere.
+const FREE_ACCOUNT: i32 = 20;
 /// Failures from an address before it has to wait: a whole office may be behind one.
 const FREE_ADDRESS: i32 = 20;
-/// Longest pause: who locks others out by guessing locks them out for no longer than this.
+/// Longest pause of a network.
 const LONGEST: Duration = Duration::from_secs(15 * 60);
+/// Longest pause of an account everywhere: who locks others out by guessing locks them out for no longer than this.
+const LONGEST_ACCOUNT: Duration = Duration::from_secs(30);
 /// After so long without an attempt, failures are forgotten.
 const FORGOTTEN: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -29,6 +36,8 @@ const FORGOTTEN: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Debug)]
 pub(super) struct Attempt {
     account: Charged,
+    /// The account from this network.
+    pair: Charged,
     address: Charged,
 }
 
@@ -59,20 +68,23 @@ impl Attempt {
             key: hash(&text),
             until: now,
         };
+        let from = network(address);
         let mut attempt = Self {
             account: uncharged(format!("account:{account}")),
-            address: uncharged(format!("address:{}", network(address))),
+            pair: uncharged(format!("account from:{from} {account}")),
+            address: uncharged(format!("address:{from}")),
         };
         let mut keys = [
-            (&mut attempt.account, FREE_ACCOUNT),
-            (&mut attempt.address, FREE_ADDRESS),
+            (&mut attempt.account, FREE_ACCOUNT, LONGEST_ACCOUNT),
+            (&mut attempt.pair, FREE_PAIR, LONGEST),
+            (&mut attempt.address, FREE_ADDRESS, LONGEST),
         ];
         // Everybody locks in the same order.
         keys.sort();
         let mut client = hq.db.client().await?;
         let tx = db::tenant(&mut client, TenantId::OPERATOR).await?;
-        for (charged, free) in keys {
-            charged.until = charge_one(&tx, &charged.key, free, now).await?;
+        for (charged, free, longest) in keys {
+            charged.until = charge_one(&tx, &charged.key, (free, longest), now).await?;
         }
         tx.commit().await?;
         Ok(attempt)
@@ -93,7 +105,12 @@ impl Attempt {
             )
             .await?;
         let operator = TenantId::OPERATOR.0;
-        let mut keys = [(&self.account, ended == Ended::In), (&self.address, false)];
+        let is_in = ended == Ended::In;
+        let mut keys = [
+            (&self.account, is_in),
+            (&self.pair, is_in),
+            (&self.address, false),
+        ];
         keys.sort();
         for (charged, anew) in keys {
             // The pause that this attempt began goes with its charge; one that another began stays.
@@ -130,7 +147,7 @@ pub(crate) async fn clear(hq: &Hq) -> Result<u64, Problem> {
 async fn charge_one(
     tx: &Transaction<'_>,
     key: &Vec<u8>,
-    free: i32,
+    (free, longest): (i32, Duration),
     now: Timestamp,
 ) -> Result<Timestamp, Problem> {
     let operator = TenantId::OPERATOR.0;
@@ -158,7 +175,9 @@ async fn charge_one(
     } else {
         failures.saturating_add(1)
     };
-    let until = now.saturating_add(pause(failures, free)).unwrap_or(now);
+    let until = now
+        .saturating_add(pause(failures, free).min(longest))
+        .unwrap_or(now);
     let write = tx
         .prepare_cached(
             "UPDATE sign_in_pauses SET failures = $3, last_at = $4, until = $5 WHERE tenant_id = $1 AND key = $2",

@@ -138,6 +138,31 @@ pub async fn end_all(tx: &Transaction<'_>, by: &By<'_>, user: Uuid) -> Result<us
     Ok(ended)
 }
 
+/// Ends all sessions of a user but the one that he is in.
+///
+/// # Errors
+/// Postgres is away.
+pub async fn end_others(
+    tx: &Transaction<'_>,
+    by: &By<'_>,
+    user: Uuid,
+    session: Uuid,
+) -> Result<(), Problem> {
+    let drop = tx
+        .prepare_cached(
+            "WITH gone AS (
+               DELETE FROM sessions WHERE tenant_id = $1 AND user_id = $2 AND session_id <> $3 RETURNING key_hash)
+             SELECT hq_lookup_drop('session', key_hash) FROM gone",
+        )
+        .await?;
+    let ended = tx.query(&drop, &[&by.tenant.0, &user, &session]).await?;
+    let after = serde_json::json!({ "ended": ended.len() });
+    let subject = format!("user {user}");
+    by.record(tx, "session.end_others", &subject, None, Some(after))
+        .await?;
+    Ok(())
+}
+
 /// Removes a user's sessions: one, or all, or all that have run out.
 pub(super) async fn drop_where(
     tx: &Transaction<'_>,

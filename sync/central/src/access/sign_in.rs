@@ -157,6 +157,47 @@ pub async fn once_more(
     Err(Problem::field("/password", "this is not your password"))
 }
 
+/// Takes one's own second factor away: who has found a browser open and knows the password cannot.
+///
+/// # Errors
+/// The password is wrong (`invalid`, at `/password`), the digits are (at `/digits`), there is none, `busy`, or the
+/// caller is a token.
+pub async fn remove_second_factor(
+    hq: &Hq,
+    from: IpAddr,
+    caller: &Caller,
+    shown: String,
+    digits: &str,
+) -> Result<(), Problem> {
+    let (user, email, _) = caller.person()?;
+    let attempt = Attempt::charge(hq, email, from).await?;
+    let account = read(hq, Some((caller.home, user)), email).await?;
+    if !password::is_right(shown, account.password.clone()).await? {
+        note(hq, &account, "password.refused").await?;
+        return Err(Problem::field("/password", "this is not your password"));
+    }
+    let by = caller.own(hq.now());
+    let mut client = hq.db.client().await?;
+    let tx = db::tenant(&mut client, caller.home).await?;
+    if account.has_second && !totp::is_good(&tx, hq, &by, user, digits).await? {
+        let subject = format!("user {user}");
+        by.record(&tx, "second_factor.refused", &subject, None, None)
+            .await?;
+        tx.commit().await?;
+        return Err(Problem::field(
+            "/digits",
+            "these are not the digits that your app shows now, nor a recovery code that is still good; if both are lost, an \
+             admin of your company takes the second factor away",
+        ));
+    }
+    let removed = totp::remove(&tx, &by, user).await;
+    if removed.is_ok() {
+        tx.commit().await?;
+    }
+    attempt.end(hq, Ended::In).await?;
+    removed
+}
+
 /// Another password for oneself; all sessions end.
 ///
 /// # Errors

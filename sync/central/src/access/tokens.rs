@@ -156,3 +156,23 @@ pub async fn revoke(tx: &Transaction<'_>, by: &By<'_>, token: Uuid) -> Result<()
         .await?;
     Ok(())
 }
+
+/// Revokes what somebody has made and may not make any more: tokens of these roles.
+pub(super) async fn revoke_made_by(
+    tx: &Transaction<'_>,
+    by: &By<'_>,
+    maker: &str,
+    roles: &[Role],
+) -> Result<(), Problem> {
+    let find = tx
+        .prepare_cached(
+            "SELECT token_id FROM api_tokens WHERE tenant_id = $1 AND created_by = $2 AND role = ANY ($3)
+               AND revoked_at IS NULL ORDER BY token_id FOR UPDATE",
+        )
+        .await?;
+    let roles: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
+    for row in tx.query(&find, &[&by.tenant.0, &maker, &roles]).await? {
+        revoke(tx, by, row.get(0)).await?;
+    }
+    Ok(())
+}

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::caller::{look_up, role_of};
 use super::secret::{Secret, hash};
 use super::sessions::{drop_lookup, drop_where, put_lookup};
-use super::{By, Role, password};
+use super::{By, Role, password, tokens};
 use crate::db::{self, TenantId};
 use crate::hq::Hq;
 use crate::problem::{Code, Problem};
@@ -303,11 +303,7 @@ pub async fn take_up(hq: &Hq, code: &str, new_password: String) -> Result<(), Pr
         return Err(over());
     }
     drop_lookup(&tx, "user_code", &key).await?;
-    let actor = if tenant == TenantId::OPERATOR {
-        format!("operator:{email}")
-    } else {
-        format!("user:{email}")
-    };
+    let actor = actor(tenant, &email);
     let by = By {
         tenant,
         actor: &actor,
@@ -382,7 +378,8 @@ pub async fn list(tx: &Transaction<'_>, tenant: TenantId) -> Result<Vec<User>, P
         .collect()
 }
 
-/// Changes a user. A closed account's sessions end; the last admin stays one.
+/// Changes a user. A closed account's sessions end; the last admin stays one. The tokens that he has made go with his
+/// account, and with his role those that may more than he still may.
 ///
 /// # Errors
 /// There is no such user, nothing is changed, or nobody could administer the tenant any more.
@@ -448,6 +445,11 @@ pub async fn change(
         drop_where(tx, by.tenant, user, None, None).await?;
         spend_codes(tx, by.tenant, user, by.now).await?;
     }
+    let gone: Vec<Role> = Role::ALL
+        .into_iter()
+        .filter(|made| is_closed || *made > role)
+        .collect();
+    tokens::revoke_made_by(tx, by, &actor(by.tenant, &email), &gone).await?;
     let before = json!({ "name": old_name, "role": old_role, "disabled": was_closed });
     let after = json!({ "name": name, "role": role, "disabled": is_closed });
     by.record(
@@ -459,6 +461,16 @@ pub async fn change(
     )
     .await?;
     Ok(())
+}
+
+/// As the audit names somebody who is signed in.
+fn actor(tenant: TenantId, email: &str) -> String {
+    let kind = if tenant == TenantId::OPERATOR {
+        "operator"
+    } else {
+        "user"
+    };
+    format!("{kind}:{email}")
 }
 
 fn subject(email: &str) -> String {

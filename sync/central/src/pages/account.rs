@@ -57,7 +57,10 @@ fn factor(visit: &Visit, has_factor: bool) -> Markup {
         p { @if has_factor { (tag(Tone::Ok, "on")) } @else { (tag(Tone::Warn, "off")) } }
         p class="hint" { "Six digits from an app on your phone are asked for beside the password." }
         @if has_factor {
-            (action(visit, "/account/second-factor/remove", "Take it away", true, &html! { (password) div { button class="danger" { "Take it away" } } }))
+            (action(visit, "/account/second-factor/remove", "Take it away", true, &html! {
+                (password)
+                label { "Six digits that the app shows now, or a recovery code" input name="digits" required autocomplete="one-time-code"; }
+                div { button class="danger" { "Take it away" } } }))
         } @else {
             (action(visit, "/account/second-factor", "Set it up", false, &html! { (password) div { button class="main" { "Go on" } } }))
         }
@@ -137,7 +140,8 @@ pub(super) async fn confirm(State(hq): State<SharedHq>, posted: Posted) -> Respo
 
 /// `POST /account/second-factor/remove`
 pub(super) async fn remove(State(hq): State<SharedHq>, posted: Posted) -> Response {
-    let body = json!({ "password": posted.form.raw("password") });
+    let body =
+        json!({ "password": posted.form.raw("password"), "digits": posted.form.shown("digits") });
     let done = posted
         .visit
         .write(&hq, Method::POST, "/session/second_factor/remove", &body)

@@ -16,9 +16,7 @@ use crate::problem::At;
 /// A page of ours to go back to, as the form says, else the usual one.
 fn back<'a>(posted: &'a Posted, usual: &'a str) -> &'a str {
     match posted.form.text("back") {
-        Some(path) if path.starts_with('/') && !path.starts_with("//") && !path.contains('\\') => {
-            path
-        }
+        Some(path) if super::sign_in::is_ours(path) => path,
         _ => usual,
     }
 }

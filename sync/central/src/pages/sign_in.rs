@@ -18,8 +18,15 @@ use crate::hq::SharedHq;
 /// A path of this service to go to, and nothing else: no other host.
 fn next_path(query: &Query) -> &str {
     let wanted = query.text("next").unwrap_or("/");
-    let is_ours = wanted.starts_with('/') && !wanted.starts_with("//") && !wanted.contains('\\');
-    if is_ours { wanted } else { "/" }
+    if is_ours(wanted) { wanted } else { "/" }
+}
+
+/// Whether this is a path of this service. Browsers leave tabs and line ends out of an address, and take a backslash for
+/// a slash: what has one may lead elsewhere.
+pub(super) fn is_ours(path: &str) -> bool {
+    path.starts_with('/')
+        && !path.starts_with("//")
+        && !path.contains(|char: char| char == '\\' || char.is_control())
 }
 
 /// `GET /sign-in`
@@ -221,6 +228,31 @@ mod tests {
         ];
         for (query, path) in table {
             assert_eq!(next_path(&Query::read(query)), path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nobody is led to another host, also not through what browsers leave out.
+    #[test]
+    fn next_is_a_path_of_ours() {
+        for (next, goes) in [
+            ("%2Freceipts%3Fnumber%3D4", "/receipts?number=4"),
+            ("%2F%09%2Fevil.example", "/"),
+            ("%2F%0A%2Fevil.example", "/"),
+            ("%2F%0D%2Fevil.example", "/"),
+            ("%2F%00", "/"),
+            ("%2F%C2%85%2Fevil.example", "/"),
+            ("%2F%2Fevil.example", "/"),
+            ("%2F%5Cevil.example", "/"),
+            ("https%3A%2F%2Fevil.example", "/"),
+            ("", "/"),
+        ] {
+            let query = Query::read(format!("next={next}").as_bytes());
+            assert_eq!(next_path(&query), goes, "{next}");
         }
     }
 }

@@ -30,4 +30,5 @@ mod support;
 mod sync;
 mod turns;
 mod walls;
+mod ways_in;
 mod worker;

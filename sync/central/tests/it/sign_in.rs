@@ -111,7 +111,7 @@ async fn guesses_at_once_are_counted() {
     assert_eq!((tried, paused), (5, 7));
 }
 
-struct App(TOTP);
+pub(crate) struct App(TOTP);
 
 impl App {
     fn new(secret: &Value) -> Self {
@@ -126,7 +126,7 @@ impl App {
 }
 
 /// Sets up a second factor; the app, and the recovery codes.
-async fn set_up(test: &Test, rudo: &Asker) -> (App, Vec<String>) {
+pub(crate) async fn set_up(test: &Test, rudo: &Asker) -> (App, Vec<String>) {
     let once_more = json!({ "password": PASSWORD });
     let shown = rudo
         .post("/session/second_factor", once_more)
@@ -279,7 +279,7 @@ async fn digits_are_not_guessed() {
         .problem(429, "busy");
 }
 
-/// It is removed by oneself with the password, or by an admin; then the password is enough again. What is sealed
+/// It is removed by oneself with the password and the digits, or by an admin; then the password is enough again. What is sealed
 /// for one user is of no use in another's row.
 #[tokio::test]
 async fn second_factor_goes() {
@@ -289,20 +289,20 @@ async fn second_factor_goes() {
     let admin = Asker::person(&test, tenant, Role::Admin, "admin@shop.example").await;
     let rudo = Asker::person(&test, tenant, Role::Viewer, email).await;
     let (app, codes) = set_up(&test, &rudo).await;
-    let no = json!({ "password": "not my password" });
-    rudo.post("/session/second_factor/remove", no)
-        .await
-        .problem(422, "invalid");
-    let yes = json!({ "password": PASSWORD });
-    assert_eq!(
-        rudo.post("/session/second_factor/remove", yes.clone())
-            .await
-            .status,
-        204
-    );
-    rudo.post("/session/second_factor/remove", yes)
-        .await
-        .problem(409, "conflict");
+    test.clock.advance(Duration::from_secs(30));
+    let remove = async |password: &str, digits: &str| {
+        let body = json!({ "password": password, "digits": digits });
+        rudo.post("/session/second_factor/remove", body).await
+    };
+    let digits = app.digits(&test);
+    let refused = remove("not my password", &digits).await;
+    assert_eq!(refused.problem(422, "invalid"), "/password");
+    for bad in ["", "1234567", "abcd-efgh-ijkm-npqr"] {
+        let refused = remove(PASSWORD, bad).await;
+        assert_eq!(refused.problem(422, "invalid"), "/digits");
+    }
+    assert_eq!(remove(PASSWORD, &digits).await.status, 204);
+    remove(PASSWORD, &digits).await.problem(409, "conflict");
     try_in(&test, email, PASSWORD, None).await.read(201);
     test.clock.advance(Duration::from_secs(30));
     let (other, _) = set_up(&test, &rudo).await;
@@ -401,7 +401,7 @@ async fn other_sites_cannot_write() {
         .await
         .problem(403, "forbidden");
     machine
-        .post("/tokens", body("by a machine"))
+        .post("/fiscal_devices/stores", json!({ "name": "by a machine" }))
         .await
         .read(201);
     // Reading takes none of it.

@@ -1,4 +1,7 @@
 //! `/users`, `/tokens` and `/tenants`.
+//!
+//! Who gets in is decided by people: a token makes no users, no codes and no tokens, else whoever once had one could
+//! keep a way in.
 
 use axum::Json;
 use axum::extract::State;
@@ -147,6 +150,7 @@ pub(super) async fn invite(
     Body(asked): Body<Invite>,
 ) -> Result<(StatusCode, Json<UserCode>), Problem> {
     caller.at_least(Role::Admin)?;
+    caller.person()?;
     let mut client = hq.db.client().await?;
     let tx = db::tenant(&mut client, caller.tenant).await?;
     let by = caller.by(hq.now());
@@ -180,6 +184,14 @@ pub(super) async fn change_user(
         role: asked.role,
         disabled: asked.disabled,
     };
+    // A machine may close an account, no more: it gives nobody anything.
+    let closes = Change {
+        disabled: Some(true),
+        ..Change::default()
+    };
+    if change != closes {
+        caller.person()?;
+    }
     let mut client = hq.db.client().await?;
     let tx = db::tenant(&mut client, caller.tenant).await?;
     users::change(&tx, &caller.by(hq.now()), user, &change).await?;
@@ -205,6 +217,7 @@ pub(super) async fn renew_code(
     At(user): At<Uuid>,
 ) -> Result<(StatusCode, Json<UserCode>), Problem> {
     caller.at_least(Role::Admin)?;
+    caller.person()?;
     let mut client = hq.db.client().await?;
     let tx = db::tenant(&mut client, caller.tenant).await?;
     let made = users::renew_code(&tx, &caller.by(hq.now()), user).await?;
@@ -256,6 +269,7 @@ pub(super) async fn remove_second_factor(
     At(user): At<Uuid>,
 ) -> Result<StatusCode, Problem> {
     caller.at_least(Role::Admin)?;
+    caller.person()?;
     let mut client = hq.db.client().await?;
     let tx = db::tenant(&mut client, caller.tenant).await?;
     let by = caller.by(hq.now());
@@ -307,6 +321,7 @@ pub(super) async fn create_token(
     Body(asked): Body<CreateToken>,
 ) -> Result<(StatusCode, Json<NewToken>), Problem> {
     caller.at_least(Role::Admin)?;
+    caller.person()?;
     let mut client = hq.db.client().await?;
     let tx = db::tenant(&mut client, caller.tenant).await?;
     let by = caller.by(hq.now());

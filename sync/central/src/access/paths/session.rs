@@ -102,6 +102,16 @@ pub(super) struct OnceMore {
     password: String,
 }
 
+/// The password and the digits once more.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BothOnceMore {
+    /// The present password.
+    password: String,
+    /// What the app shows now, or a recovery code.
+    digits: String,
+}
+
 /// The digits.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -339,7 +349,7 @@ pub(super) async fn second_factor(
     Ok((StatusCode::CREATED, Json(shown)))
 }
 
-/// Confirms the second factor with the app's digits.
+/// Confirms the second factor with the app's digits; all other sessions end, for they began without it.
 #[utoipa::path(
     post,
     path = "/session/second_factor/confirm",
@@ -356,22 +366,24 @@ pub(super) async fn confirm_second_factor(
     caller: Caller,
     Body(asked): Body<Digits>,
 ) -> Result<Json<RecoveryCodes>, Problem> {
-    let (user, _, _) = caller.person()?;
+    let (user, _, session) = caller.person()?;
     let mut client = hq.db.client().await?;
     let tx = db::tenant(&mut client, caller.home).await?;
-    let codes = totp::confirm(&tx, &hq, &caller.own(hq.now()), user, &asked.digits).await?;
+    let by = caller.own(hq.now());
+    let codes = totp::confirm(&tx, &hq, &by, user, &asked.digits).await?;
+    sessions::end_others(&tx, &by, user, session).await?;
     tx.commit().await?;
     let recovery_codes = codes.iter().map(|code| code.to_string()).collect();
     Ok(Json(RecoveryCodes { recovery_codes }))
 }
 
-/// Removes one's own second factor.
+/// Removes one's own second factor: with the password, and with its digits or a recovery code.
 #[utoipa::path(
     post,
     path = "/session/second_factor/remove",
     tag = "access",
     operation_id = "removeOwnSecondFactor",
-    request_body = OnceMore,
+    request_body = BothOnceMore,
     responses(
         (status = 204, description = "Removed."),
         (status = "default", description = "Not.", body = Problem, content_type = "application/problem+json"),
@@ -381,13 +393,8 @@ pub(super) async fn remove_second_factor(
     State(hq): State<SharedHq>,
     ClientAddress(from): ClientAddress,
     caller: Caller,
-    Body(asked): Body<OnceMore>,
+    Body(asked): Body<BothOnceMore>,
 ) -> Result<StatusCode, Problem> {
-    let (user, _, _) = caller.person()?;
-    sign_in::once_more(&hq, from, &caller, asked.password).await?;
-    let mut client = hq.db.client().await?;
-    let tx = db::tenant(&mut client, caller.home).await?;
-    totp::remove(&tx, &caller.own(hq.now()), user).await?;
-    tx.commit().await?;
+    sign_in::remove_second_factor(&hq, from, &caller, asked.password, &asked.digits).await?;
     Ok(StatusCode::NO_CONTENT)
 }
