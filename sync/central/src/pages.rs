@@ -40,6 +40,7 @@ mod vat;
 mod visit;
 mod words;
 
+pub use fail::page as problem_page;
 pub use overview::OVERVIEW;
 
 /// The paths.

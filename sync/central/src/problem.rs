@@ -195,6 +195,8 @@ impl IntoResponse for Problem {
         let status = self.code.status();
         let retry_after = self.retry_after.unwrap_or(RETRY_AFTER);
         let mut response = (status, Json(&self)).into_response();
+        // For a browser it is made a page of.
+        response.extensions_mut().insert(self);
         let headers = response.headers_mut();
         let kind = HeaderValue::from_static("application/problem+json");
         headers.insert(header::CONTENT_TYPE, kind);

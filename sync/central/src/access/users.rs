@@ -147,7 +147,7 @@ pub async fn invite(
         Err(error) if error.is_duplicate() => {
             let mut problem = Problem::new(
                 Code::Conflict,
-                "this email address is in use already: each signs in to one company; take another address",
+                "this email address is in use already: take another one, or ask whoever runs this service",
             );
             problem.pointer = Some("/email".to_owned());
             return Err(problem);

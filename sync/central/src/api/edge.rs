@@ -21,6 +21,7 @@ use crate::access::denied::{self, Noted};
 use crate::access::{ClientAddress, FormCsrf, Seen, pauses, secret};
 use crate::db::TenantId;
 use crate::hq::SharedHq;
+use crate::pages;
 use crate::problem::{Code, FORM, MAX_BODY, Problem, collect, declares};
 
 /// What is let through.
@@ -161,6 +162,7 @@ pub(super) async fn around(
         request.headers(),
         &edge.settings.trusted_proxies,
     );
+    let wants_page = takes_pages(request.headers());
     let mut response = match edge.count(from, request.headers()) {
         Err(problem) => problem.into_response(),
         Ok(()) => {
@@ -185,6 +187,9 @@ pub(super) async fn around(
         let now = edge.hq.clock.boot();
         let _ = edge.addresses.take(pauses::network(from), REFUSED, now);
     }
+    if wants_page {
+        response = as_page(response);
+    }
     let headers = response.headers_mut();
     for (name, value) in &HEADERS {
         headers
@@ -197,6 +202,28 @@ pub(super) async fn around(
             .or_insert(HeaderValue::from_static("max-age=31536000"));
     }
     response
+}
+
+/// Whether a browser asks for something to look at: it names HTML first.
+fn takes_pages(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT);
+    accept
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"))
+}
+
+/// A problem document as a page that says the same, wherever it comes from; anything else as it is.
+fn as_page(mut response: Response) -> Response {
+    let Some(problem) = response.extensions_mut().remove::<Problem>() else {
+        return response;
+    };
+    let mut page = pages::problem_page(problem);
+    for name in [header::RETRY_AFTER, header::SET_COOKIE] {
+        for value in response.headers().get_all(&name) {
+            page.headers_mut().append(name.clone(), value.clone());
+        }
+    }
+    page
 }
 
 async fn answer(edge: &Running, request: Request, next: Next) -> Response {

@@ -184,7 +184,8 @@ pub async fn read(
         .chain(
             stores
                 .iter()
-                .filter(|store| !store.in_effect)
+                // One that has not joined yet has nothing in effect, and nothing is wrong with that.
+                .filter(|store| store.joined && !store.in_effect)
                 .map(|_| Severity::Warning),
         )
         .max();

@@ -348,7 +348,7 @@ pub(super) fn once(
     let body = card(
         "Shown once",
         &html! {
-            div class="note warn" { "Write it down or copy it now. It is kept here only as a hash and cannot be shown again." }
+            div class="note warn" { "Write it down or copy it now. It cannot be shown again." }
             dl class="facts" {
                 @for (name, secret) in secrets { dt { (name) } dd class="mono once" { (secret) } }
                 @for (name, fact) in facts { dt { (name) } dd { (fact) } }

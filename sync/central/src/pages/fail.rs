@@ -8,6 +8,11 @@ use super::layout;
 use crate::db::DbError;
 use crate::problem::{Code, Problem};
 
+/// A problem as a page, for whoever asks with a browser.
+pub fn page(problem: Problem) -> Response {
+    Failed(problem).into_response()
+}
+
 /// A problem that is shown as a page.
 #[derive(Debug)]
 pub(super) struct Failed(pub(super) Problem);

@@ -182,7 +182,13 @@ fn actions(visit: &Visit, row: &Row, environment: &str, device: i32) -> Markup {
     let state: &str = row.get("state");
     html! {
         div class="row" {
-            @if day_is_open { (order("close_day", "Close day")) } @else { (order("open_day", "Open day")) }
+            @if day_is_open {
+                (action(visit, &path, "Close day", false, &html! {
+                    input type="hidden" name="kind" value="close_day";
+                    p class="hint" { "Is the selling of this day over? The till signs its counters and sends them to the authority; the next sale opens a new fiscal day. A day that is closed is not opened again." }
+                    button class="main" { "Close the day" }
+                }))
+            } @else { (order("open_day", "Open day")) }
             (order("refresh_config", "Config refresh"))
             (order("retry", "Retry"))
             @if environment == "test" { (order("submit_test", "Controlled test submission")) }

@@ -233,3 +233,55 @@ async fn the_profile_refuses_nonsense() {
     );
     assert_eq!(kept().await, (24, "Baobab".to_owned()));
 }
+
+/// Whoever asks with a browser gets a page that says what is wrong; a machine gets the problem document.
+#[tokio::test]
+async fn browsers_get_pages() {
+    let test = Test::start().await;
+    let (_, admin) = admin(&test).await;
+    let browser = "text/html,application/xhtml+xml,*/*;q=0.8";
+    for (path, status) in [
+        ("/nowhere", 404),
+        ("/tills/prod/front", 404),
+        ("/stores/mine", 404),
+        ("/receipts/prod/24001/x", 404),
+        ("/tills/prod/24001?tenant=x", 422),
+    ] {
+        let asked = admin.request(Method::GET, path).header("accept", browser);
+        let page = send(asked).await;
+        assert_eq!(page.status, status, "{path}");
+        let kind = page.headers["content-type"].to_str().unwrap();
+        assert!(kind.starts_with("text/html"), "{path}: {kind}");
+        assert!(
+            page.text.contains("To the overview"),
+            "{path}: {}",
+            page.text
+        );
+        assert!(page.headers.contains_key("content-security-policy"));
+    }
+    admin.get("/nowhere").await.problem(404, "not_found");
+}
+
+/// A day is closed only after a question.
+#[tokio::test]
+async fn closing_a_day_asks_first() {
+    let test = Test::start().await;
+    let (_, admin) = admin(&test).await;
+    let text = admin.get("/tills/prod/24001").await.text;
+    let before = text.split("value=\"close_day\"").next().unwrap();
+    let opened = before.rfind("<summary>Close day</summary>").unwrap();
+    assert!(!before[opened..].contains("</details>"));
+}
+
+/// A store that has not joined yet is no warning.
+#[tokio::test]
+async fn health_waits_for_stores_to_join() {
+    let test = Test::start().await;
+    let machine = Admin::of_new(&test, "Baobab").await;
+    machine.new_store("Harare").await;
+    let health = machine.get("/fdms_health").await;
+    assert_eq!(
+        (&health["overall"], &health["stores"][0]["joined"]),
+        (&"ok".into(), &false.into())
+    );
+}

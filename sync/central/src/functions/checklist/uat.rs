@@ -99,7 +99,7 @@ pub(super) async fn isolation(facts: &Facts<'_>) -> Result<Verdict, Problem> {
         .as_ref()
         .is_some_and(|(_, _, found)| found["held"] == json!(true));
     let missing = match &row {
-        None => vec!["the check with another tenant as control: POST /fiscal_profile/checklist/isolation".to_owned()],
+        None => vec!["the check with another tenant as control: press `Wall between companies` on the right".to_owned()],
         Some(_) if !held => vec![
             "the last check has seen rows of another tenant: stop, and tell whoever runs this service".to_owned(),
         ],
