@@ -7,8 +7,10 @@ use serde::Serialize;
 
 use crate::db::DbError;
 
+mod caught;
 mod read;
 
+pub use caught::caught;
 pub use read::{At, Body, FORM, MAX_BODY, collect, declares, json};
 
 /// After how many seconds a request is worth repeating when nothing better is known.

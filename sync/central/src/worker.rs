@@ -10,13 +10,10 @@ mod mail;
 mod summary;
 pub(crate) mod webhook;
 
-use std::panic::AssertUnwindSafe;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use clock::Timestamp;
-use futures_util::FutureExt as _;
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -31,7 +28,7 @@ use crate::db::{self, TenantId};
 use crate::functions::checklist;
 use crate::hq::{Hq, SharedHq};
 use crate::migrate::MONTHS_AHEAD;
-use crate::problem::{Code, Problem};
+use crate::problem::{Code, Problem, caught};
 use crate::tenants;
 
 /// The paths.
@@ -123,7 +120,7 @@ pub async fn turn(hq: &Hq) -> Result<Turn, Problem> {
         ..Turn::default()
     };
     for (tenant, _) in tenants::all(&hq.db).await? {
-        match caught(tend(hq, tenant)).await {
+        match caught(tend(hq, tenant)).await.flatten() {
             Ok(Some((began, ended))) => {
                 turn.tenants += 1;
                 turn.began += began;
@@ -135,7 +132,7 @@ pub async fn turn(hq: &Hq) -> Result<Turn, Problem> {
                 turn.failed += 1;
             }
         }
-        match caught(deliver::all(hq, tenant)).await {
+        match caught(deliver::all(hq, tenant)).await.flatten() {
             Ok((delivered, undelivered)) => {
                 turn.delivered += delivered;
                 turn.undelivered += undelivered;
@@ -147,16 +144,6 @@ pub async fn turn(hq: &Hq) -> Result<Turn, Problem> {
         }
     }
     Ok(turn)
-}
-
-/// What was done for one tenant; a panic in it is a problem, for it must stop no other tenant.
-async fn caught<T>(work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
-    let done = AssertUnwindSafe(work).catch_unwind().await;
-    done.unwrap_or_else(|_| {
-        Err(Problem::defect(
-            &"the worker met a defect; the panic above says where",
-        ))
-    })
 }
 
 /// Makes the partitions of this month and the next ones; how many were made.

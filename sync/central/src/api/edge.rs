@@ -3,8 +3,6 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,7 +20,7 @@ use crate::access::{ClientAddress, FormCsrf, Seen, pauses, secret};
 use crate::db::TenantId;
 use crate::hq::SharedHq;
 use crate::pages;
-use crate::problem::{Code, FORM, MAX_BODY, Problem, collect, declares};
+use crate::problem::{Code, FORM, MAX_BODY, Problem, caught, collect, declares};
 
 /// What is let through.
 #[derive(Debug, Clone)]
@@ -261,31 +259,9 @@ async fn with_form_csrf(request: Request) -> Result<Request, Problem> {
     Ok(Request::from_parts(parts, Body::from(bytes)))
 }
 
-/// Drives a future and turns a panic in it into a problem. What panicked is dropped, never polled again.
-async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Problem> {
-    let mut work = pin!(work);
-    std::future::poll_fn(move |context| {
-        match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
-            Ok(poll) => poll.map(Ok),
-            Err(_) => std::task::Poll::Ready(Err(Problem::defect(
-                &"a request met a defect; the panic above says where",
-            ))),
-        }
-    })
-    .await
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// A panic is a problem with a reference; anything else passes through.
-    #[tokio::test]
-    async fn panics_are_problems() {
-        assert_eq!(caught(async { 1 }).await.ok(), Some(1));
-        let problem = caught(async { panic!("planted") }).await.map(|(): ()| ());
-        assert_eq!(problem.unwrap_err().code, Code::Internal);
-    }
 
     /// The field is found and the form is still whole for the handler; JSON is not looked into.
     #[tokio::test]

@@ -84,7 +84,7 @@ impl Query {
 
     /// A whole number above 0.
     pub(super) fn number(&self, name: &'static str, wrong: &mut Vec<Wrong>) -> Option<i32> {
-        let read = |text: &str| text.parse().ok().filter(|number| *number > 0);
+        let read = |text: &str| text.parse::<i32>().ok().filter(|number| *number > 0);
         self.checked(name, "a whole number above 0", read, wrong)
     }
 

@@ -170,7 +170,7 @@ fn table(rows: &[Tax]) -> Markup {
             @for (name, amount) in AMOUNTS.into_iter().zip(amounts) { td class="num nowrap" data-name=(name) { (amount.grouped()) } }
         }
     };
-    let sum = |rows: &[Tax]| {
+    let sum = |rows: &[Tax]| -> [Cents; 9] {
         std::array::from_fn(|place| {
             let column = rows.iter().map(|row| row.amounts().into_iter().nth(place));
             column.flatten().sum()

@@ -194,8 +194,7 @@ async fn the_profile_refuses_nonsense() {
         let row = sql.query_one(ask, &[&shop.tenant.0]).await.unwrap();
         (row.get::<_, i32>(0), row.get::<_, String>(1))
     };
-    let set =
-        "UPDATE tenant_fiscal_profiles SET unsent_hours = 7, enabled = true WHERE tenant_id = $1";
+    let set = "UPDATE tenant_fiscal_profiles SET unsent_hours = 7, environment = 'prod', enabled_prod = true WHERE tenant_id = $1";
     sql.execute(set, &[&shop.tenant.0]).await.unwrap();
     let before = kept().await;
     let version = admin.get("/fiscal_profile").await.json()["version"].to_string();
