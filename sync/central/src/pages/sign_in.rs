@@ -230,11 +230,6 @@ mod tests {
             assert_eq!(next_path(&Query::read(query)), path);
         }
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
 
     /// Nobody is led to another host, also not through what browsers leave out.
     #[test]
