@@ -94,10 +94,15 @@ async fn the_timer_outlives_a_panic() {
     };
     let running = serve::start_with(Arc::clone(&test.hq), listener, settings).unwrap();
     // Two numbers are taken by each turn.
-    while turns(&sql).await < 6 {
-        test.clock.advance(Duration::from_secs(60));
-        tokio::task::yield_now().await;
-    }
+    let three = async {
+        while turns(&sql).await < 6 {
+            test.clock.advance(Duration::from_secs(60));
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), three)
+        .await
+        .expect("another turn begins");
     running.stop().await;
 }
 
