@@ -5,12 +5,14 @@ use axum::http::Uri;
 use axum::response::Response;
 use clock::{Timestamp, instant};
 use maud::{Markup, html};
+use postgres_types::ToSql;
 use serde_json::Value;
 use tokio_postgres::Row;
 
 use super::fail::Failed;
+use super::forms::unread;
 use super::layout::{Nav, Page, empty};
-use super::query::Query;
+use super::query::{Query, Wrong};
 use super::receipts::hex;
 use super::visit::Visit;
 use super::words;
@@ -41,34 +43,41 @@ pub(super) async fn page(
             SHOWN + 1
         ))
         .await?;
-    let day = |name: &str| query.date(name);
-    let from = day("from").map_or(Timestamp::UNIX_EPOCH, |date| instant(date.at(0, 0, 0, 0)));
+    let mut wrong = Vec::new();
+    let from = query
+        .day("from", &mut wrong)
+        .map_or(Timestamp::UNIX_EPOCH, |date| instant(date.at(0, 0, 0, 0)));
     let next = |date: jiff::civil::Date| date.saturating_add(jiff::Span::new().days(1));
-    let before = day("to").map_or(far(), |date| instant(next(date).at(0, 0, 0, 0)));
-    let below: i64 = query.parsed("below").unwrap_or(i64::MAX);
+    let before = query
+        .day("to", &mut wrong)
+        .map_or(far(), |date| instant(next(date).at(0, 0, 0, 0)));
+    let must = "as the page before has it: begin at the first page";
+    let read = |text: &str| text.parse::<i64>().ok();
+    let below = query.checked("below", must, read, &mut wrong);
+    let below = below.unwrap_or(i64::MAX);
     let (actor, action, subject) = (
         query.text("actor"),
         query.text("action"),
         query.text("subject"),
     );
-    let rows = tx
-        .query(
-            &find,
-            &[
-                &visit.caller.tenant.0,
-                &below,
-                &from,
-                &before,
-                &actor,
-                &action,
-                &subject,
-            ],
-        )
-        .await?;
+    let values: [&(dyn ToSql + Sync); 7] = [
+        &visit.caller.tenant.0,
+        &below,
+        &from,
+        &before,
+        &actor,
+        &action,
+        &subject,
+    ];
+    let rows = if wrong.is_empty() {
+        tx.query(&find, &values).await?
+    } else {
+        Vec::new()
+    };
     let body = html! {
         div class="stack" {
             section class="card no-print" { div class="in" { (form(&visit, &query)) } }
-            section class="card" { (table(&visit, &query, &rows)) }
+            section class="card" { (table(&visit, &query, (&wrong, &rows))) }
         }
     };
     let mut shown = Page::new(Nav::Audit, "Audit");
@@ -97,11 +106,13 @@ fn form(visit: &Visit, query: &Query) -> Markup {
     }
 }
 
-fn table(visit: &Visit, query: &Query, rows: &[Row]) -> Markup {
+fn table(visit: &Visit, query: &Query, (wrong, rows): (&[Wrong], &[Row])) -> Markup {
     let more = rows.len() > SHOWN;
     let shown = rows.get(..SHOWN.min(rows.len())).unwrap_or_default();
     html! {
-        @if shown.is_empty() {
+        @if !wrong.is_empty() {
+            (unread(wrong))
+        } @else if shown.is_empty() {
             (empty("Nothing like that was done", "Clear a field, or widen the dates."))
         } @else {
             div class="scroll" {

@@ -6,7 +6,8 @@ use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 
 use super::fail::Failed;
-use super::query::Query;
+use super::layout::empty;
+use super::query::{Query, Wrong};
 use super::visit::Visit;
 use crate::access::FormCsrf;
 use crate::hq::SharedHq;
@@ -73,5 +74,30 @@ pub(super) fn choice(name: &str, word: &str, options: &[(&str, &str)], value: &s
         label { (word)
             select name=(name) { @for (key, text) in options { option value=(key) selected[*key == value] { (text) } } }
         }
+    }
+}
+
+/// What a field of a search is called.
+pub(super) fn label(name: &str) -> &str {
+    match name {
+        "number" => "Receipt number",
+        "invoice" => "Invoice number",
+        "currency" => "Currency",
+        "from" => "From",
+        "to" => "To",
+        "amount" => "Amount",
+        "till" => "Till (device ID)",
+        "store" => "Store",
+        _ => "The place in the list",
+    }
+}
+
+/// In place of what a search has found: why nothing was searched.
+pub(super) fn unread(wrong: &[Wrong]) -> Markup {
+    html! {
+        div class="note bad" role="alert" {
+            @for wrong in wrong { p { b { (label(wrong.name)) } " must be " (wrong.must) "." } }
+        }
+        (empty("Nothing was searched", "Put right what is marked above, and search again."))
     }
 }

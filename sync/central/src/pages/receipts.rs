@@ -12,6 +12,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::fail::Failed;
+use super::forms::{label, unread};
 use super::layout::{Nav, Page, empty};
 use super::query::{Query, Wrong, wrong_at};
 use super::visit::Visit;
@@ -309,30 +310,12 @@ fn form(visit: &Visit, query: &Query, search: &Search) -> Markup {
     }
 }
 
-/// What a field is called on the page.
-fn label(name: &str) -> &str {
-    match name {
-        "number" => "Receipt number",
-        "from" => "From",
-        "to" => "To",
-        "amount" => "Amount",
-        "till" => "Till (device ID)",
-        "invoice" => "Invoice number",
-        "currency" => "Currency",
-        "store" => "Store",
-        _ => "The place in the list",
-    }
-}
-
 fn table(visit: &Visit, query: &Query, search: &Search, rows: &[Row]) -> Markup {
     let more = rows.len() > SHOWN;
     let shown = rows.get(..SHOWN.min(rows.len())).unwrap_or_default();
     html! {
         @if !search.wrong.is_empty() {
-            div class="note bad" role="alert" {
-                @for wrong in &search.wrong { p { b { (label(wrong.name)) } " must be " (wrong.must) "." } }
-            }
-            (empty("Nothing was searched", "Put right what is marked above, and search again."))
+            (unread(&search.wrong))
         } @else if shown.is_empty() {
             (empty("No receipt like that", "Widen the dates or clear a field. A receipt stands here as soon as its store has sent it."))
         } @else {

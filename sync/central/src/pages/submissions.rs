@@ -10,9 +10,9 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::fail::Failed;
-use super::forms::choice;
+use super::forms::{choice, unread};
 use super::layout::{Nav, Page, empty};
-use super::query::Query;
+use super::query::{Query, Wrong};
 use super::queue::thing;
 use super::receipts::value;
 use super::visit::Visit;
@@ -62,21 +62,24 @@ pub(super) async fn page(
 ) -> Result<Response, Failed> {
     let query = Query::of(&uri);
     let days = jiff::SignedDuration::from_hours(24 * DAYS);
-    let from = query.date("from").map(|date| instant(date.at(0, 0, 0, 0)));
+    let mut wrong = Vec::new();
+    let from = query
+        .day("from", &mut wrong)
+        .map(|date| instant(date.at(0, 0, 0, 0)));
     let from = from.unwrap_or_else(|| visit.now.saturating_sub(days).unwrap_or(Timestamp::MIN));
     let next_day = |date: jiff::civil::Date| date.saturating_add(jiff::Span::new().days(1));
-    let before = query.date("to").map_or(super::audit::far(), |date| {
-        instant(next_day(date).at(0, 0, 0, 0))
-    });
-    let (at, store, epoch, seq) = query.text("after").and_then(key).unwrap_or((
-        super::audit::far(),
-        Uuid::max(),
-        i32::MAX,
-        i64::MAX,
-    ));
+    let before = query
+        .day("to", &mut wrong)
+        .map_or(super::audit::far(), |date| {
+            instant(next_day(date).at(0, 0, 0, 0))
+        });
+    let must = "as the page before has it: begin at the first page";
+    let after = query.checked("after", must, key, &mut wrong);
+    let newest = (super::audit::far(), Uuid::max(), i32::MAX, i64::MAX);
+    let (at, store, epoch, seq) = after.unwrap_or(newest);
+    let till = query.number("till", &mut wrong);
     let mut client = hq.db.client().await?;
     let tx = db::tenant(&mut client, visit.caller.tenant).await?;
-    let till: Option<i32> = query.parsed("till");
     let (kind, code) = (query.text("kind"), query.text("code"));
     let outcome = query
         .text("outcome")
@@ -119,11 +122,15 @@ pub(super) async fn page(
             SHOWN + 1
         ))
         .await?;
-    let rows = tx.query(&find, &values).await?;
+    let rows = if wrong.is_empty() {
+        tx.query(&find, &values).await?
+    } else {
+        Vec::new()
+    };
     let body = html! {
         div class="stack" {
             section class="card no-print" { div class="in" { (form(&visit, &query, from)) } }
-            section class="card" { (table(&visit, &query, &rows)) }
+            section class="card" { (table(&visit, &query, (&wrong, &rows))) }
         }
     };
     let mut shown = Page::new(Nav::Submissions, "Submissions");
@@ -146,11 +153,13 @@ fn form(visit: &Visit, query: &Query, from: Timestamp) -> Markup {
     }
 }
 
-fn table(visit: &Visit, query: &Query, rows: &[Row]) -> Markup {
+fn table(visit: &Visit, query: &Query, (wrong, rows): (&[Wrong], &[Row])) -> Markup {
     let more = rows.len() > SHOWN;
     let shown = rows.get(..SHOWN.min(rows.len())).unwrap_or_default();
     html! {
-        @if shown.is_empty() {
+        @if !wrong.is_empty() {
+            (unread(wrong))
+        } @else if shown.is_empty() {
             (empty("No attempt like that", "Widen the dates or clear a field. Attempts stand here as soon as the store has sent them."))
         } @else {
             div class="scroll" {

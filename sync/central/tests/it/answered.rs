@@ -284,3 +284,21 @@ async fn health_waits_for_stores_to_join() {
         (&"ok".into(), &false.into())
     );
 }
+
+/// The other searches are as strict.
+#[tokio::test]
+async fn other_searches_say_what_is_wrong() {
+    let test = Test::start().await;
+    let (_, admin) = admin(&test).await;
+    for path in [
+        "/submissions?till=front",
+        "/submissions?to=tomorrow",
+        "/audit?from=27.11.2026",
+        "/audit?below=x",
+    ] {
+        let page = admin.get(path).await;
+        assert!(page.text.contains("Nothing was searched"), "{path}");
+        assert!(!page.text.contains("data-name"), "{path}");
+    }
+    assert!(admin.get("/audit").await.text.contains("data-name"));
+}
