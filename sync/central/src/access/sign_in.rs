@@ -308,12 +308,7 @@ async fn enter(
 }
 
 fn actor(account: &Account) -> String {
-    let kind = if account.tenant == TenantId::OPERATOR {
-        "operator"
-    } else {
-        "user"
-    };
-    format!("{kind}:{}", account.email)
+    users::actor(account.tenant, &account.email)
 }
 
 /// Writes down that somebody was refused. What was typed as an email that nobody has may be a password: it is

@@ -464,7 +464,7 @@ pub async fn change(
 }
 
 /// As the audit names somebody who is signed in.
-fn actor(tenant: TenantId, email: &str) -> String {
+pub(super) fn actor(tenant: TenantId, email: &str) -> String {
     let kind = if tenant == TenantId::OPERATOR {
         "operator"
     } else {
