@@ -17,6 +17,7 @@ pub mod health;
 pub mod input;
 pub mod jobs;
 pub mod profile;
+mod reported;
 pub mod search;
 pub mod stores;
 pub mod submissions;

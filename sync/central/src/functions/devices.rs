@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::input::{Params, device, environment, id, text, till};
+use super::reported;
 use crate::access::{Caller, Role};
 use crate::audit::{self, Deed};
 use crate::db::{self, DbError, TenantId, till_of};
@@ -381,7 +382,19 @@ pub(super) fn known_mode(mode: &str) -> Result<(), Problem> {
     ))
 }
 
-/// Makes the record, with its audit row.
+/// A till that is new.
+const INSERT: &str = "INSERT INTO fdms_devices (tenant_id, environment, device_id, serial_no, model_name, model_version,
+   store_id, machine_name, mode, state, invoice_prefix, created_by, created_at)
+ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', $10, $11, $12) RETURNING *";
+
+/// A till that only a store has told of.
+const CONFIRM: &str =
+    "UPDATE fdms_devices SET serial_no = $4, model_name = $5, model_version = $6, store_id = $7,
+   machine_name = $8, mode = $9, invoice_prefix = $10, created_by = $11, created_at = $12
+ WHERE tenant_id = $1 AND environment = $2 AND device_id = $3 RETURNING *";
+
+/// Makes the record, with its audit row. One that only a store has made is taken over, for the store where the till
+/// really stands.
 ///
 /// # Errors
 /// A field is not as it must be, the number or the prefix is taken, there is no such store, or Postgres is away.
@@ -393,7 +406,6 @@ pub async fn insert(
     now: Timestamp,
 ) -> Result<Device, Problem> {
     let till = checked(new)?;
-    let prefix = prefix(tx, tenant, till, new.invoice_prefix.as_deref()).await?;
     let store = tx
         .prepare_cached("SELECT retired_at FROM stores WHERE tenant_id = $1 AND store_id = $2")
         .await?;
@@ -403,12 +415,17 @@ pub async fn insert(
         Some(Some(_)) => return Err(Problem::field("/store_id", "this store is retired")),
         Some(None) => {}
     }
+    let reported = reported::give(tx, tenant, till, new.store_id, now).await?;
+    let own = reported.as_ref().filter(|told| told.store == new.store_id);
+    let prefix = match (&new.invoice_prefix, own) {
+        (None, Some(own)) => own.prefix.clone(),
+        (wanted, _) => prefix(tx, tenant, till, wanted.as_deref()).await?,
+    };
     let insert = tx
-        .prepare_cached(
-            "INSERT INTO fdms_devices (tenant_id, environment, device_id, serial_no, model_name, model_version, store_id,
-               machine_name, mode, state, invoice_prefix, created_by, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', $10, $11, $12) RETURNING *",
-        )
+        .prepare_cached(match reported {
+            Some(_) => CONFIRM,
+            None => INSERT,
+        })
         .await?;
     let made = tx
         .query_one(
@@ -442,7 +459,7 @@ pub async fn insert(
         actor,
         action: "device.create",
         subject: &made.shown(),
-        before: None,
+        before: reported.map(|told| json!({ "store_id": told.store, "created_by": told.by })),
         after: Some(
             json!({ "serial_no": made.serial_no, "store_id": made.store_id, "machine_name": made.machine_name,
             "mode": made.mode, "state": made.state, "invoice_prefix": made.invoice_prefix }),
