@@ -23,8 +23,9 @@ pub async fn longest(
 ) -> Result<i64, Problem> {
     let select = tx
         .prepare_cached(
-            "SELECT body FROM store_events WHERE tenant_id = $1 AND environment = $2 AND device_id = $3
-               AND kind = 'config.changed' ORDER BY epoch_no DESC, seq DESC LIMIT 1",
+            "SELECT e.body FROM store_events e JOIN fdms_devices d USING (tenant_id, environment, device_id, store_id)
+             WHERE e.tenant_id = $1 AND e.environment = $2 AND e.device_id = $3 AND e.kind = 'config.changed'
+             ORDER BY e.epoch_no DESC, e.seq DESC LIMIT 1",
         )
         .await?;
     let row = tx

@@ -396,10 +396,11 @@ pub async fn find_receipts(
             "SELECT r.*, encode(r.hash, 'hex') AS hash_hex, CASE WHEN EXISTS (
                  SELECT 1 FROM fdms_submission_logs l WHERE l.tenant_id = r.tenant_id AND l.environment = r.environment
                    AND l.device_id = r.device_id AND l.kind = 'submit_receipt' AND l.number = r.receipt_global_no
-                   AND l.outcome = 'accepted')
+                   AND l.store_id = r.store_id AND l.outcome = 'accepted')
                THEN 'accepted' ELSE coalesce(j.status, 'pending') END AS fdms
              FROM receipts r LEFT JOIN fdms_retry_jobs j ON j.tenant_id = r.tenant_id AND j.environment = r.environment
                AND j.device_id = r.device_id AND j.kind = 'submit_receipt' AND j.number = r.receipt_global_no
+               AND j.store_id = r.store_id
              WHERE r.tenant_id = $1 AND ($2::text IS NULL OR r.environment = $2)
                AND ($3::integer IS NULL OR r.device_id = $3) AND ($4::uuid IS NULL OR r.store_id = $4)
                AND ($5::integer IS NULL OR r.receipt_global_no = $5) AND ($6::integer IS NULL OR r.fiscal_day_no = $6)

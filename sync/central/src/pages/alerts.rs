@@ -74,7 +74,7 @@ pub(super) async fn page(
 }
 
 /// Kinds that do not end by themselves.
-const BY_HAND: [&str; 2] = ["fork", "number_conflict"];
+const BY_HAND: [&str; 3] = ["fork", "number_conflict", "till_elsewhere"];
 
 fn alert(visit: &Visit, row: &Row) -> Markup {
     let (kind, detail): (&str, &str) = (row.get("kind"), row.get("detail"));

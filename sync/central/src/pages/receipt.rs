@@ -83,9 +83,10 @@ pub(super) async fn taxpayer(
 ) -> Result<Option<Taxpayer>, Failed> {
     let find = tx
         .prepare_cached(
-            "SELECT body FROM store_events
-             WHERE tenant_id = $1 AND environment = $2 AND device_id = $3 AND kind = 'config.changed' AND at <= $4
-             ORDER BY at, epoch_no, seq",
+            "SELECT e.body FROM store_events e JOIN fdms_devices d USING (tenant_id, environment, device_id, store_id)
+             WHERE e.tenant_id = $1 AND e.environment = $2 AND e.device_id = $3 AND e.kind = 'config.changed'
+               AND e.at <= $4
+             ORDER BY e.at, e.epoch_no, e.seq",
         )
         .await?;
     let rows = tx

@@ -127,14 +127,21 @@ pub(super) struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    /// Reads lines; `skipped` is how many of the batch are before them. Lets others run in between.
+    /// Reads lines; `skipped` is how many of the batch are before them. A line of a `foreign` till is an event and
+    /// nothing else, whatever it says: only the end of one of the store's own commands follows from it. Lets others
+    /// run in between.
     ///
     /// # Errors
     /// A line does not say what its kind says, or a number does not fit.
-    pub(super) async fn read(lines: &[Line<'a>], skipped: usize) -> Result<Self, Unreadable> {
+    pub(super) async fn read(
+        lines: &[Line<'a>],
+        skipped: usize,
+        foreign: &BTreeSet<TillRef>,
+    ) -> Result<Self, Unreadable> {
         let mut batch = Self::default();
         for (index, line) in lines.iter().enumerate() {
-            batch.take(*line).map_err(|why| Unreadable {
+            let is_foreign = line.till.is_some_and(|till| foreign.contains(&till));
+            batch.take(*line, is_foreign).map_err(|why| Unreadable {
                 line: skipped + index + 1,
                 seq: Some(line.seq),
                 why: format!("({}) {why}", line.kind),
@@ -146,13 +153,17 @@ impl<'a> Batch<'a> {
         Ok(batch)
     }
 
-    fn take(&mut self, line: Line<'a>) -> Result<(), String> {
+    fn take(&mut self, line: Line<'a>, is_foreign: bool) -> Result<(), String> {
         let body: &RawValue =
             serde_json::from_str(line.body).map_err(|error| format!("is no JSON: {error}"))?;
         let fact =
             Fact::read(line.kind, body).map_err(|error| format!("cannot be read: {error}"))?;
         let till = || line.till.ok_or_else(|| "names no till".to_owned());
         let at = line.timestamp();
+        if is_foreign && !matches!(fact, Fact::CommandDone(_)) {
+            self.events.push(line);
+            return Ok(());
+        }
         match fact {
             Fact::ReceiptIssued(receipt) => return self.receipts.push(line, till()?, *receipt),
             Fact::Attempt(attempt) => return self.attempt(line, till()?, attempt),
@@ -347,8 +358,15 @@ fn int(number: u32) -> Result<i32, String> {
 }
 
 fn date(text: &str) -> Result<DateTime, String> {
-    text.parse()
-        .map_err(|_| format!("has a date that is none: {text:?}"))
+    local(text).ok_or_else(|| {
+        format!("has a date that is none, or is of a year outside 1970 to 9998: {text:?}")
+    })
+}
+
+/// Local time, of a year that Postgres and whoever counts with it has a place for.
+pub(super) fn local(text: &str) -> Option<DateTime> {
+    let date: DateTime = text.parse().ok()?;
+    (1970..=9998).contains(&date.year()).then_some(date)
 }
 
 /// The ledger's detail of `stream.parked`: a text, or JSON if it looks so.

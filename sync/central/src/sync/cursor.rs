@@ -198,7 +198,7 @@ pub(super) async fn snapshot(
         )
         .await?;
     let state = &up.state;
-    let at = Timestamp::from_millisecond(state.at).unwrap_or(Timestamp::UNIX_EPOCH);
+    let at = super::line::moment(state.at).unwrap_or(Timestamp::UNIX_EPOCH);
     let whole = serde_json::to_string(state).ok();
     let whole = whole.and_then(|text| json(&text));
     let version = super::batch::plain(state.version.clone());

@@ -6,7 +6,7 @@ use super::StoreCaller;
 use super::batch::Batch;
 use crate::db::DbError;
 
-/// Keeps what a batch tells of days.
+/// Keeps what a batch tells of days of the store's own tills.
 pub(super) async fn write(
     tx: &Transaction<'_>,
     caller: StoreCaller,
@@ -25,6 +25,8 @@ pub(super) async fn write(
                fdms_error = CASE WHEN n.confirmed IS NOT NULL THEN NULL ELSE coalesce(n.error, d.fdms_error) END
              FROM unnest($2::text[], $3::int4[], $4::int4[], $5::timestamp[], $6::int4[], $7::text[], $8::timestamptz[],
                $9::text[]) AS n (environment, device, day, closed, counter, counters, confirmed, error)
+             JOIN fdms_devices t ON t.tenant_id = $1 AND t.store_id = $10 AND t.environment = n.environment
+               AND t.device_id = n.device
              WHERE d.tenant_id = $1 AND d.environment = n.environment AND d.device_id = n.device
                AND d.fiscal_day_no = n.day",
         )
@@ -54,6 +56,7 @@ pub(super) async fn write(
             &counters,
             &confirmed,
             &error,
+            &caller.store,
         ],
     )
     .await?;
@@ -80,7 +83,10 @@ async fn opened(
     let insert = tx
         .prepare_cached(
             "INSERT INTO fiscal_days (tenant_id, store_id, environment, device_id, fiscal_day_no, opened)
-             SELECT $1, $2, unnest($3::text[]), unnest($4::int4[]), unnest($5::int4[]), unnest($6::timestamp[])
+             SELECT $1, $2, n.* FROM unnest($3::text[], $4::int4[], $5::int4[], $6::timestamp[])
+               AS n (environment, device, day, opened)
+             JOIN fdms_devices t ON t.tenant_id = $1 AND t.store_id = $2 AND t.environment = n.environment
+               AND t.device_id = n.device
              ON CONFLICT (tenant_id, environment, device_id, fiscal_day_no) DO UPDATE SET opened = excluded.opened,
                store_id = excluded.store_id, closed = NULL, receipt_counter = NULL, counters = NULL",
         )

@@ -1,6 +1,6 @@
 //! The stores' tills as rows: made when a store first tells of one, kept as the store says they are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clock::Timestamp;
 use deadpool_postgres::Transaction;
@@ -9,8 +9,8 @@ use sync_wire::TillRef;
 use sync_wire::state::{StoreState, TillState};
 use uuid::Uuid;
 
-use super::batch::{Batch, plain};
-use super::line::device;
+use super::batch::{Batch, local, plain};
+use super::line::{Line, device, moment};
 use super::trouble::{self, Trouble};
 use super::{StoreCaller, wanted};
 use crate::audit::{self, Deed};
@@ -78,6 +78,24 @@ impl Devices {
             }
         }
         Ok(())
+    }
+
+    /// Tills that lines are of and that are not the store's: an alert for each. To be asked when [`Devices::learn`]
+    /// has made those that are new.
+    pub(super) async fn foreign(
+        &self,
+        tx: &Transaction<'_>,
+        caller: StoreCaller,
+        lines: &[Line<'_>],
+        now: Timestamp,
+    ) -> Result<BTreeSet<TillRef>, DbError> {
+        let tills = lines.iter().filter_map(|line| line.till);
+        let foreign: BTreeSet<TillRef> = tills.filter(|till| !self.has(*till)).collect();
+        for till in &foreign {
+            let owner = owner(tx, caller, *till).await?;
+            elsewhere(tx, caller, *till, owner, now).await?;
+        }
+        Ok(foreign)
     }
 
     /// What a batch and a snapshot say of the tills' states: in the store's ledger, selling, retired.
@@ -171,25 +189,22 @@ async fn learn(
 ) -> Result<bool, DbError> {
     let mut prefix = plain(known.invoice_prefix.clone());
     if !insert(tx, caller, actor, known, &prefix, now).await? {
-        let select = tx
-            .prepare_cached(
-                "SELECT store_id FROM fdms_devices WHERE tenant_id = $1 AND environment = $2 AND device_id = $3",
-            )
-            .await?;
-        let (environment, number) = (known.till.environment.as_str(), device(known.till));
-        let row = tx
-            .query_opt(&select, &[&caller.tenant.0, &environment, &number])
-            .await?;
-        if let Some(row) = row {
-            let owner: Uuid = row.get(0);
-            elsewhere(tx, caller, known.till, owner, now).await?;
+        if let Some(owner) = owner(tx, caller, known.till).await? {
+            if owner != caller.store {
+                elsewhere(tx, caller, known.till, Some(owner), now).await?;
+            }
             return Ok(owner == caller.store);
         }
         let shared = prefix;
-        prefix = format!("{shared}~{environment}-{number}");
+        let environment = known.till.environment.as_str();
+        prefix = format!("{shared}~{environment}-{}", device(known.till));
         same_prefix(tx, caller, known.till, &shared, now).await?;
         if !insert(tx, caller, actor, known, &prefix, now).await? {
-            return Ok(false);
+            // Somebody has that one too, by chance or to keep this till out.
+            prefix = format!("{shared}~{}", Uuid::new_v4());
+            if !insert(tx, caller, actor, known, &prefix, now).await? {
+                return Ok(false);
+            }
         }
     }
     let after = serde_json::json!({ "store": caller.store, "invoicePrefix": prefix });
@@ -202,6 +217,24 @@ async fn learn(
     };
     audit::record(tx, caller.tenant, now, &deed).await?;
     Ok(true)
+}
+
+/// The store that a till belongs to; none: nobody has told of it yet.
+async fn owner(
+    tx: &Transaction<'_>,
+    caller: StoreCaller,
+    till: TillRef,
+) -> Result<Option<Uuid>, DbError> {
+    let select = tx
+        .prepare_cached(
+            "SELECT store_id FROM fdms_devices WHERE tenant_id = $1 AND environment = $2 AND device_id = $3",
+        )
+        .await?;
+    let (environment, number) = (till.environment.as_str(), device(till));
+    let row = tx
+        .query_opt(&select, &[&caller.tenant.0, &environment, &number])
+        .await?;
+    Ok(row.map(|row| row.get(0)))
 }
 
 async fn insert(
@@ -243,15 +276,18 @@ async fn elsewhere(
     tx: &Transaction<'_>,
     caller: StoreCaller,
     till: TillRef,
-    owner: Uuid,
+    owner: Option<Uuid>,
     now: Timestamp,
 ) -> Result<(), DbError> {
-    if owner == caller.store {
-        return Ok(());
-    }
+    let whose = owner.map_or_else(
+        || "which no store has added".to_owned(),
+        |owner| format!("which belongs to store {owner}"),
+    );
     let detail = format!(
-        "store {} reports till {till}, which belongs to store {owner}. Its receipts are kept; the till stays with the \
-         other store. If the till was moved, retire it there; if not, find out why two stores have it",
+        "store {} reports till {till}, {whose}. What it says of the till is kept as it came, among the store's events; \
+         it counts neither as receipts nor in figures. Find out why this store speaks of a till that is not its own: \
+         was its machine taken over, or was the till set up in the wrong store? A till that has sold stays in its \
+         store: retire it there, and give the new place a till of its own number",
         caller.store
     );
     let trouble = Trouble {
@@ -395,11 +431,6 @@ struct Row {
 impl Row {
     fn of(till: &TillState) -> Self {
         let number = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
-        let moment = |at: i64| {
-            Timestamp::from_millisecond(at)
-                .ok()
-                .filter(|at| at.as_second() >= 0)
-        };
         let text = |text: &str| plain(text.to_owned());
         let head = till.queue.head.as_ref();
         let parked = head.and_then(|head| head.parked.as_ref());
@@ -415,7 +446,7 @@ impl Row {
             mode: till.operating_mode.as_deref().map(text),
             hold: hold.map(|hold| text(&hold.kind)),
             day: till.day.as_ref().map(|day| number(day.fiscal_day_no)),
-            opened: till.day.as_ref().and_then(|day| day.opened.parse().ok()),
+            opened: till.day.as_ref().and_then(|day| local(&day.opened)),
             last_day: number(till.last_day_no),
             last: number(till.last_global_no),
             sent: number(till.sent_global_no),

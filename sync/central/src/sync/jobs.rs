@@ -7,11 +7,12 @@ use clock::Timestamp;
 use deadpool_postgres::Transaction;
 use sync_wire::TillRef;
 use sync_wire::entry::{Attempt, AttemptKind, AttemptOutcome};
-use sync_wire::state::{StoreState, TillState};
+use sync_wire::state::TillState;
 use uuid::Uuid;
 
 use super::StoreCaller;
 use super::batch::{QueueNews, plain};
+use super::line::moment;
 use super::past::item;
 use crate::db::{DbError, till_of};
 
@@ -148,10 +149,10 @@ impl Jobs {
             .map(|(_, job)| job)
     }
 
-    /// How the store says that it is. `is_whole`: head office has all of its lines, so what its ledger does not know
+    /// How the store says that its own tills are. `is_whole`: head office has all of its lines, so what its ledger does not know
     /// is of another one.
-    pub(super) fn look(&mut self, state: &StoreState, is_whole: bool) {
-        for till in &state.tills {
+    pub(super) fn look<'a>(&mut self, own: impl Iterator<Item = &'a TillState>, is_whole: bool) {
+        for till in own {
             self.settle(till, is_whole);
             self.head(till);
         }
@@ -192,19 +193,14 @@ impl Jobs {
         if known.is_none() && head.attempts == 0 && head.parked.is_none() {
             return;
         }
-        let oldest = till
-            .queue
-            .oldest_at
-            .and_then(|at| Timestamp::from_millisecond(at).ok());
+        let oldest = till.queue.oldest_at.and_then(moment);
         let since = known.map_or(oldest.unwrap_or(Timestamp::UNIX_EPOCH), |job| job.since);
         let parked = head.parked.as_ref();
         let job = Job {
             status: parked.map_or(Status::Pending, |_| Status::DeadLetter),
             item_seq: head.item_seq,
             attempts: head.attempts,
-            next: Timestamp::from_millisecond(head.next_attempt)
-                .ok()
-                .filter(|_| parked.is_none()),
+            next: moment(head.next_attempt).filter(|_| parked.is_none()),
             reason: parked
                 .map(|parked| &parked.reason)
                 .or(head.last_error.as_ref())
@@ -231,7 +227,7 @@ impl Jobs {
         }
     }
 
-    /// Writes what has changed.
+    /// Writes what has changed of the store's own tills.
     pub(super) async fn write(
         &self,
         tx: &Transaction<'_>,
@@ -246,9 +242,12 @@ impl Jobs {
             .prepare_cached(
                 "INSERT INTO fdms_retry_jobs (tenant_id, store_id, environment, device_id, kind, number, item_seq, status,
                    attempts, next_attempt_at, reason, code, created_at, updated_at)
-                 SELECT $1, $2, unnest($3::text[]), unnest($4::int4[]), unnest($5::text[]), unnest($6::int4[]),
-                   unnest($7::int8[]), unnest($8::text[]), unnest($9::int4[]), unnest($10::timestamptz[]),
-                   unnest($11::text[]), unnest($12::text[]), unnest($13::timestamptz[]), $14
+                 SELECT $1, $2, n.*, $14
+                 FROM unnest($3::text[], $4::int4[], $5::text[], $6::int4[], $7::int8[], $8::text[], $9::int4[],
+                   $10::timestamptz[], $11::text[], $12::text[], $13::timestamptz[]) AS n (environment, device, kind,
+                   number, item_seq, status, attempts, next, reason, code, since)
+                 JOIN fdms_devices d ON d.tenant_id = $1 AND d.store_id = $2 AND d.environment = n.environment
+                   AND d.device_id = n.device
                  ON CONFLICT (tenant_id, environment, device_id, kind, number) DO UPDATE SET store_id = excluded.store_id,
                    item_seq = excluded.item_seq, status = excluded.status, attempts = excluded.attempts,
                    next_attempt_at = excluded.next_attempt_at, reason = excluded.reason, code = excluded.code,

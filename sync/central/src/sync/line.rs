@@ -73,6 +73,14 @@ pub(super) fn device(till: TillRef) -> i32 {
     i32::try_from(till.device_id).unwrap_or(i32::MAX)
 }
 
+/// Milliseconds since 1970 as Postgres keeps them; none: outside the calendar.
+#[must_use]
+pub(super) fn moment(at: i64) -> Option<Timestamp> {
+    let calendar = Timestamp::UNIX_EPOCH.as_millisecond()..=253_402_207_200_000;
+    let at = Some(at).filter(|at| calendar.contains(at))?;
+    Timestamp::from_millisecond(at).ok()
+}
+
 /// Writes a line from what is kept of it.
 pub(super) fn write(
     line: &mut String,
@@ -141,8 +149,7 @@ fn head(text: &str) -> Result<Line<'_>, String> {
         );
         return Err(why);
     };
-    let calendar = Timestamp::UNIX_EPOCH.as_millisecond()..=253_402_207_200_000;
-    if !calendar.contains(&line.at) {
+    if moment(line.at).is_none() {
         return Err(format!("is of a time outside 1970 to 9999: {}", line.at));
     }
     let is_device = line

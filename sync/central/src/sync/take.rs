@@ -1,10 +1,12 @@
 //! One exchange, in one transaction: the batch if it begins where the store's past ends, and what goes down.
 
+use std::collections::BTreeSet;
+
 use clock::Timestamp;
 use deadpool_postgres::Transaction;
 use sync_wire::entry::TillAdded;
 use sync_wire::exchange::{Down, Up};
-use sync_wire::state::TillState;
+use sync_wire::state::{StoreState, TillState};
 
 use super::batch::Batch;
 use super::credentials;
@@ -76,7 +78,7 @@ struct Come<'a> {
 async fn attempt(hq: &Hq, caller: StoreCaller, up: &Up, entries: &[&str]) -> Result<Down, Failure> {
     let now = hq.now();
     let lines = line::read(entries.iter().copied(), up.after)?;
-    let batch = Batch::read(&lines, 0).await?;
+    let batch = Batch::read(&lines, 0, &BTreeSet::new()).await?;
     let mut client = hq.db.client().await?;
     let tx = db::tenant(&mut client, caller.tenant).await?;
     let mut cursor = cursor::lock(&tx, caller).await?;
@@ -122,12 +124,18 @@ async fn take(
 ) -> Result<u32, Failure> {
     let lines = come.lines.as_slice();
     let shared = epochs::share(tx, caller, cursor, lines).await?;
-    if shared > 0 {
-        come.batch = Batch::read(lines.get(shared..).unwrap_or_default(), shared).await?;
+    let mut new = lines.get(shared..).unwrap_or_default();
+    if planted::is("end-dropped") && new.len() > 1 {
+        new = new.get(..new.len() - 1).unwrap_or_default();
     }
-    if planted::is("end-dropped") && lines.len() > shared + 1 {
-        let kept = lines.get(shared..lines.len() - 1).unwrap_or_default();
-        come.batch = Batch::read(kept, shared).await?;
+    if new.len() < lines.len() {
+        come.batch = Batch::read(new, shared, &BTreeSet::new()).await?;
+    }
+    let told = (&come.batch, come.up);
+    learn(tx, caller, cursor, told, &mut come.devices, now).await?;
+    let foreign = come.devices.foreign(tx, caller, new, now).await?;
+    if !foreign.is_empty() {
+        come.batch = Batch::read(new, shared, &foreign).await?;
     }
     if let Some(last) = lines.last() {
         rows::write(tx, caller, cursor.epoch_no, &mut come.batch, now).await?;
@@ -146,6 +154,28 @@ async fn take(
     Ok(count)
 }
 
+/// The snapshot, if it is newer than the one that is kept.
+fn news<'a>(cursor: &Cursor, up: &'a Up) -> Option<&'a StoreState> {
+    Some(&up.state).filter(|state| cursor.is_newer(state))
+}
+
+/// Tills that are new: before a row is written of what they have done, which only their own store may tell.
+async fn learn(
+    tx: &Transaction<'_>,
+    caller: StoreCaller,
+    cursor: &Cursor,
+    (batch, up): (&Batch<'_>, &Up),
+    devices: &mut Devices,
+    now: Timestamp,
+) -> Result<(), DbError> {
+    let told = batch.added.iter();
+    let told = told.map(|(till, told)| added(*till, told));
+    let reported = news(cursor, up).into_iter();
+    let reported = reported.flat_map(|state| &state.tills).map(seen);
+    let known = told.chain(reported);
+    devices.learn(tx, caller, &cursor.actor, known, now).await
+}
+
 /// What follows from a batch and a snapshot.
 async fn effects(
     tx: &Transaction<'_>,
@@ -156,12 +186,7 @@ async fn effects(
 ) -> Result<(), Failure> {
     let (up, batch, mut devices) = (come.up, &come.batch, come.devices);
     let actor = cursor.actor.as_str();
-    let state = Some(&up.state).filter(|state| cursor.is_newer(state));
-    let told = batch.added.iter().map(|(till, told)| added(*till, told));
-    let reported = state.into_iter().flat_map(|state| &state.tills).map(seen);
-    devices
-        .learn(tx, caller, actor, told.chain(reported), now)
-        .await?;
+    let state = news(cursor, up);
     devices.advance(tx, caller, batch, state).await?;
     credentials::write(tx, caller, actor, &devices, batch, now).await?;
     days::write(tx, caller, batch).await?;
@@ -169,7 +194,8 @@ async fn effects(
         let mut jobs = Jobs::open(tx, caller).await?;
         jobs.hear(&batch.queues);
         if let Some(state) = state {
-            jobs.look(state, state.last_seq == cursor.acked);
+            let own = state.tills.iter().filter(|till| devices.has(till.till));
+            jobs.look(own, state.last_seq == cursor.acked);
         }
         jobs.write(tx, caller, now).await?;
     }

@@ -253,7 +253,7 @@ pub(super) async fn list(
 
 /// End an alert by hand.
 ///
-/// Only those that do not end by themselves: a fork, a number that was given twice. The others end when what they are about is put
+/// Only those that do not end by themselves: a fork, a number that was given twice, a till of another store. The others end when what they are about is put
 /// right.
 #[utoipa::path(
     post,

@@ -16,6 +16,7 @@ use shop::{ReceiptKey, Shop};
 mod effects;
 mod exactly_once;
 mod exchanging;
+mod foreign;
 mod forks;
 mod joining;
 mod locks;

@@ -211,9 +211,10 @@ pub(super) async fn smoke_tests(facts: &Facts<'_>) -> Result<Verdict, Problem> {
             "SELECT c.command_id, c.device_id, c.number, l.at, l.operation_id, l.attempt, j.status
              FROM commands c
              JOIN receipts r ON r.tenant_id = c.tenant_id AND r.environment = 'test' AND r.device_id = c.device_id
-               AND r.receipt_global_no = c.number
+               AND r.receipt_global_no = c.number AND r.store_id = c.store_id
              JOIN fdms_submission_logs l ON l.tenant_id = c.tenant_id AND l.environment = 'test'
                AND l.device_id = c.device_id AND l.kind = 'submit_receipt' AND l.number = c.number AND l.outcome = 'accepted'
+               AND l.store_id = c.store_id
              JOIN fdms_retry_jobs j ON j.tenant_id = c.tenant_id AND j.environment = 'test'
                AND j.device_id = c.device_id AND j.kind = 'submit_receipt' AND j.number = c.number AND j.status = 'done'
              WHERE c.tenant_id = $1 AND c.kind = 'submit_test' AND c.environment = 'test' AND c.status = 'done'

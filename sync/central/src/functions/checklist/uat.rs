@@ -15,14 +15,15 @@ pub(super) async fn day_lifecycle(facts: &Facts<'_>) -> Result<Verdict, Problem>
                (SELECT count(DISTINCT r.receipt_global_no) FROM receipts r JOIN fdms_submission_logs l
                   ON l.tenant_id = r.tenant_id AND l.environment = r.environment AND l.device_id = r.device_id
                   AND l.kind = 'submit_receipt' AND l.number = r.receipt_global_no AND l.outcome = 'accepted'
+                  AND l.store_id = r.store_id
                 WHERE r.tenant_id = d.tenant_id AND r.environment = d.environment AND r.device_id = d.device_id
                   AND r.fiscal_day_no = d.fiscal_day_no) AS receipts,
                EXISTS (SELECT 1 FROM fdms_submission_logs l WHERE l.tenant_id = d.tenant_id AND l.environment = d.environment
                   AND l.device_id = d.device_id AND l.kind = 'open_day' AND l.number = d.fiscal_day_no
-                  AND l.outcome = 'accepted') AS opened,
+                  AND l.store_id = d.store_id AND l.outcome = 'accepted') AS opened,
                (SELECT count(*) FROM fdms_submission_logs l WHERE l.tenant_id = d.tenant_id
                   AND l.environment = d.environment AND l.device_id = d.device_id AND l.kind = 'submit_file'
-                  AND l.outcome = 'accepted' AND l.at <= d.confirmed_at) AS files
+                  AND l.store_id = d.store_id AND l.outcome = 'accepted' AND l.at <= d.confirmed_at) AS files
              FROM fiscal_days d
              WHERE d.tenant_id = $1 AND d.environment = 'test' AND d.closed IS NOT NULL AND d.confirmed_at IS NOT NULL
                AND d.receipt_counter > 0
