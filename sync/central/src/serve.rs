@@ -18,6 +18,7 @@ use crate::db::NotReady;
 use crate::hq::SharedHq;
 
 mod around;
+mod callers;
 mod certificate;
 mod door;
 pub mod health;
@@ -41,6 +42,9 @@ pub struct Settings {
     pub worker_every: Option<Duration>,
     /// Connections at once.
     pub connections: usize,
+    /// Connections at once from one address (in IPv6: one network), so that nobody takes all places. Proxies that are
+    /// trusted have no such limit.
+    pub connections_per_address: usize,
     /// How long the head of a request may take, and how long a connection may be idle.
     pub head: Duration,
     /// How long a client may not take a byte of its answer.
@@ -57,6 +61,8 @@ impl Default for Settings {
             metrics_token: None,
             worker_every: None,
             connections: 4096,
+            // Shops of a mobile network may share an address; each keeps one connection.
+            connections_per_address: 512,
             head: Duration::from_secs(15),
             stall: Duration::from_secs(30),
             drain: Duration::from_secs(20),

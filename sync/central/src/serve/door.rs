@@ -24,6 +24,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use super::Settings;
+use super::callers::Callers;
 use super::stalled::Impatient;
 
 /// Headers of a request; browsers send twenty.
@@ -54,6 +55,10 @@ pub(super) async fn serve(
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
     let places = Arc::new(Semaphore::new(settings.connections));
+    let callers = Callers::new(
+        settings.connections_per_address,
+        settings.edge.trusted_proxies.clone(),
+    );
     let drain = settings.drain;
     let talk = Talk {
         router,
@@ -67,11 +72,15 @@ pub(super) async fn serve(
             tracing::warn!("too many connections are open; another one is turned away");
             continue;
         };
+        let Some(place) = callers.let_in(peer.ip()) else {
+            tracing::debug!(%peer, "too many connections from one address; another one is turned away");
+            continue;
+        };
         let talk = talk.clone();
         let cut = cut.clone();
         connections.spawn(async move {
             cut.run_until_cancelled(talk.connection(stream, peer)).await;
-            drop(permit);
+            drop((permit, place));
         });
     }
     drop(listener);

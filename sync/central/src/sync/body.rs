@@ -1,17 +1,21 @@
 //! The body of an exchange: unpacked, within its limits, as lines.
 
 use std::io::Read as _;
+use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{HeaderMap, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use sync_wire::entry::MAX_LINE;
 use sync_wire::exchange::{MAX_BYTES, MAX_ENTRIES, Up};
+use tokio::time::timeout;
 
 use crate::problem::{Code, Problem};
 
 /// Bytes of a request at most, unpacked: the entries, and a line for how the store is.
 const MAX_UNPACKED: usize = MAX_BYTES + MAX_LINE;
+/// The longest that a body may pause: whoever sends nothing keeps no place.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// 8 MiB: what zstd may look back at; more is memory that a stranger would make us take.
 const WINDOW_LOG: u32 = 23;
 
@@ -40,13 +44,35 @@ pub(super) async fn receive(headers: &HeaderMap, body: Body) -> Result<Packed, P
             });
         }
     };
-    let whole = Limited::new(body, MAX_UNPACKED).collect().await;
-    let bytes = whole.map_err(|error| match error.downcast::<LengthLimitError>() {
-        Ok(_) => too_large(),
-        Err(error) => Problem::new(Code::Invalid, format!("the batch was cut off: {error}")),
-    })?;
-    let bytes = bytes.to_bytes().to_vec();
+    let bytes = whole(Limited::new(body, MAX_UNPACKED), PATIENCE).await?;
     Ok(Packed { bytes, is_zstd })
+}
+
+/// A large batch over a slow line takes long, but something of it arrives all the while.
+async fn whole<B>(mut body: B, patience: Duration) -> Result<Vec<u8>, Problem>
+where
+    B: HttpBody<Data = Bytes, Error = Box<dyn std::error::Error + Send + Sync>> + Unpin,
+{
+    let mut bytes = Vec::new();
+    loop {
+        let frame = timeout(patience, body.frame()).await.map_err(|_| {
+            let detail = format!(
+                "nothing more of the batch came for {} s",
+                patience.as_secs()
+            );
+            Problem::new(Code::Timeout, detail)
+        })?;
+        let Some(frame) = frame else {
+            return Ok(bytes);
+        };
+        let frame = frame.map_err(|error| match error.downcast::<LengthLimitError>() {
+            Ok(_) => too_large(),
+            Err(error) => Problem::new(Code::Invalid, format!("the batch was cut off: {error}")),
+        })?;
+        if let Ok(data) = frame.into_data() {
+            bytes.extend_from_slice(&data);
+        }
+    }
 }
 
 impl Packed {
@@ -170,6 +196,20 @@ mod tests {
             is_zstd: true,
         };
         assert!(none.unpack().unwrap_err().detail.contains("not zstd"));
+    }
+
+    /// Who stops in the middle is not waited for; who goes on is.
+    #[tokio::test]
+    async fn a_body_does_not_pause_for_long() {
+        let stuck = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
+        let stuck = Limited::new(Body::from_stream(stuck), MAX_UNPACKED);
+        let problem = whole(stuck, Duration::from_millis(1)).await.unwrap_err();
+        assert_eq!(problem.code, Code::Timeout);
+        let short = Limited::new(Body::from("abc"), 3);
+        assert_eq!(whole(short, PATIENCE).await.unwrap(), b"abc");
+        let long = Limited::new(Body::from("abcd"), 3);
+        let problem = whole(long, PATIENCE).await.unwrap_err();
+        assert_eq!(problem.code, Code::TooLarge);
     }
 
     /// A version that is not spoken here is named as such, whatever else the line holds.

@@ -11,7 +11,8 @@ use fiscal_hq::{migrate, serve};
 use secrecy::SecretString;
 use serde_json::Value;
 use sync_wire::Environment;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::{MASTER_KEY, Server, Test, WORKER_SECRET, start};
 
@@ -157,4 +158,35 @@ async fn it_stops_when_it_is_told() {
     assert_eq!(test.http.get(&url).send().await.unwrap().status(), 200);
     running.stop().await;
     assert!(test.http.get(&url).send().await.is_err());
+}
+
+/// Whoever opens connections and says nothing does not take the places of others: each address has so many.
+#[tokio::test]
+async fn one_address_does_not_take_all_places() {
+    let test = Test::start().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let settings = serve::Settings {
+        connections_per_address: 2,
+        ..serve::Settings::default()
+    };
+    let running = serve::start_with(Arc::clone(&test.hq), listener, settings).unwrap();
+    let ask = async || {
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        let request = "GET /healthz HTTP/1.1\r\nhost: hq.test\r\n\r\n";
+        // Whoever is turned away may learn of it when he writes, or when he reads.
+        let _ = stream.write_all(request.as_bytes()).await;
+        let mut begin = [0; 12];
+        let answered = stream.read_exact(&mut begin).await.is_ok();
+        (answered && &begin == b"HTTP/1.1 200").then_some(stream)
+    };
+    let first = ask().await.expect("a place");
+    let second = ask().await.expect("a place");
+    assert!(ask().await.is_none());
+    drop(first);
+    // The service sees the end when it sees it.
+    while ask().await.is_none() {
+        tokio::task::yield_now().await;
+    }
+    drop(second);
+    running.stop().await;
 }
