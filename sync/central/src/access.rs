@@ -5,6 +5,7 @@
 //! that tenant. The operator alone may name another with `?tenant=UUID`, in every request, so that it is seen in
 //! the address which tenant a page is of. Whoever else names one is refused, and it is written down.
 
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use clock::Timestamp;
@@ -180,6 +181,9 @@ impl Caller {
     }
 }
 
+/// Kinds of audit rows that say from where it was done.
+const PLACED: [&str; 3] = ["session.", "password.", "second_factor."];
+
 /// In whose name something is changed, where, and when: what each audit row says.
 #[derive(Debug, Clone, Copy)]
 pub struct By<'a> {
@@ -189,18 +193,28 @@ pub struct By<'a> {
     pub actor: &'a str,
     /// When.
     pub now: Timestamp,
+    /// From where, if it was asked for over the network.
+    pub from: Option<IpAddr>,
 }
 
 impl By<'_> {
-    /// Writes an audit row, in the transaction of what was done.
+    /// Writes an audit row, in the transaction of what was done. Of sessions, passwords and second factors it says
+    /// from where.
     pub(crate) async fn record(
         &self,
         tx: &Transaction<'_>,
         action: &str,
         subject: &str,
         before: Option<Value>,
-        after: Option<Value>,
+        mut after: Option<Value>,
     ) -> Result<(), DbError> {
+        let is_of_signing_in = PLACED.iter().any(|kind| action.starts_with(kind));
+        if let Some(from) = self.from.filter(|_| is_of_signing_in) {
+            let after = after.get_or_insert_with(|| Value::Object(serde_json::Map::new()));
+            if let Some(fields) = after.as_object_mut() {
+                fields.insert("from".to_owned(), from.to_string().into());
+            }
+        }
         let deed = Deed {
             actor: self.actor,
             action,
@@ -220,6 +234,7 @@ impl Caller {
             tenant: self.tenant,
             actor: &self.actor,
             now,
+            from: self.seen.address(),
         }
     }
 
@@ -239,9 +254,12 @@ pub struct Seen(Arc<Word>);
 
 #[derive(Debug, Default)]
 struct Word {
+    from: Option<IpAddr>,
     caller: OnceLock<SeenCaller>,
     refused: OnceLock<String>,
     missed: OnceLock<()>,
+    proved: OnceLock<()>,
+    guessed: OnceLock<()>,
 }
 
 /// Who made a request, whether or not it was let through.
@@ -254,6 +272,43 @@ pub struct SeenCaller {
 }
 
 impl Seen {
+    /// For a request from this address.
+    #[must_use]
+    pub fn at(from: IpAddr) -> Self {
+        Self(Arc::new(Word {
+            from: Some(from),
+            ..Word::default()
+        }))
+    }
+
+    /// Where it came from, if that is known.
+    #[must_use]
+    pub fn address(&self) -> Option<IpAddr> {
+        self.0.from
+    }
+
+    /// It has shown a token or a store's secret that is good.
+    pub fn prove(&self) {
+        let _ = self.0.proved.set(());
+    }
+
+    /// Whether it has shown a token or a store's secret that is good.
+    #[must_use]
+    pub fn has_proved(&self) -> bool {
+        self.0.proved.get().is_some()
+    }
+
+    /// It has shown a token, a secret, a password or a code that is none.
+    pub fn guess(&self) {
+        let _ = self.0.guessed.set(());
+    }
+
+    /// Whether it has shown a token, a secret, a password or a code that is none.
+    #[must_use]
+    pub fn has_guessed(&self) -> bool {
+        self.0.guessed.get().is_some()
+    }
+
     /// Who it was; none where nobody was known.
     #[must_use]
     pub fn caller(&self) -> Option<&SeenCaller> {

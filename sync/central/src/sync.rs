@@ -4,11 +4,12 @@
 //! that comes twice, late or through two instances changes nothing. Lines are kept in columns, and come back from
 //! these to the byte ([`kept`], [`past`]).
 
-use axum::Json;
 use axum::body::Body;
-use axum::extract::{Query, State};
+use axum::extract::{FromRequestParts, Query, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use serde::Deserialize;
 use sync_wire::enrol::{Enrol, Enrolled};
 use sync_wire::exchange::Down;
@@ -16,10 +17,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use crate::access::{ClientAddress, Seen};
 use crate::db::{self, TenantId};
 use crate::hq::{Hq, SharedHq};
 use crate::metrics::METRICS;
-use crate::problem::{Code, Problem};
+use crate::problem::{Code, Problem, collect};
 
 mod answers;
 mod batch;
@@ -59,6 +61,21 @@ pub struct StoreCaller {
     pub tenant: TenantId,
     /// Which.
     pub store: Uuid,
+}
+
+impl FromRequestParts<SharedHq> for StoreCaller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, hq: &SharedHq) -> Result<Self, Problem> {
+        let found = caller(hq, &parts.headers).await;
+        let seen = parts.extensions.get::<Seen>().cloned().unwrap_or_default();
+        match &found {
+            Ok(_) => seen.prove(),
+            Err(problem) if problem.code == Code::Unauthenticated => seen.guess(),
+            Err(_) => {}
+        }
+        found
+    }
 }
 
 /// Who is calling, by the store's secret.
@@ -108,10 +125,10 @@ async fn caller(hq: &Hq, headers: &HeaderMap) -> Result<StoreCaller, Problem> {
 )]
 async fn exchange(
     State(hq): State<SharedHq>,
+    caller: StoreCaller,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Down>, Problem> {
-    let caller = caller(&hq, &headers).await?;
     let packed = body::receive(&headers, body).await?;
     let text = tokio::task::spawn_blocking(move || packed.unpack())
         .await
@@ -138,17 +155,21 @@ async fn exchange(
         (status = 409, description = "The code was used or is too old", body = Problem),
     )
 )]
-async fn join(State(hq): State<SharedHq>, body: Body) -> Result<Json<Enrolled>, Problem> {
-    let bytes = axum::body::to_bytes(body, MAX_ENROL)
-        .await
-        .map_err(|_| Problem::new(Code::TooLarge, "a request to join is smaller than that"))?;
+async fn join(
+    State(hq): State<SharedHq>,
+    ClientAddress(from): ClientAddress,
+    seen: Option<Extension<Seen>>,
+    body: Body,
+) -> Result<Json<Enrolled>, Problem> {
+    let bytes = collect(body, MAX_ENROL).await?;
     let enrol: Enrol = serde_json::from_slice(&bytes).map_err(|error| {
         Problem::new(
             Code::Invalid,
             format!("the request cannot be read: {error}"),
         )
     })?;
-    Ok(Json(enrol::join(&hq, &enrol).await?))
+    let seen = seen.map(|Extension(seen)| seen).unwrap_or_default();
+    Ok(Json(enrol::join(&hq, &enrol, from, &seen).await?))
 }
 
 /// Which page of the past.
@@ -173,10 +194,9 @@ struct Page {
 )]
 async fn fetch_past(
     State(hq): State<SharedHq>,
-    headers: HeaderMap,
+    caller: StoreCaller,
     page: Result<Query<Page>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Response, Problem> {
-    let caller = caller(&hq, &headers).await?;
     let Query(page) = page.map_err(|rejected| Problem::field("?after", rejected.body_text()))?;
     let mut client = hq.db.client().await?;
     let tx = db::tenant(&mut client, caller.tenant).await?;

@@ -62,14 +62,19 @@ impl OptionalFromRequestParts<SharedHq> for Caller {
 }
 
 async fn find(parts: &Parts, hq: &Hq) -> Result<Caller, Problem> {
+    let seen = parts.extensions.get::<Seen>().cloned().unwrap_or_default();
     let mut caller = if parts.headers.contains_key(header::AUTHORIZATION) {
-        by_token(&parts.headers, hq).await?
+        let found = by_token(&parts.headers, hq).await;
+        match &found {
+            Ok(_) => seen.prove(),
+            Err(problem) if problem.code == Code::Unauthenticated => seen.guess(),
+            Err(_) => {}
+        }
+        found?
     } else {
         by_cookie(&parts.headers, hq).await?
     };
-    if let Some(seen) = parts.extensions.get::<Seen>() {
-        caller.seen = seen.clone();
-    }
+    caller.seen = seen;
     caller.seen.tell(SeenCaller {
         home: caller.home,
         actor: caller.actor.clone(),

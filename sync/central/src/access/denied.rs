@@ -53,6 +53,7 @@ pub async fn note(hq: &Hq, seen: &Seen, noted: Noted, asked: (&Method, &Uri)) {
         tenant: caller.home,
         actor: &caller.actor,
         now: hq.now(),
+        from: seen.address(),
     };
     let written: Result<(), Problem> = async {
         let mut client = hq.db.client().await?;

@@ -96,14 +96,14 @@ pub async fn sign_in(
     };
     let is_right = password::is_right(shown, account.password.clone()).await?;
     if !is_right || !account.is_open {
-        note(hq, &account, "session.refused").await?;
+        note(hq, &account, from, "session.refused").await?;
         return Err(refused());
     }
     if !account.has_second {
-        return enter(hq, &account, attempt, None).await;
+        return enter(hq, &account, from, attempt, None).await;
     }
     match digits {
-        Some(digits) => enter(hq, &account, attempt, Some(digits)).await,
+        Some(digits) => enter(hq, &account, from, attempt, Some(digits)).await,
         None => {
             attempt.end(hq, Ended::HalfWay).await?;
             ticket(hq, &account).map(SignedIn::NeedsDigits)
@@ -131,7 +131,7 @@ pub async fn second_step(
         return Err(over());
     }
     let attempt = Attempt::charge(hq, &account.email, from).await?;
-    match enter(hq, &account, attempt, Some(digits)).await? {
+    match enter(hq, &account, from, attempt, Some(digits)).await? {
         SignedIn::Session(session) => Ok(session),
         SignedIn::NeedsDigits(_) => Err(over()),
     }
@@ -153,7 +153,7 @@ pub async fn once_more(
     if password::is_right(shown, account.password.clone()).await? {
         return attempt.end(hq, Ended::In).await;
     }
-    note(hq, &account, "password.refused").await?;
+    note(hq, &account, from, "password.refused").await?;
     Err(Problem::field("/password", "this is not your password"))
 }
 
@@ -256,6 +256,7 @@ async fn read(hq: &Hq, found: Option<(TenantId, Uuid)>, email: &str) -> Result<A
 async fn enter(
     hq: &Hq,
     account: &Account,
+    from: IpAddr,
     attempt: Attempt,
     digits: Option<&str>,
 ) -> Result<SignedIn, Problem> {
@@ -265,6 +266,7 @@ async fn enter(
         tenant: account.tenant,
         actor: &actor,
         now,
+        from: Some(from),
     };
     let mut client = hq.db.client().await?;
     let tx = db::tenant(&mut client, account.tenant).await?;
@@ -313,7 +315,7 @@ fn actor(account: &Account) -> String {
 
 /// Writes down that somebody was refused. What was typed as an email that nobody has may be a password: it is
 /// not kept.
-async fn note(hq: &Hq, account: &Account, action: &str) -> Result<(), Problem> {
+async fn note(hq: &Hq, account: &Account, from: IpAddr, action: &str) -> Result<(), Problem> {
     let is_known = account.password.is_some() || account.is_open;
     let actor = if is_known {
         actor(account)
@@ -329,6 +331,7 @@ async fn note(hq: &Hq, account: &Account, action: &str) -> Result<(), Problem> {
         tenant: account.tenant,
         actor: &actor,
         now: hq.now(),
+        from: Some(from),
     };
     let mut client = hq.db.client().await?;
     let tx = db::tenant(&mut client, account.tenant).await?;

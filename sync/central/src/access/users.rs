@@ -2,6 +2,7 @@
 //!
 //! An email is known once in the whole installation, for it alone is what somebody signs in with.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use clock::Timestamp;
@@ -264,7 +265,12 @@ async fn spend_codes(
 ///
 /// # Errors
 /// The code is not good any more, or the password is not one.
-pub async fn take_up(hq: &Hq, code: &str, new_password: String) -> Result<(), Problem> {
+pub async fn take_up(
+    hq: &Hq,
+    from: Option<IpAddr>,
+    code: &str,
+    new_password: String,
+) -> Result<(), Problem> {
     let over = || {
         Problem::field(
             "/code",
@@ -308,6 +314,7 @@ pub async fn take_up(hq: &Hq, code: &str, new_password: String) -> Result<(), Pr
         tenant,
         actor: &actor,
         now,
+        from,
     };
     set_password(&tx, &by, user, &email, &kept).await?;
     tx.commit().await?;

@@ -69,6 +69,17 @@ impl<K: Hash + Eq> Buckets<K> {
     }
 }
 
+impl<K: Hash + Eq> Buckets<K> {
+    /// Gives back what was taken for nothing. A bucket that was forgotten is full anyway.
+    pub(super) fn give(&self, key: &K, count: u32) {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bucket) = all.get_mut(key) {
+            let parts = bucket.parts.saturating_add(u64::from(count) * PARTS);
+            bucket.parts = parts.min(full(self.rate));
+        }
+    }
+}
+
 fn full(rate: Rate) -> u64 {
     u64::from(rate.burst) * PARTS
 }
@@ -113,6 +124,15 @@ mod tests {
         assert_eq!(buckets.take("a", 1, at(3_600_000)), Err(1));
         // A clock that went back takes nothing away and gives nothing.
         assert_eq!(buckets.take("a", 1, at(0)), Err(1));
+        // What is given back can be taken again, and no bucket is more than full.
+        buckets.give(&"a", 1);
+        assert_eq!(buckets.take("a", 1, at(0)), Ok(()));
+        assert_eq!(buckets.take("a", 1, at(0)), Err(1));
+        buckets.give(&"b", 7);
+        buckets.give(&"nobody", 1);
+        for expected in [Ok(()), Ok(()), Ok(()), Err(1)] {
+            assert_eq!(buckets.take("b", 1, at(0)), expected);
+        }
     }
 
     /// Whoever comes under ever new names fills no memory, and counting goes on.

@@ -27,7 +27,8 @@ use crate::problem::{Code, FORM, MAX_BODY, Problem, caught, collect, declares};
 pub struct Edge {
     /// Proxies in front of the service whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
-    /// Requests from one address, without a token. A refused sign-in or token counts as ten.
+    /// Requests from one address, but those whose token or secret has proved good. A sign-in, token, secret or code
+    /// that is refused counts as ten more.
     pub per_address: Rate,
     /// Requests with one token or one store's secret.
     pub per_token: Rate,
@@ -113,9 +114,8 @@ impl Running {
     fn count(&self, from: IpAddr, headers: &HeaderMap) -> Result<(), Problem> {
         let now = self.hq.clock.boot();
         let token = headers.get(header::AUTHORIZATION);
-        // Many stores may be behind one address: those with a secret are counted by it.
-        let cost = u32::from(token.is_none());
-        let mut counted = self.addresses.take(pauses::network(from), cost, now);
+        // Whatever is shown may be made up: the address pays until it has proved good.
+        let mut counted = self.addresses.take(pauses::network(from), 1, now);
         if let (Ok(()), Some(token)) = (&counted, token) {
             let key = secret::hash(&String::from_utf8_lossy(token.as_bytes()));
             counted = self.tokens.take(key, 1, now);
@@ -124,6 +124,18 @@ impl Running {
             let detail = format!("too many requests: again in {seconds} s");
             Problem::busy(seconds, detail)
         })
+    }
+
+    /// When a request is answered: many stores may be behind one address, so what has shown a good secret is counted
+    /// by that alone. What was refused costs the address more, however the answer looks.
+    fn settle(&self, from: IpAddr, seen: &Seen, status: StatusCode) {
+        let network = pauses::network(from);
+        if seen.has_guessed() || status == StatusCode::UNAUTHORIZED {
+            // Whether there is anything left to take does not matter: he was answered.
+            let _ = self.addresses.take(network, REFUSED, self.hq.clock.boot());
+        } else if seen.has_proved() {
+            self.addresses.give(&network, 1);
+        }
     }
 }
 
@@ -164,7 +176,7 @@ pub(super) async fn around(
     let mut response = match edge.count(from, request.headers()) {
         Err(problem) => problem.into_response(),
         Ok(()) => {
-            let seen = Seen::default();
+            let seen = Seen::at(from);
             request.extensions_mut().insert(ClientAddress(from));
             request.extensions_mut().insert(seen.clone());
             let (method, uri) = (request.method().clone(), request.uri().clone());
@@ -177,14 +189,10 @@ pub(super) async fn around(
             if let Some(noted) = edge.noted(&seen) {
                 denied::note(&edge.hq, &seen, noted, (&method, &uri)).await;
             }
+            edge.settle(from, &seen, response.status());
             response
         }
     };
-    if response.status() == StatusCode::UNAUTHORIZED {
-        // Whether there is anything left to take does not matter: he was answered.
-        let now = edge.hq.clock.boot();
-        let _ = edge.addresses.take(pauses::network(from), REFUSED, now);
-    }
     if wants_page {
         response = as_page(response);
     }

@@ -149,6 +149,7 @@ pub(super) async fn create_user(
         tenant,
         actor: &actor,
         now: hq.now(),
+        from: None,
     };
     let (_, code) = users::invite(&tx, &by, email, name, role)
         .await

@@ -151,6 +151,9 @@ pub(super) async fn ask(
     if let (StatusCode::NOT_FOUND, Some(seen)) = (parts.status, extensions.get::<Seen>()) {
         seen.miss();
     }
+    if let (StatusCode::UNAUTHORIZED, Some(seen)) = (parts.status, extensions.get::<Seen>()) {
+        seen.guess();
+    }
     if !parts.status.is_success() {
         let said: Option<Said> = serde_json::from_slice(&bytes).ok();
         return Err(said.map_or_else(

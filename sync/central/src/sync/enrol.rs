@@ -1,6 +1,7 @@
 //! How a store joins: a person makes a code for it, which is good once and for a day; the store shows it and is given
 //! a secret of its own. Joining again, on another machine, ends the secret before.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use clock::Timestamp;
@@ -13,6 +14,7 @@ use uuid::Uuid;
 
 use super::devices::{Devices, Known};
 use super::{StoreCaller, wanted};
+use crate::access::Seen;
 use crate::access::secret::{Secret, hash};
 use crate::audit::{self, Deed};
 use crate::db::{self, TenantId, till_of};
@@ -90,7 +92,12 @@ pub async fn new_code(
 ///
 /// # Errors
 /// The code is none, was used, or is too old; Postgres is away.
-pub(super) async fn join(hq: &Hq, enrol: &Enrol) -> Result<Enrolled, Problem> {
+pub(super) async fn join(
+    hq: &Hq,
+    enrol: &Enrol,
+    from: IpAddr,
+    seen: &Seen,
+) -> Result<Enrolled, Problem> {
     check(enrol)?;
     let now = hq.now();
     let hash = hash(&letters(&enrol.code));
@@ -104,9 +111,32 @@ pub(super) async fn join(hq: &Hq, enrol: &Enrol) -> Result<Enrolled, Problem> {
     let tenant = TenantId(tenant);
     let tx = db::tenant(&mut client, tenant).await?;
     lock(&tx, tenant, code).await?;
-    let store = use_code(&tx, tenant, code, now).await?;
+    let store = match use_code(&tx, tenant, code, now).await? {
+        Shown::Good(store) => store,
+        Shown::Spent(store, why) => {
+            seen.guess();
+            let subject = format!("store {store}");
+            let deed = Deed {
+                actor: "nobody",
+                action: "store.code_refused",
+                subject: &subject,
+                before: None,
+                after: Some(serde_json::json!({ "from": from.to_string(), "why": why.detail })),
+            };
+            audit::record(&tx, tenant, now, &deed).await?;
+            tx.commit().await?;
+            return Err(why);
+        }
+        Shown::None => {
+            seen.guess();
+            return Err(Problem::new(
+                Code::Unauthenticated,
+                "this is no code of this head office: look for a slip, or make a new one there",
+            ));
+        }
+    };
     let caller = StoreCaller { tenant, store };
-    let joined = let_in(&tx, caller, enrol, now).await?;
+    let joined = let_in(&tx, caller, enrol, (now, from)).await?;
     tx.commit().await?;
     Ok(joined)
 }
@@ -151,13 +181,23 @@ async fn lock(tx: &Transaction<'_>, tenant: TenantId, code: Uuid) -> Result<(), 
     Ok(())
 }
 
-/// The store that a code is for.
+/// What a code turned out to be.
+enum Shown {
+    /// Good, for this store; from now on it is used.
+    Good(Uuid),
+    /// This store's, but used or too old.
+    Spent(Uuid, Problem),
+    /// No code of ours.
+    None,
+}
+
+/// Uses up a code.
 async fn use_code(
     tx: &Transaction<'_>,
     tenant: TenantId,
     code: Uuid,
     now: Timestamp,
-) -> Result<Uuid, Problem> {
+) -> Result<Shown, Problem> {
     let select = tx
         .prepare_cached(
             "SELECT store_id, used_at, expires_at FROM enrolment_codes WHERE tenant_id = $1 AND code_id = $2 FOR UPDATE",
@@ -165,25 +205,19 @@ async fn use_code(
         .await?;
     let row = tx.query_opt(&select, &[&tenant.0, &code]).await?;
     let Some(row) = row else {
-        return Err(Problem::new(
-            Code::Unauthenticated,
-            "this is no code of this head office: look for a slip, or make a new one there",
-        ));
+        return Ok(Shown::None);
     };
+    let store = row.get(0);
     let used: Option<Timestamp> = row.get(1);
     if let Some(used) = used {
-        return Err(Problem::new(
-            Code::Conflict,
-            format!(
-                "the code was used at {used}: it is good once. If that was not you, tell head office; make a new one there"
-            ),
-        ));
+        let detail = format!(
+            "the code was used at {used}: it is good once. If that was not you, tell head office; make a new one there"
+        );
+        return Ok(Shown::Spent(store, Problem::new(Code::Conflict, detail)));
     }
     if row.get::<_, Timestamp>(2) <= now {
-        return Err(Problem::new(
-            Code::Conflict,
-            "the code is too old, or a newer one was made: make a new one at head office",
-        ));
+        let detail = "the code is too old, or a newer one was made: make a new one at head office";
+        return Ok(Shown::Spent(store, Problem::new(Code::Conflict, detail)));
     }
     let update = tx
         .prepare_cached(
@@ -191,14 +225,14 @@ async fn use_code(
         )
         .await?;
     tx.execute(&update, &[&tenant.0, &code, &now]).await?;
-    Ok(row.get(0))
+    Ok(Shown::Good(store))
 }
 
 async fn let_in(
     tx: &Transaction<'_>,
     caller: StoreCaller,
     enrol: &Enrol,
-    now: Timestamp,
+    (now, from): (Timestamp, IpAddr),
 ) -> Result<Enrolled, Problem> {
     let (tenant, store) = (caller.tenant.0, caller.store);
     let select = tx
@@ -267,7 +301,9 @@ async fn let_in(
         },
         subject: &format!("store {store}"),
         before: None,
-        after: Some(serde_json::json!({ "version": super::batch::plain(enrol.version.clone()) })),
+        after: Some(
+            serde_json::json!({ "version": super::batch::plain(enrol.version.clone()), "from": from.to_string() }),
+        ),
     };
     audit::record(tx, caller.tenant, now, &deed).await?;
     Ok(Enrolled {

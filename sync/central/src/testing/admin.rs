@@ -31,6 +31,7 @@ impl<'a> Admin<'a> {
             tenant,
             actor: "test",
             now: test.hq.now(),
+            from: None,
         };
         let name = format!("token of {role}");
         let (_, token) = tokens::create(&tx, &by, &name, role, None).await.unwrap();

@@ -319,8 +319,29 @@ async fn floods_are_cut_off() {
         ask("10.1.1.1", "196.1.1.3", Some("fhq_made_up"), "/session").await,
         429
     );
+    // What is shown may be made up: it opens no way around the address's limit, whatever it is and wherever it is shown.
+    for number in 0..40 {
+        let made_up = format!("made up {number}");
+        assert_eq!(
+            ask("10.1.1.1", "196.1.1.5", Some(&made_up), "/docs").await,
+            307
+        );
+    }
+    let other = Some("another");
+    assert_eq!(ask("10.1.1.1", "196.1.1.5", other, "/docs").await, 429);
+    // A page answers with the way to the sign-in; a guess is a guess.
+    for number in 0..4 {
+        let made_up = format!("fhq_{number}");
+        assert_eq!(
+            ask("10.1.1.1", "196.1.1.6", Some(&made_up), "/receipts").await,
+            303
+        );
+    }
+    assert_eq!(ask("10.1.1.1", "196.1.1.6", None, "/docs").await, 429);
     // Many machines behind one address are counted each on its own.
-    for name in ["one", "two"] {
+    for name in [
+        "one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
+    ] {
         let machine = Asker::machine(&test, tenant, Role::Viewer, name).await;
         let crate::people::Shows::Bearer(token) = machine.shows else {
             panic!("no token");

@@ -201,13 +201,14 @@ pub(crate) fn by(test: &Test, tenant: TenantId) -> By<'static> {
         tenant,
         actor: "operator:test",
         now: test.hq.now(),
+        from: None,
     }
 }
 
 /// A user who has taken up his invitation.
 pub(crate) async fn add_user(test: &Test, tenant: TenantId, role: Role, email: &str) -> Uuid {
     let (user, code) = invite(test, tenant, role, email).await;
-    users::take_up(&test.hq, &code, PASSWORD.to_owned())
+    users::take_up(&test.hq, None, &code, PASSWORD.to_owned())
         .await
         .unwrap();
     user

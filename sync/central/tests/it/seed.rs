@@ -143,12 +143,13 @@ pub(crate) async fn person(test: &Test, tenant: TenantId, email: &str) {
         tenant,
         actor: "operator:test",
         now: test.hq.now(),
+        from: None,
     };
     let (_, code) = users::invite(&tx, &by, email, "Tendai Moyo", Role::Admin)
         .await
         .unwrap();
     tx.commit().await.unwrap();
-    users::take_up(&test.hq, code.code.reveal(), PASSWORD.to_owned())
+    users::take_up(&test.hq, None, code.code.reveal(), PASSWORD.to_owned())
         .await
         .unwrap();
 }

@@ -73,6 +73,14 @@ async fn guessing_takes_time() {
     );
     let operator = fiscal_hq::db::TenantId::OPERATOR;
     assert_eq!(times(&test, operator, "nobody", "session.refused").await, 5);
+    let mut client = test.hq.db.client().await.unwrap();
+    let tx = fiscal_hq::db::tenant(&mut client, tenant).await.unwrap();
+    let placed =
+        "SELECT count(*) FROM fdms_audit_logs WHERE tenant_id = $1 AND action LIKE 'session.%'
+        AND after->>'from' = '127.0.0.1'";
+    let placed: i64 = tx.query_one(placed, &[&tenant.0]).await.unwrap().get(0);
+    assert_eq!(placed, 12, "the audit says from where");
+    drop(tx);
     assert!(
         !everything(&test).await.contains(unknown),
         "it may be a password"

@@ -287,11 +287,12 @@ fn out(hq: &Hq) -> Response {
 )]
 pub(super) async fn take_up(
     State(hq): State<SharedHq>,
+    ClientAddress(from): ClientAddress,
     headers: HeaderMap,
     Body(asked): Body<TakeUp>,
 ) -> Result<StatusCode, Problem> {
     same_origin(&headers, &hq)?;
-    users::take_up(&hq, &asked.code, asked.password).await?;
+    users::take_up(&hq, Some(from), &asked.code, asked.password).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -56,6 +56,11 @@ async fn a_code_is_good_once() {
     let (status, problem) = enrol(&test, &broken).await.unwrap_err();
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(problem["pointer"], "/sealKey");
+    let told =
+        "SELECT count(*) FROM fdms_audit_logs WHERE tenant_id = $1 AND after->>'from' = '127.0.0.1'
+        AND (action = 'store.join' OR action = 'store.code_refused' AND actor = 'nobody'
+          AND subject = (SELECT 'store ' || store_id FROM stores WHERE tenant_id = $1))";
+    assert_eq!(count(&test, tenant, told).await, 1 + 3);
     // Nothing that was shown is kept.
     let audit = rows(
         &test,
