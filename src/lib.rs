@@ -20,9 +20,9 @@ pub mod daemon;
 pub mod days;
 #[cfg(feature = "demo")]
 pub mod demo;
+mod digest;
 pub mod disk;
 pub mod doctor;
-mod digest;
 pub mod export;
 pub mod fdms;
 pub mod hq;

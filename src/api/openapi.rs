@@ -12,8 +12,8 @@ use utoipa_axum::routes;
 
 use super::problem::{Problem, ProblemCode as P};
 use super::{
-    Shared, alarms, captures, credit, days, events, files, metrics, optional, page, pictures, ports,
-    printing, queue, receipts, status, tills,
+    Shared, alarms, captures, credit, days, events, files, metrics, optional, page, pictures,
+    ports, printing, queue, receipts, status, tills,
 };
 
 const ABOUT: &str = "\

@@ -378,7 +378,7 @@ fn older_ledgers_are_told_whole() {
          DELETE FROM event WHERE kind IN ('till.added', 'certificate.used', 'fdms.attempt');
          UPDATE event SET detail = json_remove(detail, '$.attempt') WHERE kind LIKE 'fdms.%';
          UPDATE event SET detail = NULL WHERE kind = 'receipt.issued';
-         DROP TABLE hq; DROP TABLE hq_command; DROP TABLE gate; DROP TABLE blocked;
+         DROP TABLE hq; DROP TABLE hq_command; DROP TABLE gate; DROP TABLE blocked; DROP TABLE archive;
          ALTER TABLE till_state DROP COLUMN controlled;
          CREATE TABLE old (config_id INTEGER PRIMARY KEY, till_id INTEGER NOT NULL REFERENCES till,
            body TEXT NOT NULL, fetched_at INTEGER NOT NULL) STRICT;
