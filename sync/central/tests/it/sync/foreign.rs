@@ -91,7 +91,7 @@ async fn another_stores_till_stays_as_it_is() {
 async fn a_date_out_of_all_time_cannot_be_read() {
     let test = Test::start().await;
     let store = one(&test).await;
-    for (device, year) in [(152, "-9998"), (153, "1969"), (154, "9999")] {
+    for (device, year) in [(152, "-009998"), (153, "1969"), (154, "9999")] {
         let mut dice = Dice::new(u64::from(device));
         let mut shop = Shop::new(device, &mut dice);
         let opened = DayOpened {
@@ -109,12 +109,18 @@ async fn a_date_out_of_all_time_cannot_be_read() {
     let mut dice = Dice::new(155);
     let mut shop = Shop::new(155, &mut dice);
     shop.sell(&mut dice);
+    all(&store.line, &mut shop).await;
+    let kept = "SELECT fiscal_day_opened IS NULL, oldest_waiting_at IS NULL FROM fdms_devices WHERE tenant_id = $1";
+    let row = &rows(&test, store.tenant, kept).await[0];
+    assert!(!row.get::<_, bool>(0));
     let mut up = shop.up(0);
     up.state.at = i64::from(i32::MIN) * 86_400;
-    up.state.tills[0].day.as_mut().unwrap().opened = "-9998-01-01T00:00:00".to_owned();
+    up.state.tills[0].day.as_mut().unwrap().opened = "-009998-01-01T00:00:00".to_owned();
     up.state.tills[0].queue.oldest_at = Some(i64::MIN);
     let text = serde_json::to_string(&up).unwrap();
     store.line.say(text).await.unwrap();
+    let row = &rows(&test, store.tenant, kept).await[0];
+    assert_eq!((row.get(0), row.get(1)), (true, true));
 }
 
 /// A till that a store has made up keeps nobody from making its record for the store where it stands. What a person has
