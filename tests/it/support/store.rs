@@ -238,9 +238,11 @@ impl House {
         self.sealing = SealingKey::random().unwrap();
     }
 
-    /// Writes the sealing key where a configuration looks for it.
+    /// Writes the sealing key where a configuration looks for it, unless it is there.
     pub(crate) fn sealing_to(&self, path: &std::path::Path) {
-        self.sealing.write_new(path).unwrap();
+        if !path.exists() {
+            self.sealing.write_new(path).unwrap();
+        }
     }
 
     /// The sealing key that was recovered on another machine.
