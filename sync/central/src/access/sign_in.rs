@@ -173,7 +173,7 @@ pub async fn remove_second_factor(
     let attempt = Attempt::charge(hq, email, from).await?;
     let account = read(hq, Some((caller.home, user)), email).await?;
     if !password::is_right(shown, account.password.clone()).await? {
-        note(hq, &account, "password.refused").await?;
+        note(hq, &account, from, "password.refused").await?;
         return Err(Problem::field("/password", "this is not your password"));
     }
     let by = caller.own(hq.now());

@@ -228,6 +228,15 @@ async fn use_code(
     Ok(Shown::Good(store))
 }
 
+/// The secret that the store had is good no more.
+async fn drop_secret(tx: &Transaction<'_>, old: &[u8]) -> Result<(), Problem> {
+    let drop = tx
+        .prepare_cached("SELECT hq_lookup_drop('store', $1)")
+        .await?;
+    tx.execute(&drop, &[&old]).await?;
+    Ok(())
+}
+
 async fn let_in(
     tx: &Transaction<'_>,
     caller: StoreCaller,
@@ -251,10 +260,7 @@ async fn let_in(
     }
     let (name, is_again): (String, bool) = (row.get(0), row.get(3));
     if let Some(old) = row.get::<_, Option<&[u8]>>(2) {
-        let drop = tx
-            .prepare_cached("SELECT hq_lookup_drop('store', $1)")
-            .await?;
-        tx.execute(&drop, &[&old]).await?;
+        drop_secret(tx, old).await?;
     }
     let secret = Secret::new(SECRET_PREFIX)?;
     let key_hash = secret.hash();
