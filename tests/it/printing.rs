@@ -393,6 +393,8 @@ async fn documents() {
 async fn where_printing_begins() {
     let shop = Shop::printing("").await;
     shop.sell("T1-1").await;
+    // The writer has told everybody of a batch before it takes the next one.
+    shop.ledger.write(|_| Ok(())).await.unwrap();
     let printer = printer(PrinterSetup::epson_80());
     let start = || {
         let config = config(&printer, "");
