@@ -61,6 +61,32 @@ pub struct Test {
 }
 
 impl Test {
+    /// All rows of all tables, as text.
+    pub async fn everything(&self) -> String {
+        let client = self.database.connect("postgres").await;
+        let tables = client
+            .query(
+                "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                 WHERE n.nspname = 'public' AND c.relkind = 'r' ORDER BY 1",
+                &[],
+            )
+            .await
+            .unwrap();
+        let mut all = String::new();
+        for table in tables {
+            let name: String = table.get(0);
+            let rows = client
+                .query(&format!("SELECT t::text FROM {name} t"), &[])
+                .await
+                .unwrap();
+            for row in rows {
+                all.push_str(row.get(0));
+                all.push('\n');
+            }
+        }
+        all
+    }
+
     /// A fresh one, allowed to do everything (`FDMS_ENV=prod`).
     pub async fn start() -> Self {
         Self::start_with(Environment::Prod).await

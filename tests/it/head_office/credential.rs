@@ -141,7 +141,7 @@ async fn a_delivered_credential_is_used_and_never_seen() {
     }
     shop.stop().await;
     shop.verified();
-    let dumped = tables(&admin).await;
+    let dumped = admin.test.everything().await;
     assert!(dumped.contains("deliver_credential") && !secret.is_in(dumped.as_bytes()));
     let mut files = 0;
     for folder in [logs(), shop.config.data_dir()] {
@@ -155,29 +155,4 @@ async fn a_delivered_credential_is_used_and_never_seen() {
         }
     }
     assert!(files >= 3, "a log, a ledger, its key");
-}
-
-/// Everything that is in the database, as text.
-async fn tables(admin: &Admin<'_>) -> String {
-    let client = admin.test.database.connect("postgres").await;
-    let names = client
-        .query(
-            "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'",
-            &[],
-        )
-        .await
-        .unwrap();
-    let mut all = String::new();
-    for name in names {
-        let name: String = name.get(0);
-        let rows = client
-            .query(&format!("SELECT row_to_json(t)::text FROM {name} t"), &[])
-            .await
-            .unwrap();
-        for row in rows {
-            all.push_str(row.get(0));
-            all.push('\n');
-        }
-    }
-    all
 }

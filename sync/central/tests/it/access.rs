@@ -46,7 +46,7 @@ async fn sessions_begin_and_end() {
     assert_eq!(who["role"], "viewer");
     assert_eq!(who["csrf"], begun["csrf"]);
     // Only its hash is kept.
-    let dump = everything(&test).await;
+    let dump = test.everything().await;
     assert!(!holds(&dump, &value) && dump.contains("rudo@shop.example"));
     // Used, it lasts; idle, it does not.
     for _ in 0..3 {
@@ -180,7 +180,7 @@ async fn tokens() {
     admin.post("/tokens", wanted).await.problem(409, "conflict");
     let listed = admin.get("/tokens").await;
     assert_eq!(listed.read(200)[0]["name"], "erp");
-    assert!(!listed.text.contains(secret) && !holds(&everything(&test).await, secret));
+    assert!(!listed.text.contains(secret) && !holds(&test.everything().await, secret));
     let machine = Asker::bearer(&test, secret);
     let who = machine.get("/session").await.read(200);
     assert_eq!(
@@ -374,7 +374,7 @@ async fn invitations_and_new_passwords() {
         times(&test, tenant, "user:rudo@shop.example", "password.set").await,
         2
     );
-    let dump = everything(&test).await;
+    let dump = test.everything().await;
     assert!(!holds(&dump, &second) && !holds(&dump, PASSWORD));
 }
 
@@ -561,30 +561,4 @@ async fn closed_accounts() {
 pub(crate) fn holds(dump: &str, text: &str) -> bool {
     let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
     dump.contains(text) || dump.contains(&hex)
-}
-
-/// All rows of all tables, as text.
-pub(crate) async fn everything(test: &Test) -> String {
-    let client = test.database.connect("postgres").await;
-    let tables = client
-        .query(
-            "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-             WHERE n.nspname = 'public' AND c.relkind = 'r' ORDER BY 1",
-            &[],
-        )
-        .await
-        .unwrap();
-    let mut all = String::new();
-    for table in tables {
-        let name: String = table.get(0);
-        let rows = client
-            .query(&format!("SELECT t::text FROM {name} t"), &[])
-            .await
-            .unwrap();
-        for row in rows {
-            all.push_str(row.get(0));
-            all.push('\n');
-        }
-    }
-    all
 }

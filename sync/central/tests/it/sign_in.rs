@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use totp_rs::{Algorithm, Secret, TOTP};
 
-use crate::access::{everything, holds};
+use crate::access::holds;
 use crate::people::{Answer, Asker, PASSWORD, Shows, add_user, audit, send, times};
 use crate::support::Test;
 
@@ -82,7 +82,7 @@ async fn guessing_takes_time() {
     assert_eq!(placed, 12, "the audit says from where");
     drop(tx);
     assert!(
-        !everything(&test).await.contains(unknown),
+        !test.everything().await.contains(unknown),
         "it may be a password"
     );
 }
@@ -199,7 +199,7 @@ async fn second_factor() {
         .await
         .problem(409, "conflict");
     let secret = app.0.get_secret_base32();
-    let dump = everything(&test).await;
+    let dump = test.everything().await;
     let hex: String = app
         .0
         .secret
