@@ -29,6 +29,7 @@ mod body;
 mod credentials;
 mod cursor;
 mod days;
+mod deeds;
 mod devices;
 pub mod enrol;
 mod epochs;

@@ -6,8 +6,8 @@ use sync_wire::command::Command;
 
 use super::StoreCaller;
 use super::batch::{Batch, Ended, plain};
+use super::deeds::Deeds;
 use super::jobs;
-use crate::audit::{self, Deed};
 use crate::db::{DbError, till_of};
 
 /// So many go down at a time.
@@ -17,12 +17,12 @@ const AT_A_TIME: i64 = 100;
 pub(super) async fn finish(
     tx: &Transaction<'_>,
     caller: StoreCaller,
-    actor: &str,
+    deeds: &mut Deeds,
     batch: &Batch<'_>,
     now: Timestamp,
 ) -> Result<(), DbError> {
     for ended in &batch.ended {
-        one(tx, caller, actor, ended, now).await?;
+        one(tx, caller, deeds, ended, now).await?;
     }
     Ok(())
 }
@@ -32,7 +32,7 @@ pub(super) async fn finish(
 async fn one(
     tx: &Transaction<'_>,
     caller: StoreCaller,
-    actor: &str,
+    deeds: &mut Deeds,
     ended: &Ended,
     now: Timestamp,
 ) -> Result<(), DbError> {
@@ -81,16 +81,12 @@ async fn one(
         || format!("store {}", caller.store),
         |till| format!("till {till}"),
     );
-    let deed = Deed {
-        actor,
-        action: &format!("command.{kind}.{}", done.outcome.as_str()),
-        subject: &subject,
-        before: None,
-        after: Some(
-            serde_json::json!({ "command": done.id, "no": done.no, "detail": plain(done.detail.clone()) }),
-        ),
-    };
-    audit::record(tx, caller.tenant, now, &deed).await
+    deeds.note(
+        format!("command.{kind}.{}", done.outcome.as_str()),
+        subject,
+        serde_json::json!({ "command": done.id, "no": done.no, "detail": plain(done.detail.clone()) }),
+    );
+    Ok(())
 }
 
 async fn delivered(

@@ -8,23 +8,23 @@ use sync_wire::entry::CertificateUsed;
 
 use super::StoreCaller;
 use super::batch::{Batch, plain};
+use super::deeds::Deeds;
 use super::devices::Devices;
 use super::line::device;
-use crate::audit::{self, Deed};
 use crate::db::DbError;
 
 /// Keeps which certificates a batch says are used, in its order.
 pub(super) async fn write(
     tx: &Transaction<'_>,
     caller: StoreCaller,
-    actor: &str,
+    deeds: &mut Deeds,
     devices: &Devices,
     batch: &Batch<'_>,
     now: Timestamp,
 ) -> Result<(), DbError> {
     for (till, at, used) in &batch.certificates {
         if devices.has(*till) {
-            one(tx, caller, actor, *till, *at, used, now).await?;
+            one(tx, caller, deeds, *till, *at, used, now).await?;
         }
     }
     Ok(())
@@ -33,7 +33,7 @@ pub(super) async fn write(
 async fn one(
     tx: &Transaction<'_>,
     caller: StoreCaller,
-    actor: &str,
+    deeds: &mut Deeds,
     till: TillRef,
     at: Timestamp,
     used: &CertificateUsed,
@@ -82,7 +82,7 @@ async fn one(
                 &certificate,
                 &from,
                 &until,
-                &actor,
+                &deeds.actor(),
                 &now,
             ],
         )
@@ -90,14 +90,12 @@ async fn one(
     }
     let is_revoked = known.is_some_and(|row| row.get(2));
     in_use(tx, caller, till, version, is_revoked, at).await?;
-    let deed = Deed {
-        actor,
-        action: "credential.used",
-        subject: &format!("till {till}"),
-        before: None,
-        after: Some(serde_json::json!({ "version": version, "thumbprint": thumbprint })),
-    };
-    audit::record(tx, caller.tenant, now, &deed).await
+    deeds.note(
+        "credential.used",
+        format!("till {till}"),
+        serde_json::json!({ "version": version, "thumbprint": thumbprint }),
+    );
+    Ok(())
 }
 
 /// One that was revoked here is told to be used, and not made the active one for it.

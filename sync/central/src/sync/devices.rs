@@ -10,10 +10,10 @@ use sync_wire::state::{StoreState, TillState};
 use uuid::Uuid;
 
 use super::batch::{Batch, local, plain};
+use super::deeds::Deeds;
 use super::line::{Line, device, moment};
 use super::trouble::{self, Trouble};
 use super::{StoreCaller, wanted};
-use crate::audit::{self, Deed};
 use crate::db::{DbError, till_of};
 
 /// A till as a store tells of it.
@@ -64,7 +64,7 @@ impl Devices {
         &mut self,
         tx: &Transaction<'_>,
         caller: StoreCaller,
-        actor: &str,
+        deeds: &mut Deeds,
         known: impl Iterator<Item = Known>,
         now: Timestamp,
     ) -> Result<(), DbError> {
@@ -72,7 +72,7 @@ impl Devices {
             if self.has(known.till) {
                 continue;
             }
-            if learn(tx, caller, actor, &known, now).await? {
+            if learn(tx, caller, deeds, &known, now).await? {
                 self.0.insert(known.till, "registered".to_owned());
                 wanted::bump(tx, caller.tenant).await?;
             }
@@ -183,12 +183,12 @@ fn is_retired(till: &TillState) -> bool {
 async fn learn(
     tx: &Transaction<'_>,
     caller: StoreCaller,
-    actor: &str,
+    deeds: &mut Deeds,
     known: &Known,
     now: Timestamp,
 ) -> Result<bool, DbError> {
     let mut prefix = plain(known.invoice_prefix.clone());
-    if !insert(tx, caller, actor, known, &prefix, now).await? {
+    if !insert(tx, caller, deeds.actor(), known, &prefix, now).await? {
         if let Some(owner) = owner(tx, caller, known.till).await? {
             if owner != caller.store {
                 elsewhere(tx, caller, known.till, Some(owner), now).await?;
@@ -199,23 +199,16 @@ async fn learn(
         let environment = known.till.environment.as_str();
         prefix = format!("{shared}~{environment}-{}", device(known.till));
         same_prefix(tx, caller, known.till, &shared, now).await?;
-        if !insert(tx, caller, actor, known, &prefix, now).await? {
+        if !insert(tx, caller, deeds.actor(), known, &prefix, now).await? {
             // Somebody has that one too, by chance or to keep this till out.
             prefix = format!("{shared}~{}", Uuid::new_v4());
-            if !insert(tx, caller, actor, known, &prefix, now).await? {
+            if !insert(tx, caller, deeds.actor(), known, &prefix, now).await? {
                 return Ok(false);
             }
         }
     }
     let after = serde_json::json!({ "store": caller.store, "invoicePrefix": prefix });
-    let deed = Deed {
-        actor,
-        action: "device.report",
-        subject: &format!("till {}", known.till),
-        before: None,
-        after: Some(after),
-    };
-    audit::record(tx, caller.tenant, now, &deed).await?;
+    deeds.note("device.report", format!("till {}", known.till), after);
     Ok(true)
 }
 

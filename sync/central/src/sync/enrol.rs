@@ -12,6 +12,7 @@ use sync_wire::enrol::{Enrol, Enrolled, ExpectedTill, Past};
 use sync_wire::{Environment, seal};
 use uuid::Uuid;
 
+use super::deeds::Deeds;
 use super::devices::{Devices, Known};
 use super::{StoreCaller, wanted};
 use crate::access::Seen;
@@ -110,7 +111,7 @@ pub(super) async fn join(
     let (tenant, code) = row.map_or((Uuid::nil(), Uuid::nil()), |row| (row.get(0), row.get(1)));
     let tenant = TenantId(tenant);
     let tx = db::tenant(&mut client, tenant).await?;
-    lock(&tx, tenant, code).await?;
+    lock(&tx, tenant, code, enrol).await?;
     let store = match use_code(&tx, tenant, code, now).await? {
         Shown::Good(store) => store,
         Shown::Spent(store, why) => {
@@ -167,17 +168,31 @@ fn check(enrol: &Enrol) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Locks the store that a code is for, as whoever takes a batch or makes a code does: its cursor, its row, then codes.
-async fn lock(tx: &Transaction<'_>, tenant: TenantId, code: Uuid) -> Result<(), Problem> {
-    for sql in [
-        "SELECT 1 FROM store_cursors c JOIN enrolment_codes e ON e.tenant_id = c.tenant_id AND e.store_id = c.store_id
-         WHERE e.tenant_id = $1 AND e.code_id = $2 FOR UPDATE OF c",
-        "SELECT 1 FROM stores s JOIN enrolment_codes e ON e.tenant_id = s.tenant_id AND e.store_id = s.store_id
-         WHERE e.tenant_id = $1 AND e.code_id = $2 FOR NO KEY UPDATE OF s",
-    ] {
-        let select = tx.prepare_cached(sql).await?;
-        tx.query_opt(&select, &[&tenant.0, &code]).await?;
+/// Locks the store that a code is for, in the order of docs/HQ.md, Locks.
+async fn lock(
+    tx: &Transaction<'_>,
+    tenant: TenantId,
+    code: Uuid,
+    enrol: &Enrol,
+) -> Result<(), Problem> {
+    let cursor = tx
+        .prepare_cached(
+            "SELECT 1 FROM store_cursors c JOIN enrolment_codes e ON e.tenant_id = c.tenant_id AND e.store_id = c.store_id
+             WHERE e.tenant_id = $1 AND e.code_id = $2 FOR UPDATE OF c",
+        )
+        .await?;
+    tx.query_opt(&cursor, &[&tenant.0, &code]).await?;
+    // Tills that come along change what the tenant wants.
+    if !enrol.tills.is_empty() {
+        wanted::lock(tx, tenant).await?;
     }
+    let store = tx
+        .prepare_cached(
+            "SELECT 1 FROM stores s JOIN enrolment_codes e ON e.tenant_id = s.tenant_id AND e.store_id = s.store_id
+             WHERE e.tenant_id = $1 AND e.code_id = $2 FOR NO KEY UPDATE OF s",
+        )
+        .await?;
+    tx.query_opt(&store, &[&tenant.0, &code]).await?;
     Ok(())
 }
 
@@ -293,25 +308,18 @@ async fn let_in(
     )
     .await?;
     let past = begin(tx, caller, now).await?;
-    if !enrol.tills.is_empty() {
-        wanted::lock(tx, caller.tenant).await?;
-    }
-    let actor = format!("store:{name}");
-    tills(tx, caller, &actor, enrol, now).await?;
-    let deed = Deed {
-        actor: &actor,
-        action: if is_again {
+    let mut deeds = Deeds::of(format!("store:{name}"));
+    tills(tx, caller, &mut deeds, enrol, now).await?;
+    deeds.note(
+        if is_again {
             "store.join_again"
         } else {
             "store.join"
         },
-        subject: &format!("store {store}"),
-        before: None,
-        after: Some(
-            serde_json::json!({ "version": super::batch::plain(enrol.version.clone()), "from": from.to_string() }),
-        ),
-    };
-    audit::record(tx, caller.tenant, now, &deed).await?;
+        format!("store {store}"),
+        serde_json::json!({ "version": super::batch::plain(enrol.version.clone()), "from": from.to_string() }),
+    );
+    deeds.write(tx, caller.tenant, now).await?;
     Ok(Enrolled {
         store_id: store,
         tenant_id: tenant,
@@ -356,7 +364,7 @@ async fn begin(
 async fn tills(
     tx: &Transaction<'_>,
     caller: StoreCaller,
-    actor: &str,
+    deeds: &mut Deeds,
     enrol: &Enrol,
     now: Timestamp,
 ) -> Result<(), Problem> {
@@ -376,7 +384,7 @@ async fn tills(
         model_version: String::new(),
         invoice_prefix: till.invoice_prefix.clone(),
     });
-    devices.learn(tx, caller, actor, known, now).await?;
+    devices.learn(tx, caller, deeds, known, now).await?;
     Ok(())
 }
 

@@ -8,10 +8,10 @@ use sync_wire::exchange::{Fork, Up};
 
 use super::StoreCaller;
 use super::cursor::Cursor;
+use super::deeds::Deeds;
 use super::line::{self, Line};
 use super::past::{self, Kept};
 use super::trouble::{self, Trouble};
-use crate::audit::{self, Deed};
 use crate::db::DbError;
 
 /// Finds the place for a batch: true if it begins where the cursor then is. A series that is declared rightly is
@@ -21,6 +21,7 @@ pub(super) async fn place(
     caller: StoreCaller,
     cursor: &mut Cursor,
     up: &Up,
+    deeds: &mut Deeds,
     now: Timestamp,
 ) -> Result<bool, DbError> {
     if cursor.is_at(up) {
@@ -32,11 +33,11 @@ pub(super) async fn place(
     }
     match &up.fork {
         None if cursor.epoch_no == 0 && up.after == 0 && up.after_hash == ChainHash::START => {
-            begin(tx, caller, cursor, up, None, now).await?;
+            begin(tx, caller, cursor, up, None, deeds, now).await?;
             Ok(true)
         }
         None => Ok(false),
-        Some(fork) => forked(tx, caller, cursor, up, fork, now).await,
+        Some(fork) => forked(tx, caller, cursor, up, fork, deeds, now).await,
     }
 }
 
@@ -66,6 +67,7 @@ async fn forked(
     cursor: &mut Cursor,
     up: &Up,
     fork: &Fork,
+    deeds: &mut Deeds,
     now: Timestamp,
 ) -> Result<bool, DbError> {
     let parent = number(tx, caller, fork.parent).await?;
@@ -95,7 +97,7 @@ async fn forked(
         return Ok(false);
     }
     let place = (parent.unwrap_or(0), fork);
-    begin(tx, caller, cursor, up, Some(place), now).await?;
+    begin(tx, caller, cursor, up, Some(place), deeds, now).await?;
     Ok(true)
 }
 
@@ -105,6 +107,7 @@ async fn begin(
     cursor: &mut Cursor,
     up: &Up,
     fork: Option<(i32, &Fork)>,
+    deeds: &mut Deeds,
     now: Timestamp,
 ) -> Result<(), DbError> {
     cursor.begin(cursor.epoch_no + 1, up.epoch);
@@ -139,10 +142,15 @@ async fn begin(
     let Some((parent, fork)) = fork else {
         return Ok(());
     };
+    deeds.note(
+        "store.fork",
+        format!("store {}", caller.store),
+        serde_json::json!({ "epoch": cursor.epoch_no, "parent": parent, "at": fork.at, "reason": reason }),
+    );
     tell(tx, caller, cursor, parent, fork, &reason, now).await
 }
 
-/// A fork is something to look at: an alert and an audit row.
+/// A fork is something to look at: an alert.
 async fn tell(
     tx: &Transaction<'_>,
     caller: StoreCaller,
@@ -167,18 +175,7 @@ async fn tell(
     };
     trouble::raise(tx, caller.tenant, now, &trouble).await?;
     let subject = caller.store.to_string();
-    trouble::settle(tx, caller.tenant, now, trouble::FORK_REFUSED, &subject).await?;
-    let after = serde_json::json!({
-        "epoch": cursor.epoch_no, "parent": parent, "at": fork.at, "reason": reason
-    });
-    let deed = Deed {
-        actor: &cursor.actor,
-        action: "store.fork",
-        subject: &format!("store {}", caller.store),
-        before: None,
-        after: Some(after),
-    };
-    audit::record(tx, caller.tenant, now, &deed).await
+    trouble::settle(tx, caller.tenant, now, trouble::FORK_REFUSED, &subject).await
 }
 
 /// How many of a batch's first lines the parent has too. They are there already; the fork moves on past them.

@@ -11,6 +11,7 @@ use sync_wire::state::{StoreState, TillState};
 use super::batch::Batch;
 use super::credentials;
 use super::cursor::{self, Cursor};
+use super::deeds::Deeds;
 use super::devices::{self, Devices, Known};
 use super::jobs::Jobs;
 use super::line::{self, Line, Unreadable};
@@ -83,7 +84,7 @@ async fn attempt(hq: &Hq, caller: StoreCaller, up: &Up, entries: &[&str]) -> Res
     let tx = db::tenant(&mut client, caller.tenant).await?;
     let mut cursor = cursor::lock(&tx, caller).await?;
     let devices = Devices::of(&tx, caller).await?;
-    // Before a row of the audit is written, which a person may wait for who has it.
+    // A person who has it may wait for anything below.
     if devices.may_change(&batch, &up.state) {
         wanted::lock(&tx, caller.tenant).await?;
     }
@@ -93,9 +94,10 @@ async fn attempt(hq: &Hq, caller: StoreCaller, up: &Up, entries: &[&str]) -> Res
         batch,
         devices,
     };
-    let is_here = epochs::place(&tx, caller, &mut cursor, up, now).await?;
+    let mut deeds = Deeds::of(cursor.actor.clone());
+    let is_here = epochs::place(&tx, caller, &mut cursor, up, &mut deeds, now).await?;
     let taken = match is_here {
-        true => take(&tx, caller, &mut cursor, come, now).await?,
+        true => take(&tx, caller, &mut cursor, come, &mut deeds, now).await?,
         false => {
             cursor::seen(&tx, caller, now).await?;
             0
@@ -110,6 +112,7 @@ async fn attempt(hq: &Hq, caller: StoreCaller, up: &Up, entries: &[&str]) -> Res
         wanted: wanted::of(&tx, caller.tenant, caller.store).await?,
         now: now.as_millisecond(),
     };
+    deeds.write(&tx, caller.tenant, now).await?;
     tx.commit().await?;
     Ok(down)
 }
@@ -120,6 +123,7 @@ async fn take(
     caller: StoreCaller,
     cursor: &mut Cursor,
     mut come: Come<'_>,
+    deeds: &mut Deeds,
     now: Timestamp,
 ) -> Result<u32, Failure> {
     let lines = come.lines.as_slice();
@@ -132,7 +136,7 @@ async fn take(
         come.batch = Batch::read(new, shared, &BTreeSet::new()).await?;
     }
     let told = (&come.batch, come.up);
-    learn(tx, caller, cursor, told, &mut come.devices, now).await?;
+    learn(tx, caller, (&*cursor, deeds), told, &mut come.devices, now).await?;
     let foreign = come.devices.foreign(tx, caller, new, now).await?;
     if !foreign.is_empty() {
         come.batch = Batch::read(new, shared, &foreign).await?;
@@ -146,7 +150,7 @@ async fn take(
     }
     let count = u32::try_from(lines.len()).unwrap_or(u32::MAX);
     let goes_on = !lines.is_empty() || come.up.state.last_seq == cursor.acked;
-    effects(tx, caller, cursor, come, now).await?;
+    effects(tx, caller, cursor, come, deeds, now).await?;
     if cursor.is_stopped && goes_on {
         let subject = caller.store.to_string();
         trouble::settle(tx, caller.tenant, now, trouble::SYNC_STOPPED, &subject).await?;
@@ -163,7 +167,7 @@ fn news<'a>(cursor: &Cursor, up: &'a Up) -> Option<&'a StoreState> {
 async fn learn(
     tx: &Transaction<'_>,
     caller: StoreCaller,
-    cursor: &Cursor,
+    (cursor, deeds): (&Cursor, &mut Deeds),
     (batch, up): (&Batch<'_>, &Up),
     devices: &mut Devices,
     now: Timestamp,
@@ -173,7 +177,7 @@ async fn learn(
     let reported = news(cursor, up).into_iter();
     let reported = reported.flat_map(|state| &state.tills).map(seen);
     let known = told.chain(reported);
-    devices.learn(tx, caller, &cursor.actor, known, now).await
+    devices.learn(tx, caller, deeds, known, now).await
 }
 
 /// What follows from a batch and a snapshot.
@@ -182,13 +186,13 @@ async fn effects(
     caller: StoreCaller,
     cursor: &Cursor,
     come: Come<'_>,
+    deeds: &mut Deeds,
     now: Timestamp,
 ) -> Result<(), Failure> {
     let (up, batch, mut devices) = (come.up, &come.batch, come.devices);
-    let actor = cursor.actor.as_str();
     let state = news(cursor, up);
     devices.advance(tx, caller, batch, state).await?;
-    credentials::write(tx, caller, actor, &devices, batch, now).await?;
+    credentials::write(tx, caller, deeds, &devices, batch, now).await?;
     days::write(tx, caller, batch).await?;
     if !batch.queues.is_empty() || state.is_some() {
         let mut jobs = Jobs::open(tx, caller).await?;
@@ -199,7 +203,7 @@ async fn effects(
         }
         jobs.write(tx, caller, now).await?;
     }
-    answers::finish(tx, caller, actor, batch, now).await?;
+    answers::finish(tx, caller, deeds, batch, now).await?;
     if let Some(state) = state {
         devices::snapshot(tx, caller, state, now).await?;
         cursor::snapshot(tx, caller, up, now).await?;
