@@ -20,6 +20,7 @@ use crate::problem::{Code, Problem};
 
 mod caller;
 pub mod denied;
+mod forgot;
 pub mod password;
 pub mod paths;
 pub(crate) mod pauses;

@@ -2,6 +2,8 @@
 
 use secrecy::SecretString;
 
+pub(crate) mod mail;
+
 /// Settings of what goes out.
 #[derive(Debug, Clone, Default)]
 pub struct Outbound {
@@ -15,6 +17,12 @@ pub struct Outbound {
 }
 
 impl Outbound {
+    /// Whether mail can be sent.
+    #[must_use]
+    pub const fn sends_mail(&self) -> bool {
+        self.smtp_url.is_some() && self.smtp_from.is_some()
+    }
+
     /// From the environment, as `read` gives it.
     #[must_use]
     pub fn from_env(read: impl Fn(&str) -> Option<String>) -> Self {

@@ -62,6 +62,8 @@ fn door() -> OpenApiRouter<SharedHq> {
         .form("/sign-in", For::All, sign_in::begin)
         .form("/sign-in/second", For::All, sign_in::second_step)
         .form("/sign-out", For::People, sign_in::end)
+        .page("/forgot-password", For::All, sign_in::forgot)
+        .form("/forgot-password", For::All, sign_in::forgotten)
         .page("/choose-password", For::All, sign_in::choose)
         .form("/choose-password", For::All, sign_in::take_up)
 }

@@ -14,6 +14,7 @@ pub fn routes() -> OpenApiRouter<SharedHq> {
     OpenApiRouter::new()
         .routes(routes!(session::begin, session::current, session::end))
         .routes(routes!(session::second_step))
+        .routes(routes!(session::forgot))
         .routes(routes!(session::take_up))
         .routes(routes!(session::end_all))
         .routes(routes!(session::change_password))

@@ -206,6 +206,22 @@ pub async fn renew_code(tx: &Transaction<'_>, by: &By<'_>, user: Uuid) -> Result
     Ok(code)
 }
 
+/// The email of an account that is open, and whether it has a password.
+pub(super) async fn reached(
+    tx: &Transaction<'_>,
+    tenant: TenantId,
+    user: Uuid,
+) -> Result<Option<(String, bool)>, Problem> {
+    let read = tx
+        .prepare_cached(
+            "SELECT email, password_hash IS NOT NULL FROM users
+             WHERE tenant_id = $1 AND user_id = $2 AND disabled_at IS NULL",
+        )
+        .await?;
+    let row = tx.query_opt(&read, &[&tenant.0, &user]).await?;
+    Ok(row.map(|row| (row.get(0), row.get(1))))
+}
+
 async fn make_code(
     tx: &Transaction<'_>,
     by: &By<'_>,

@@ -261,12 +261,17 @@ fn person_code(posted: &Posted, hq: &SharedHq, made: &Value) -> Response {
     let code = text(made, "code");
     let link = format!("{}/choose-password", hq.public_url.trim_end_matches('/'));
     let till = moment(&posted.visit, made, "expires_at");
+    let is_mailed = made.get("mailed").and_then(Value::as_bool);
+    let mailed = match is_mailed {
+        Some(true) => "a link is on its way to the person",
+        _ => "none is sent here: give the code to the person yourself",
+    };
     once(
         posted,
         Nav::People,
         "Code for a password",
         &[("Code", code), ("Page", &link)],
-        &[("Good until", &till)],
+        &[("Good until", &till), ("Mail", mailed)],
         "/people",
     )
 }

@@ -69,6 +69,7 @@ fn first(next: &str, email: &str, said: Option<(bool, &str)>) -> Response {
                 label { "Email" input type="email" name="email" value=(email) required autofocus[email.is_empty()] autocomplete="username"; }
                 label { "Password" input type="password" name="password" required autofocus[!email.is_empty()] autocomplete="current-password"; }
                 button class="main" { "Sign in" }
+                a class="small" href="/forgot-password" { "Forgotten your password?" }
             }
         },
     )
@@ -166,6 +167,55 @@ pub(super) async fn end(State(hq): State<SharedHq>, posted: Posted) -> Response 
     match answer {
         Ok(answer) => with_cookies(see("/sign-in?out=1"), &answer),
         Err(why) => posted.visit.back("/", Err(why)),
+    }
+}
+
+/// `GET /forgot-password`
+pub(super) async fn forgot() -> Response {
+    forgotten_form("", None)
+}
+
+fn forgotten_form(email: &str, said: Option<(bool, &str)>) -> Response {
+    door(
+        "Forgotten your password?",
+        said,
+        &html! {
+            form class="form" method="post" action="/forgot-password" {
+                p class="hint" { "A link to choose a new one is mailed to you. It is good once, for a day." }
+                label { "Email" input type="email" name="email" value=(email) required autofocus autocomplete="username"; }
+                button class="main" { "Send the link" }
+                a class="small" href="/sign-in" { "To the sign-in" }
+            }
+        },
+    )
+}
+
+/// `POST /forgot-password`
+pub(super) async fn forgotten(
+    State(hq): State<SharedHq>,
+    headers: HeaderMap,
+    extensions: Extensions,
+    body: Bytes,
+) -> Response {
+    let form = Query::form(&body);
+    let email = form.shown("email");
+    let answer = ask(
+        &hq,
+        &headers,
+        &extensions,
+        (Method::POST, "/session/forgot"),
+        Some(("", &json!({ "email": email }))),
+    )
+    .await;
+    match answer {
+        Ok(_) => forgotten_form(
+            "",
+            Some((
+                true,
+                "If this address has an account, a link is on its way to it.",
+            )),
+        ),
+        Err(why) => forgotten_form(email, Some((false, &why))),
     }
 }
 

@@ -15,12 +15,13 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::deliver::{self, Message};
-use super::{mail, webhook};
+use super::webhook;
 use crate::access::{Caller, Role};
 use crate::audit::{self, Deed};
 use crate::db::{self, TenantId};
 use crate::functions::input::{id, text};
 use crate::hq::{Hq, SharedHq};
+use crate::outbound::mail;
 use crate::problem::{Body, Code, Problem};
 
 /// Channels of a tenant at most.

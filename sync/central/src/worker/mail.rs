@@ -1,56 +1,18 @@
-//! Mail over SMTP.
-
-use std::time::Duration;
-
-use lettre::message::Mailbox;
-use lettre::message::header::ContentType;
-use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
-use secrecy::ExposeSecret as _;
+//! Alerts as mail.
 
 use super::deliver::{Channel, Message};
 use crate::hq::Hq;
-
-/// How long the mail server may take.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Reads an address that mail goes to.
-///
-/// # Errors
-/// Why not, a sentence.
-pub(super) fn address(target: &str) -> Result<Mailbox, String> {
-    let mailbox: Result<Mailbox, _> = target.parse();
-    mailbox.map_err(|_| "this is no address like name@example.com".to_owned())
-}
+use crate::outbound::mail::{self, Mail};
 
 /// Sends a message.
 pub(super) async fn send(hq: &Hq, channel: &Channel, message: &Message) -> Result<(), String> {
-    let settings = &hq.outbound;
-    let (Some(url), Some(from)) = (&settings.smtp_url, &settings.smtp_from) else {
-        return Err(
-            "this service sends no mail: whoever runs it sets HQ_SMTP_URL and HQ_SMTP_FROM"
-                .to_owned(),
-        );
+    let mail = Mail {
+        to: mail::address(&channel.target)?,
+        subject: message.title(),
+        id: format!("{}.{}", message.id, channel.id),
+        body: body(message, &hq.public_url),
     };
-    let from: Mailbox = from
-        .parse()
-        .map_err(|_| "HQ_SMTP_FROM is no address".to_owned())?;
-    let mail = lettre::Message::builder()
-        .from(from)
-        .to(address(&channel.target)?)
-        .subject(message.title())
-        .message_id(Some(format!("<{}.{}@fiscal-hq>", message.id, channel.id)))
-        .header(ContentType::TEXT_PLAIN)
-        .body(body(message, &hq.public_url))
-        .map_err(|error| format!("the mail cannot be written: {error}"))?;
-    // What is wrong with the address is not told further: there is a password in it.
-    let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.expose_secret())
-        .map_err(|_| "HQ_SMTP_URL is no address of a mail server".to_owned())?
-        .timeout(Some(PATIENCE))
-        .build();
-    let sent = tokio::time::timeout(PATIENCE, transport.send(mail)).await;
-    let sent = sent.map_err(|_| "the mail server takes too long".to_owned())?;
-    sent.map_err(|error| format!("the mail server has not taken it: {error}"))?;
-    Ok(())
+    mail::send(&hq.outbound, mail).await
 }
 
 fn body(message: &Message, public_url: &str) -> String {

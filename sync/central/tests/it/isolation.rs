@@ -443,7 +443,7 @@ async fn no_tenant_reaches_another() {
 
 /// What has no words of a tenant to show: the document and its page, signing in, one's own session, the operator's
 /// pages, figures, and a PDF, whose words are packed.
-const SILENT: [&str; 22] = [
+const SILENT: [&str; 23] = [
     "/account",
     "/assets/hq.css",
     "/assets/hq.js",
@@ -454,6 +454,7 @@ const SILENT: [&str; 22] = [
     "/docs/",
     "/docs/{file}",
     "/fiscal_credentials/policy",
+    "/forgot-password",
     "/fiscal_submissions/days.csv",
     "/fiscal_submissions/vat_return",
     "/healthz",

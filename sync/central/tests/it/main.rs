@@ -14,6 +14,7 @@ mod cli;
 mod commands;
 mod credentials;
 mod figures;
+mod forgot;
 mod functions;
 mod isolation;
 mod pages;

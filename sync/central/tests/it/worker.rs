@@ -374,7 +374,7 @@ async fn webhooks_stay_outside() {
 }
 
 /// A mail server that takes one mail after the other.
-async fn mail_server() -> (String, mpsc::UnboundedReceiver<String>) {
+pub(crate) async fn mail_server() -> (String, mpsc::UnboundedReceiver<String>) {
     let (told, heard) = mpsc::unbounded_channel();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("smtp://{}", listener.local_addr().unwrap());

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::access::tenants::{self, Tenant};
 use crate::access::tokens::{self, Token};
 use crate::access::users::{self, Change, CodeKind, OneTime, User};
-use crate::access::{Caller, Role, sessions, totp};
+use crate::access::{Caller, Role, forgot, sessions, totp};
 use crate::db;
 use crate::hq::SharedHq;
 use crate::problem::{At, Body, Problem};
@@ -43,6 +43,8 @@ pub(super) struct UserCode {
     /// Until when it is good.
     #[schema(value_type = String, format = "date-time")]
     expires_at: Timestamp,
+    /// Whether a mail with a link is on its way to him: where the service sends mail.
+    mailed: bool,
 }
 
 /// What is changed of a user.
@@ -100,13 +102,17 @@ pub(super) struct NewTenant {
     tenant_id: Uuid,
 }
 
-fn shown(user_id: Uuid, made: &OneTime) -> Json<UserCode> {
-    Json(UserCode {
+/// Shows the code, and mails it where mail is sent.
+fn shown(hq: &SharedHq, user_id: Uuid, email: String, made: OneTime) -> Json<UserCode> {
+    let shown = UserCode {
         user_id,
         kind: made.kind,
         code: made.code.reveal().to_owned(),
         expires_at: made.expires_at,
-    })
+        mailed: hq.outbound.sends_mail(),
+    };
+    forgot::send(hq, email, user_id, made);
+    Json(shown)
 }
 
 /// All users of the tenant.
@@ -156,7 +162,8 @@ pub(super) async fn invite(
     let by = caller.by(hq.now());
     let (user, made) = users::invite(&tx, &by, &asked.email, &asked.name, asked.role).await?;
     tx.commit().await?;
-    Ok((StatusCode::CREATED, shown(user, &made)))
+    let email = users::normal_email(&asked.email);
+    Ok((StatusCode::CREATED, shown(&hq, user, email, made)))
 }
 
 /// Changes a user's name or role, closes or opens his account.
@@ -221,8 +228,10 @@ pub(super) async fn renew_code(
     let mut client = hq.db.client().await?;
     let tx = db::tenant(&mut client, caller.tenant).await?;
     let made = users::renew_code(&tx, &caller.by(hq.now()), user).await?;
+    let reached = users::reached(&tx, caller.tenant, user).await?;
+    let (email, _) = reached.ok_or_else(|| Problem::not_found("user"))?;
     tx.commit().await?;
-    Ok((StatusCode::CREATED, shown(user, &made)))
+    Ok((StatusCode::CREATED, shown(&hq, user, email, made)))
 }
 
 /// Ends all sessions of a user.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::access::sessions::{self, NewSession};
 use crate::access::sign_in::{self, SignedIn};
-use crate::access::{Caller, ClientAddress, Role, same_origin, totp, users};
+use crate::access::{Caller, ClientAddress, Role, forgot, same_origin, totp, users};
 use crate::db;
 use crate::hq::{Hq, SharedHq};
 use crate::problem::{Body, Problem};
@@ -72,6 +72,14 @@ pub(super) struct Current {
     operator: bool,
     /// What writes must carry as `X-CSRF-Token`; empty for a token.
     csrf: String,
+}
+
+/// Who has forgotten his password.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Forgot {
+    /// His email.
+    email: String,
 }
 
 /// A code becomes a password.
@@ -270,6 +278,33 @@ pub(super) async fn end_all(
 fn out(hq: &Hq) -> Response {
     let cookie = [(header::SET_COOKIE, sessions::clear_cookie(hq))];
     (StatusCode::NO_CONTENT, cookie).into_response()
+}
+
+/// Asks for a link by mail with which a forgotten password is chosen anew.
+///
+/// The answer is the same whether anybody has the email.
+#[utoipa::path(
+    post,
+    path = "/session/forgot",
+    tag = "access",
+    operation_id = "forgotPassword",
+    security(()),
+    request_body = Forgot,
+    responses(
+        (status = 202, description = "If the email has an account, a link is on its way: good once, for a day."),
+        (status = 409, description = "This service sends no mail.", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "Not.", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn forgot(
+    State(hq): State<SharedHq>,
+    ClientAddress(from): ClientAddress,
+    headers: HeaderMap,
+    Body(asked): Body<Forgot>,
+) -> Result<StatusCode, Problem> {
+    same_origin(&headers, &hq)?;
+    forgot::ask(&hq, from, &asked.email).await?;
+    Ok(StatusCode::ACCEPTED)
 }
 
 /// Takes up an invitation, or chooses a new password with a code.

@@ -57,6 +57,13 @@
     setTimeout(() => { for (const b of event.target.querySelectorAll("button")) { b.disabled = true; b.dataset.sent = ""; } }, 0);
   });
 
+  // A link by mail has its code behind the #, which no server is sent.
+  const code = document.querySelector("input[name=code]");
+  if (code && location.pathname === "/choose-password" && location.hash.length > 1) {
+    code.value = decodeURIComponent(location.hash.slice(1));
+    history.replaceState(null, "", location.pathname);
+  }
+
   // A file that is chosen fills the text field that it belongs to; it is never sent by itself.
   document.addEventListener("change", async (event) => {
     const field = event.target.dataset && event.target.dataset.into;
