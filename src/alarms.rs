@@ -83,6 +83,7 @@ codes! {
     TillUnchecked "till_unchecked" "The ledger was moved or copied: the authority must be asked before this till sells." => "Connect the store to the internet and wait a minute. Without internet call your technician.";
     TillAhead "till_ahead" "The authority has more receipts of this till than the gateway." => "Do not sell on this till. Call your technician.";
     TillDisabled "till_disabled" "Head office has switched this till off." => "Ask head office to switch it on again.";
+    TillBlocked "till_blocked" "Head office has blocked this till." => "Do not sell on this till. Ask head office why: the reason stands there, and it is unblocked there. What waits is kept.";
     TillNotReady "till_not_ready" "This till is not set up yet." => "Call your technician to finish the registration.";
     DayOver "day_over" "Fiscal day {day} has been open for too long, since {until}." => "Close the day now.";
     DayEnding "day_ending" "Fiscal day {day} must be closed by {until}." => "Close the day before then, best at a quiet moment.";

@@ -173,7 +173,8 @@ fn of_hold(hold: &Hold) -> Option<Alarm> {
     let code = match hold.kind {
         HoldKind::Unchecked => AlarmCode::TillUnchecked,
         HoldKind::Ahead => AlarmCode::TillAhead,
-        HoldKind::Disabled | HoldKind::Blocked => AlarmCode::TillDisabled,
+        HoldKind::Disabled => AlarmCode::TillDisabled,
+        HoldKind::Blocked => AlarmCode::TillBlocked,
         HoldKind::Retired => return None,
     };
     let held = alarm(code, Severity::Stops).since(hold.since);

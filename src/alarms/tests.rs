@@ -79,6 +79,9 @@ fn reasons_of_tills() -> Vec<Reason> {
         (C::TillDisabled, Stops, |s| {
             s.tills[0].hold = Some(hold(HoldKind::Disabled));
         }),
+        (C::TillBlocked, Stops, |s| {
+            s.tills[0].hold = Some(hold(HoldKind::Blocked));
+        }),
         (C::TillNotReady, Stops, |s| s.tills[0].is_ready = false),
         (C::DayOver, Attend, |s| {
             s.now = at("2026-05-29T07:00:01");

@@ -35,8 +35,8 @@ async fn a_blocked_till_stands_still() {
     let sent = world.fdms(TILL.0).receipt_count(TILL.1);
     // Neither a person's retry nor time sends anything.
     let retry = format!("/fiscal_submissions/jobs/test/{}/retry", TILL.1);
-    let retried = admin.post(&retry, json!({})).await;
-    world.ended(&admin, &retried).await;
+    let (refused, why) = admin.refused(&retry, json!({})).await;
+    assert_eq!(refused, "409 conflict", "{why}");
     world.pass(Duration::from_secs(20 * 60)).await;
     assert_eq!(world.fdms(TILL.0).receipt_count(TILL.1), sent);
     let unblocked = admin.post(&format!("{device}/unblock"), json!({})).await;

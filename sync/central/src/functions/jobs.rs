@@ -21,7 +21,7 @@ use crate::audit::{self, Deed};
 use crate::commands;
 use crate::db::{self, TenantId};
 use crate::hq::SharedHq;
-use crate::problem::{Body, Problem};
+use crate::problem::{Body, Code, Problem};
 
 /// A row of `fdms_retry_jobs`.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -227,6 +227,13 @@ pub(super) async fn act(
     let tx = db::tenant(&mut client, caller.tenant).await?;
     let device = devices::read(&tx, caller.tenant, till, true).await?;
     let now = hq.now();
+    if device.state == "blocked" && matches!(action, JobAction::Retry) {
+        let detail = format!(
+            "{} is blocked, and sends nothing until it is unblocked",
+            device.shown()
+        );
+        return Err(Problem::new(Code::Conflict, detail));
+    }
     let order = match action {
         JobAction::Retry => Order::Retry { till },
         JobAction::DeadLetter => {
