@@ -83,8 +83,12 @@ fn is_a(headers: &HeaderMap, wanted: &str) -> Result<(), Problem> {
 /// # Errors
 /// It is too large, too slow, or broke off.
 pub async fn collect(body: HttpBody, limit: usize) -> Result<Bytes, Problem> {
-    timeout(BODY_TIME, gather(body, limit)).await.map_err(|_| {
-        let detail = format!("the body did not arrive within {} s", BODY_TIME.as_secs());
+    within(BODY_TIME, body, limit).await
+}
+
+async fn within(time: Duration, body: HttpBody, limit: usize) -> Result<Bytes, Problem> {
+    timeout(time, gather(body, limit)).await.map_err(|_| {
+        let detail = format!("the body did not arrive within {} s", time.as_secs());
         Problem::new(Code::Timeout, detail)
     })?
 }
@@ -138,6 +142,7 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::StreamExt as _;
     use serde::Deserialize;
 
     use super::*;
@@ -184,5 +189,16 @@ mod tests {
         assert_eq!(all.len(), 10);
         let problem = collect(HttpBody::from(vec![1; 11]), 10).await.unwrap_err();
         assert_eq!(problem.code, Code::TooLarge);
+    }
+
+    /// One that begins and does not end keeps no place for ever.
+    #[tokio::test]
+    async fn bodies_have_a_time() {
+        let begun = futures_util::stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"{"))]);
+        let stuck = begun.chain(futures_util::stream::pending());
+        let problem = within(Duration::from_millis(1), HttpBody::from_stream(stuck), 10)
+            .await
+            .unwrap_err();
+        assert_eq!(problem.code, Code::Timeout);
     }
 }
