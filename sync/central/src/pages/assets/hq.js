@@ -57,6 +57,32 @@
     setTimeout(() => { for (const b of event.target.querySelectorAll("button")) { b.disabled = true; b.dataset.sent = ""; } }, 0);
   });
 
+  // What was typed into a form that was refused stands there again. Passwords, keys (texts of many lines) and files are kept nowhere.
+  const KEPT = "hq-typed";
+  const typed = (form) => [...form.elements].filter((e) => e.name && e.matches("input, select") && !["hidden", "password", "file"].includes(e.type));
+  const action = (form) => form.getAttribute("action");
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    // What is confirmed by typing is typed again.
+    if (form.method !== "post" || !form.classList.contains("form") || form.elements.confirm) return;
+    const values = typed(form).map((e) => [e.name, e.type === "checkbox" || e.type === "radio" ? e.value : "", e.checked ?? false, e.value]);
+    sessionStorage.setItem(KEPT, JSON.stringify({ action: action(form), kind: form.elements.kind?.value, values }));
+  });
+  const kept = JSON.parse(sessionStorage.getItem(KEPT) || "null");
+  sessionStorage.removeItem(KEPT);
+  if (kept && document.querySelector(".note.bad")) {
+    const form = [...document.forms].find((f) => action(f) === kept.action && f.elements.kind?.value === kept.kind);
+    if (form) {
+      for (const [name, choice, checked, value] of kept.values) {
+        const field = typed(form).find((e) => e.name === name && (!choice || e.value === choice));
+        if (field && choice) field.checked = checked;
+        else if (field) field.value = value;
+      }
+      const folded = form.closest("details");
+      if (folded) folded.open = true;
+    }
+  }
+
   // A link by mail has its code behind the #, which no server is sent.
   const code = document.querySelector("input[name=code]");
   if (code && location.pathname === "/choose-password" && location.hash.length > 1) {

@@ -40,6 +40,20 @@ async fn a_file_is_uploaded() {
             .await;
         if passphrase == "wrong" {
             browser.has_text(".note.bad", "check the passphrase").await;
+            // What was typed is there still, but for what is secret.
+            browser
+                .value_is(
+                    "form[action='/credentials'] input[name=label]",
+                    "from ZIMRA",
+                )
+                .await;
+            browser
+                .value_is("select[name=till]", &format!("prod/{TILL}"))
+                .await;
+            browser.value_is("textarea[name=pkcs12]", "").await;
+            browser.value_is("input[name=passphrase]", "").await;
+            let kept = browser.run("return JSON.stringify(sessionStorage)").await;
+            assert_eq!(kept, "{}");
             browser.shoot_all("upload-refused").await;
         }
     }
