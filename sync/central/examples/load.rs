@@ -34,6 +34,8 @@ mod shop;
 
 /// Stores of a tenant.
 const OF_A_TENANT: u32 = 50;
+/// Events of a store's first exchange, which is told by itself.
+const FIRST: u32 = 10;
 /// Level of compression, as the stores' agent has it.
 const LEVEL: i32 = 3;
 /// What seals nothing here.
@@ -163,13 +165,15 @@ async fn measure(args: &Args) -> anyhow::Result<()> {
     let http = reqwest::Client::builder().no_proxy().build()?;
     eprintln!("{} stores join", args.stores);
     let mut senders = join(args, &hq, &http, &base).await?;
-    let first = round(args, &http, &base, &mut senders).await?;
+    // A store's first exchange makes its tills, which stores of one tenant do one after the other.
+    let joining = round(args, FIRST, &http, &base, &mut senders).await?;
+    let first = round(args, args.events, &http, &base, &mut senders).await?;
     let copied = copying::measure(&args.postgres, "hq_load", "hq_load_copy").await?;
-    print(args, &first, &copied);
+    print(args, [&joining, &first], &copied);
     for rows in &args.grow {
         eprintln!("growing to {rows} rows");
         let rows = copying::grow(&args.postgres, "hq_load", *rows).await?;
-        let grown = round(args, &http, &base, &mut senders).await?;
+        let grown = round(args, args.events, &http, &base, &mut senders).await?;
         let nanos = grown.nanos_each();
         println!(
             "at {rows:>10} rows          {:>8} events/s   {:>5}.{:01} us each",
@@ -182,7 +186,7 @@ async fn measure(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print(args: &Args, first: &Round, copied: &copying::Copied) {
+fn print(args: &Args, [joining, first]: [&Round; 2], copied: &copying::Copied) {
     let (events, took) = (first.per_second(), first.took.as_millis());
     let copy = copied.rows * 1_000_000 / u64::try_from(copied.took.as_micros().max(1)).unwrap_or(1);
     let ratio = events * 100 / copy.max(1);
@@ -194,6 +198,10 @@ fn print(args: &Args, first: &Round, copied: &copying::Copied) {
     println!(
         "bytes of a row, on average {:>10}",
         copied.bytes / copied.rows.max(1)
+    );
+    println!(
+        "first exchanges            {:>10} ms         ({FIRST} events each)",
+        joining.took.as_millis()
     );
     println!("head office                {events:>10} events/s   in {took} ms");
     println!(
@@ -210,12 +218,13 @@ fn print(args: &Args, first: &Round, copied: &copying::Copied) {
 /// All stores send what they have prepared.
 async fn round(
     args: &Args,
+    events: u32,
     http: &reqwest::Client,
     base: &str,
     senders: &mut Vec<Sender>,
 ) -> anyhow::Result<Round> {
-    eprintln!("{} events of each store are made", args.events);
-    let (events, batch) = (args.events, args.batch);
+    eprintln!("{events} events of each store are made");
+    let batch = args.batch;
     let (made, failed): (Vec<_>, Vec<_>) = futures_util::stream::iter(std::mem::take(senders))
         .map(|mut sender| {
             tokio::task::spawn_blocking(move || sender.prepare(events, batch).map(|()| sender))
