@@ -85,6 +85,11 @@ fn shops() -> OpenApiRouter<SharedHq> {
             For::People,
             act::command,
         )
+        .form(
+            "/tills/{environment}/{device}/machine",
+            For::People,
+            act::machine,
+        )
         .page(
             "/tills/{environment}/{device}/days/{number}",
             For::People,

@@ -230,6 +230,17 @@ pub(super) async fn upload(
         let detail = format!("{} is retired, and needs no credential", device.shown());
         return Err(Problem::new(Code::Conflict, detail));
     }
+    if !device.is_confirmed() {
+        let detail = format!(
+            "only a store has told of {} so far ({}): before a key goes there, say on the till's page which cashier machine it \
+             belongs to (PUT /fiscal_devices/{}/{}); that confirms that it stands in that store",
+            device.shown(),
+            device.created_by,
+            device.environment,
+            device.device_id
+        );
+        return Err(Problem::new(Code::Conflict, detail));
+    }
     let now = hq.now();
     let pair = certificate::read(given, till, &device.serial_no, now)?;
     once(&tx, caller.tenant, &pair.thumbprint).await?;

@@ -155,6 +155,12 @@ impl Device {
         }
     }
 
+    /// Whether a person has said that it stands in its store: by making its record, or by naming its cashier machine.
+    #[must_use]
+    pub fn is_confirmed(&self) -> bool {
+        !self.created_by.starts_with("store:") || !self.machine_name.is_empty()
+    }
+
     /// The till's name, for a sentence.
     #[must_use]
     pub fn shown(&self) -> String {
@@ -411,7 +417,12 @@ pub async fn insert(
         .await?;
     let row = tx.query_opt(&store, &[&tenant.0, &new.store_id]).await?;
     match row.map(|row| row.get::<_, Option<Timestamp>>(0)) {
-        None => return Err(Problem::field("/store_id", "there is no such store here")),
+        None => {
+            return Err(Problem {
+                pointer: Some("/store_id".to_owned()),
+                ..Problem::not_found("store")
+            });
+        }
         Some(Some(_)) => return Err(Problem::field("/store_id", "this store is retired")),
         Some(None) => {}
     }

@@ -60,6 +60,22 @@ pub(super) async fn command(
     )
 }
 
+/// `POST /tills/{environment}/{device}/machine`
+pub(super) async fn machine(
+    State(hq): State<SharedHq>,
+    At((environment, device)): At<(String, i32)>,
+    posted: Posted,
+) -> Response {
+    let form = &posted.form;
+    let path = format!("/fiscal_devices/{environment}/{device}");
+    let body = json!({ "machine_name": form.shown("machine_name"), "mode": form.shown("mode") });
+    let done = posted.visit.write(&hq, Method::PUT, &path, &body).await;
+    posted.visit.back(
+        &format!("/tills/{environment}/{device}"),
+        done.map(|_| format!("Till {device} is written down so.")),
+    )
+}
+
 /// `POST /stores/{store}/log`
 pub(super) async fn log(
     State(hq): State<SharedHq>,

@@ -123,6 +123,13 @@ fn till_table(visit: &Visit, rows: &[Row]) -> Markup {
     }
 }
 
+/// How a till is expected to work.
+pub(super) const MODES: [(&str, &str); 3] = [
+    ("online", "Online"),
+    ("offline", "Offline"),
+    ("hybrid", "Hybrid"),
+];
+
 fn new_till(visit: &Visit, stores: &[Row]) -> Markup {
     html! {
         form class="form" method="post" action=(visit.href("/tills")) {
@@ -132,7 +139,7 @@ fn new_till(visit: &Visit, stores: &[Row]) -> Markup {
                 (field("device_id", "Device ID", "", true))
                 (field("serial_no", "Serial number", "", true))
                 (field("machine_name", "Cashier machine", "", true))
-                (choice("mode", "Expected mode", &[("online", "Online"), ("offline", "Offline"), ("hybrid", "Hybrid")], "hybrid"))
+                (choice("mode", "Expected mode", &MODES, "hybrid"))
                 label { "Store" select name="store_id" required { @for row in stores { option value=(row.get::<_, Uuid>(0)) { (row.get::<_, &str>(1)) } } } }
                 (field("model_name", "Model", "", false))
                 (field("model_version", "Model version", "", false))

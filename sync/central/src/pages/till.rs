@@ -9,8 +9,9 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::fail::Failed;
-use super::forms::{action, button, field};
+use super::forms::{action, button, choice, field};
 use super::layout::{Nav, Page, card, empty, live, sheet, tile};
+use super::manage::MODES;
 use super::visit::Visit;
 use super::words::{self, Tone};
 use super::{chart, store};
@@ -205,7 +206,12 @@ fn actions(visit: &Visit, row: &Row, environment: &str, device: i32) -> Markup {
                     button class="main" { "Renew now" }
                 }))
                 @if state != "retired" {
-
+                    (action(visit, &format!("/tills/{environment}/{device}/machine"), "Cashier machine", false, &html! {
+                        p class="hint" { "Which machine this till belongs to. For a till that its store has brought along this also confirms that it stands there: before that it is given no certificate from here." }
+                        (field("machine_name", "Cashier machine", row.get("machine_name"), true))
+                        (choice("mode", "Expected mode", &MODES, row.get("mode")))
+                        button class="main" { "Save" }
+                    }))
                     @if state == "blocked" {
                         (button(visit, &path, "Unblock", &html! { input type="hidden" name="kind" value="unblock"; }))
                     } @else {

@@ -4,12 +4,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
 use rcgen::{CertificateParams, DnType, KeyPair};
+use reqwest::Method;
 use serde_json::json;
 use sync_wire::Environment;
 use sync_wire::command::Order;
 use sync_wire::seal::credential_context;
 
-use crate::played::{Admin, Store, till};
+use crate::functions::pair;
+use crate::played::{Admin, Store, certificate, till};
 use crate::support::Test;
 
 /// The passphrase of the file.
@@ -94,4 +96,36 @@ async fn a_file_reaches_its_store() {
             "{table}"
         );
     }
+}
+
+/// A till that only a store has told of is given no key, whatever the store says of it, until a person has confirmed it.
+#[tokio::test]
+async fn no_key_goes_where_nobody_has_looked() {
+    let test = Test::start().await;
+    let admin = Admin::of_new(&test, "Baobab").await;
+    let (_, code) = admin.new_store("Harare").await;
+    let mut shop = Store::join(&test, &code).await;
+    let told = till(Environment::Test, 42);
+    shop.add(told, certificate(&"ab".repeat(20)));
+    let day = shop.open_day(told);
+    shop.sync().await;
+    assert_eq!(day, 1);
+    let (pem, key) = pair(42);
+    let upload = json!({ "environment": "test", "device_id": 42, "label": "from ZIMRA", "certificate": pem, "key": key });
+    let (refused, why) = admin.refused("/fiscal_credentials", upload.clone()).await;
+    assert_eq!(refused, "409 conflict");
+    assert!(
+        why.contains("store:Harare") && why.contains("PUT /fiscal_devices/test/42"),
+        "{why}"
+    );
+    let machine = json!({ "machine_name": "Till 1, front", "mode": "hybrid" });
+    let (status, _) = admin
+        .ask(Method::PUT, "/fiscal_devices/test/42", Some(machine))
+        .await;
+    assert_eq!(status, 200);
+    // A second certificate of the same till.
+    assert_eq!(
+        admin.post("/fiscal_credentials", upload).await["key_here"],
+        true
+    );
 }
