@@ -219,6 +219,14 @@ impl Disk {
         inner.fuse = Some(steps);
     }
 
+    /// The worst moment for a process to be killed is between what a command does and its end: one in three is.
+    fn strike(&self) {
+        let mut inner = self.lock();
+        if inner.dice.below(3) == 0 {
+            inner.fuse = Some(0);
+        }
+    }
+
     /// Head office has said where it stands.
     pub(super) fn hear(&self, epoch: Uuid, acked: i64, hash: ChainHash) {
         self.lock().told.insert((epoch, acked, hash.0));
@@ -240,6 +248,7 @@ impl Disk {
             if matches!(command.order, Order::SubmitTest { .. }) {
                 self.step(|ledger, dice| ledger.issue(&command, dice, planted))
                     .await;
+                self.strike();
             }
             self.step(|ledger, _| ledger.end(&command)).await;
         }
