@@ -337,7 +337,7 @@ pub(super) async fn retire(
     confirmed(wanted.confirm, &till)?;
     let (id, actor) = (till.id, caller.actor);
     shared
-        .write(move |core| core.retire_till(id, &actor))
+        .write(move |core| core.retire_till(id, "", &actor))
         .await?;
     shared.state_answer(till).await
 }

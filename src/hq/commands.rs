@@ -462,8 +462,8 @@ fn act(core: &mut Core, order: &Order, till: &TillInfo, actor: &str) -> Result<E
             let no = day.fiscal_day_no.get();
             End::done(format!("the fiscal day {no} is closed")).numbered(no)
         }
-        Order::Retire { .. } => {
-            core.retire_till(id, actor)?;
+        Order::Retire { reason, .. } => {
+            core.retire_till(id, reason, actor)?;
             End::done("the till is retired; its receipts stay")
         }
         other => End::refused(format!("{} is nothing that the ledger does", other.kind())),

@@ -149,15 +149,18 @@ impl Core {
     ///
     /// # Errors
     /// A day is open, or something has not reached FDMS yet.
-    pub fn retire_till(&mut self, till: TillId, actor: &str) -> Result<(), LedgerError> {
+    pub fn retire_till(&mut self, till: TillId, why: &str, actor: &str) -> Result<(), LedgerError> {
         let state = self.till(till)?;
         let device = state.info.device_id;
         if let Some(day) = state.head.day {
             return Err(Refusal::DayOpen { device, no: day.no }.into());
         }
         self.nothing_unsent(till)?;
-        let reason = "it was retired; its receipts stay in the ledger";
-        self.hold_till(till, HoldKind::Retired, reason, actor)
+        let reason = match why {
+            "" => "it was retired; its receipts stay in the ledger".to_owned(),
+            why => format!("it was retired ({why}); its receipts stay in the ledger"),
+        };
+        self.hold_till(till, HoldKind::Retired, &reason, actor)
     }
 
     /// Points new sales of a till at another one, or at itself again. A till keeps its environment for life:

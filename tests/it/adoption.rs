@@ -417,7 +417,7 @@ async fn retired_once_everything_is_sent() {
     let retire = || {
         house
             .ledger()
-            .write(move |core| core.retire_till(id, "test"))
+            .write(move |core| core.retire_till(id, "", "test"))
     };
     assert!(matches!(
         retire().await,

@@ -169,7 +169,11 @@ async fn commands_are_carried_out() {
     assert_eq!(config.outcome, CommandOutcome::Done, "{config:?}");
     let open = ends(&house, &hq, Order::OpenDay { till }).await;
     assert_eq!(open.outcome, CommandOutcome::Refused, "{open:?}");
-    let retired = ends(&house, &hq, Order::Retire { till }).await;
+    let retire = || Order::Retire {
+        till,
+        reason: "the machine was sold".to_owned(),
+    };
+    let retired = ends(&house, &hq, retire()).await;
     assert_eq!(retired.outcome, CommandOutcome::Refused, "{retired:?}");
     let closed = ends(&house, &hq, Order::CloseDay { till }).await;
     assert_eq!(
@@ -186,11 +190,20 @@ async fn commands_are_carried_out() {
     };
     let unknown = ends(&house, &hq, Order::SubmitTest { till: nobody }).await;
     assert_eq!(unknown.outcome, CommandOutcome::Refused, "{unknown:?}");
+    house.drain().await;
+    let retired = ends(&house, &hq, retire()).await;
+    assert_eq!(retired.outcome, CommandOutcome::Done, "{retired:?}");
     hq.lock().now = 5_000;
     let late = hq.order(Order::OpenDay { till }, 4_000);
     pass_until(&house, STEP, "the end", |_| hq.done(late).is_some()).await;
     assert_eq!(hq.done(late).unwrap().outcome, CommandOutcome::Expired);
     arrives(&house, &hq).await;
+    let told = hq.lock().state.clone().unwrap();
+    let hold = told.tills[0].hold.clone().unwrap();
+    assert!(
+        hold.kind == "retired" && hold.reason.contains("the machine was sold"),
+        "{hold:?}"
+    );
     verify(&house.path(), &mut |_, _| {}).unwrap();
 }
 

@@ -1,6 +1,6 @@
 //! How many events head office takes: simulated stores over HTTP on loopback, into a Postgres that keeps what it has
 //! acknowledged. Then the same rows, in the same order, go into empty copies of the same tables by COPY: what Postgres
-//! alone can do here. `scripts/hq-load` runs this.
+//! alone can do here. `scripts/hq-load` runs this. What is not as it must be makes it fail.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -24,6 +24,8 @@ use uuid::Uuid;
 
 #[path = "load/copying.rs"]
 mod copying;
+#[path = "load/overview.rs"]
+mod overview;
 #[path = "../tests/it/sync/shop.rs"]
 #[expect(dead_code, reason = "the tests need more of it")]
 #[expect(
@@ -32,8 +34,14 @@ mod copying;
 )]
 mod shop;
 
-/// Stores of a tenant.
-const OF_A_TENANT: u32 = 50;
+/// What this must show (docs/SCALING.md): events a second,
+const EVENTS_A_SECOND: u64 = 10_000;
+/// hundredths of what COPY takes,
+const OF_COPY: u64 = 40;
+/// hundredths by which an event may become dearer as the tables grow,
+const DEARER: u64 = 20;
+/// and for how long the page of all stores may take.
+const OVERVIEW: Duration = Duration::from_millis(200);
 /// Events of a store's first exchange, which is told by itself.
 const FIRST: u32 = 10;
 /// Level of compression, as the stores' agent has it.
@@ -62,9 +70,15 @@ struct Args {
     /// Connections to Postgres.
     #[arg(long, default_value_t = 6)]
     connections: usize,
+    /// Tenants that they belong to.
+    #[arg(long, default_value_t = 20)]
+    tenants: u32,
     /// Then grow the tables to so many rows, and measure again: `1000000,10000000`.
     #[arg(long, value_delimiter = ',')]
     grow: Vec<i64>,
+    /// Then grow the submissions alone to so many rows, and measure the first tenant's page of all stores: `10000000`.
+    #[arg(long)]
+    overview: Option<i64>,
 }
 
 /// A store with the batches that it will send.
@@ -164,12 +178,13 @@ async fn measure(args: &Args) -> anyhow::Result<()> {
     let base = format!("http://{}", running.address);
     let http = reqwest::Client::builder().no_proxy().build()?;
     eprintln!("{} stores join", args.stores);
-    let mut senders = join(args, &hq, &http, &base).await?;
+    let (mut senders, tenant) = join(args, &hq, &http, &base).await?;
     // A store's first exchange makes its tills, which stores of one tenant do one after the other.
     let joining = round(args, FIRST, &http, &base, &mut senders).await?;
     let first = round(args, args.events, &http, &base, &mut senders).await?;
     let copied = copying::measure(&args.postgres, "hq_load", "hq_load_copy").await?;
-    print(args, [&joining, &first], &copied);
+    let mut missed = print(args, [&joining, &first], &copied);
+    let mut cheapest = u64::MAX;
     for rows in &args.grow {
         eprintln!("growing to {rows} rows");
         let rows = copying::grow(&args.postgres, "hq_load", *rows).await?;
@@ -181,12 +196,37 @@ async fn measure(args: &Args) -> anyhow::Result<()> {
             nanos / 1_000,
             nanos % 1_000 / 100
         );
+        if nanos * 100 > cheapest.saturating_mul(100 + DEARER) {
+            missed.push(format!(
+                "an event is more than {DEARER} % dearer at {rows} rows"
+            ));
+        }
+        cheapest = cheapest.min(nanos);
+    }
+    if let Some(rows) = args.overview {
+        eprintln!("growing the submissions to {rows} rows");
+        let rows = copying::grow_logs(&args.postgres, "hq_load", rows).await?;
+        let seen = overview::measure(&hq, tenant, &http, &base).await?;
+        println!(
+            "overview                   {:>10} ms         at {rows} submissions, {} stores; slowest {} ms",
+            seen.median.as_millis(),
+            args.stores / args.tenants.max(1),
+            seen.slowest.as_millis()
+        );
+        if seen.median > OVERVIEW {
+            missed.push(format!(
+                "the page of all stores takes longer than {} ms",
+                OVERVIEW.as_millis()
+            ));
+        }
     }
     running.stop().await;
+    ensure!(missed.is_empty(), "missed: {}", missed.join("; "));
     Ok(())
 }
 
-fn print(args: &Args, [joining, first]: [&Round; 2], copied: &copying::Copied) {
+/// What was measured; what of it is not as it must be.
+fn print(args: &Args, [joining, first]: [&Round; 2], copied: &copying::Copied) -> Vec<String> {
     let (events, took) = (first.per_second(), first.took.as_millis());
     let copy = copied.rows * 1_000_000 / u64::try_from(copied.took.as_micros().max(1)).unwrap_or(1);
     let ratio = events * 100 / copy.max(1);
@@ -213,6 +253,14 @@ fn print(args: &Args, [joining, first]: [&Round; 2], copied: &copying::Copied) {
         ratio / 100,
         ratio % 100
     );
+    let mut missed = Vec::new();
+    if events < EVENTS_A_SECOND {
+        missed.push(format!("fewer than {EVENTS_A_SECOND} events a second"));
+    }
+    if ratio < OF_COPY {
+        missed.push(format!("less than {OF_COPY} % of what COPY takes"));
+    }
+    missed
 }
 
 /// All stores send what they have prepared.
@@ -292,12 +340,14 @@ async fn join(
     hq: &Hq,
     http: &reqwest::Client,
     base: &str,
-) -> anyhow::Result<Vec<Sender>> {
+) -> anyhow::Result<(Vec<Sender>, TenantId)> {
     let mut senders = Vec::new();
-    let mut tenant = TenantId::OPERATOR;
+    let of_a_tenant = args.stores.div_ceil(args.tenants.max(1)).max(1);
+    let (mut tenant, mut first) = (TenantId::OPERATOR, None);
     for number in 0..args.stores {
-        if number % OF_A_TENANT == 0 {
+        if number % of_a_tenant == 0 {
             tenant = tenants::create(&hq.db, &format!("Tenant {number}"), "load", hq.now()).await?;
+            first.get_or_insert(tenant);
         }
         let mut dice = Dice::new(u64::from(number) + 1);
         senders.push(Sender {
@@ -307,7 +357,7 @@ async fn join(
             batches: Vec::new(),
         });
     }
-    Ok(senders)
+    Ok((senders, first.context("there is no store")?))
 }
 
 async fn one(

@@ -14,6 +14,15 @@ use crate::problem::{Code, Problem};
 /// A command that a store has not begun by then is not carried out.
 pub const GOOD_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// A store that has not joined can be asked nothing.
+#[must_use]
+pub fn not_joined() -> Problem {
+    Problem::new(
+        Code::Conflict,
+        "the store has not joined yet: make it a code, and run `fiscald hq join` there",
+    )
+}
+
 /// Puts a command into a store's queue, with an audit row; its id.
 ///
 /// # Errors
@@ -33,12 +42,7 @@ pub async fn order(
         )
         .await?;
     let row = tx.query_opt(&number, &[&tenant.0, &store]).await?;
-    let Some(row) = row else {
-        return Err(Problem::new(
-            Code::Conflict,
-            "the store has not joined yet: make it a code, and run `fiscald hq join` there",
-        ));
-    };
+    let row = row.ok_or_else(not_joined)?;
     let no: i64 = row.get(0);
     let id = Uuid::new_v4();
     let body = serde_json::to_value(order).map_err(|error| {
@@ -75,7 +79,9 @@ pub async fn order(
     .await?;
     let action = format!("command.{}", order.kind());
     let subject = till.map_or_else(|| format!("store {store}"), |till| format!("till {till}"));
-    let after = serde_json::json!({ "command": id, "no": no });
+    let mut after = order.told();
+    after.insert("command".to_owned(), id.to_string().into());
+    after.insert("no".to_owned(), no.into());
     audit::record(
         tx,
         tenant,
@@ -85,7 +91,7 @@ pub async fn order(
             action: &action,
             subject: &subject,
             before: None,
-            after: Some(after),
+            after: Some(after.into()),
         },
     )
     .await?;

@@ -86,6 +86,9 @@ pub enum Order {
     Retire {
         /// The till.
         till: TillRef,
+        /// Why, for the page and the audit; may be empty.
+        #[serde(default)]
+        reason: String,
     },
     /// Sends the last lines of the daemon's log.
     UploadLog {
@@ -112,6 +115,27 @@ impl Order {
         }
     }
 
+    /// What of it stands in the audit, beside its kind and its till; never a secret.
+    #[must_use]
+    pub fn told(&self) -> serde_json::Map<String, serde_json::Value> {
+        let told: Option<(&str, serde_json::Value)> = match self {
+            Self::DeadLetter { reason, .. } | Self::Retire { reason, .. } => {
+                (!reason.is_empty()).then(|| ("reason", reason.as_str().into()))
+            }
+            Self::DeliverCredential { version, .. } => Some(("version", (*version).into())),
+            Self::UploadLog { lines } => Some(("lines", (*lines).into())),
+            Self::SubmitTest { .. }
+            | Self::Retry { .. }
+            | Self::RefreshConfig { .. }
+            | Self::OpenDay { .. }
+            | Self::CloseDay { .. }
+            | Self::RenewCertificate { .. } => None,
+        };
+        told.into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
+    }
+
     /// The till that it is about.
     #[must_use]
     pub const fn till(&self) -> Option<TillRef> {
@@ -124,7 +148,7 @@ impl Order {
             | Self::CloseDay { till }
             | Self::RenewCertificate { till }
             | Self::DeliverCredential { till, .. }
-            | Self::Retire { till } => Some(*till),
+            | Self::Retire { till, .. } => Some(*till),
             Self::UploadLog { .. } => None,
         }
     }

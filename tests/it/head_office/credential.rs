@@ -10,7 +10,7 @@ use fiscald::ledger::{Environment, Ledger, Settings};
 use serde_json::json;
 
 use super::shop::{Shop, activation_key, agree, new_till};
-use super::story::{TILL, enable, joined};
+use super::story::{TILL, enable, joined, on_both_sides};
 use super::world::{World, logs};
 
 /// A certificate and its key, PEM: registered with other software that is thrown away.
@@ -130,6 +130,7 @@ async fn a_delivered_credential_is_used_and_never_seen() {
     shop.sell_many(SECOND, "second-", 3).await;
     shop.drain().await;
     agree(&world, &admin, &shop, (TILL.0, SECOND)).await;
+    assert_eq!(on_both_sides(&admin, &shop, "deliver_credential").await, 1);
     for path in [
         "/fiscal_credentials",
         "/fiscal_devices",

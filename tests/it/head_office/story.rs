@@ -218,6 +218,11 @@ async fn dead_letters_go_on_from_head_office() {
     queue(&world, &admin, "retry", json!({})).await;
     job_is(&world, &admin, till, paused, "done").await;
     shop.drain().await;
+    assert_eq!(on_both_sides(&admin, &shop, "dead_letter").await, 1);
+    on_both_sides(&admin, &shop, "retry").await;
+    let why = "SELECT count(*) FROM fdms_audit_logs WHERE tenant_id = $1 AND action = 'command.dead_letter'
+        AND after ->> 'reason' = 'the auditor is here'";
+    assert_eq!(admin.count(why).await, 1);
     agree(&world, &admin, &shop, TILL).await;
     shop.stop().await;
     shop.verified();
@@ -230,6 +235,28 @@ async fn ask(world: &World, admin: &Admin<'_>, action: &str) -> Value {
     let ended = world.ended(admin, &asked).await;
     assert_eq!(ended["command"]["status"], "done", "{action}: {ended}");
     ended["command"].clone()
+}
+
+/// How often a command is in the audit: that it was ordered and done at head office, and as often in the store.
+pub(crate) async fn on_both_sides(admin: &Admin<'_>, shop: &Shop, kind: &str) -> usize {
+    let audit = shop.audit();
+    let done = format!("{kind} done");
+    let told = audit
+        .iter()
+        .filter(|row| row.starts_with("hq.command ") && row.contains(&done))
+        .count();
+    assert!(told > 0, "{kind} in the store: {audit:#?}");
+    for action in [format!("command.{kind}"), format!("command.{kind}.done")] {
+        let sql = format!(
+            "SELECT count(*) FROM fdms_audit_logs WHERE tenant_id = $1 AND action = '{action}'"
+        );
+        assert_eq!(
+            usize::try_from(admin.count(&sql).await),
+            Ok(told),
+            "{action}"
+        );
+    }
+    told
 }
 
 /// Each of the other commands is carried out once, answered, and audited on both sides.
@@ -278,16 +305,9 @@ async fn commands_are_carried_out_once() {
         "renew_certificate",
         "upload_log",
     ] {
-        let sql = format!(
-            "SELECT count(*) FROM fdms_audit_logs WHERE tenant_id = $1 AND action = 'command.{kind}'"
-        );
-        assert_eq!(admin.count(&sql).await, 1, "{kind} at head office");
-        let audit = shop.audit();
-        let told = audit
-            .iter()
-            .filter(|row| row.starts_with("hq.command ") && row.contains(&format!("{kind} done")));
-        assert_eq!(told.count(), 1, "{kind} in the store: {audit:#?}");
+        assert_eq!(on_both_sides(&admin, &shop, kind).await, 1, "{kind}");
     }
+    on_both_sides(&admin, &shop, "submit_test").await;
     assert_eq!(
         shop.audited("hq.command"),
         6,

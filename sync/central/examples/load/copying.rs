@@ -103,6 +103,33 @@ pub(crate) async fn measure(superuser: &str, from: &str, to: &str) -> anyhow::Re
     })
 }
 
+/// Grows the submissions alone to so many rows, of the same stores. How many there are then.
+pub(crate) async fn grow_logs(superuser: &str, database: &str, rows: i64) -> anyhow::Result<i64> {
+    let admin = connect(superuser, database).await?;
+    let count = "SELECT count(*) FROM fdms_submission_logs";
+    let mut there: i64 = admin.query_one(count, &[]).await?.get(0);
+    let mut shift: i64 = 0;
+    while there < rows {
+        shift += 1;
+        let made = admin
+            .execute(
+                "INSERT INTO fdms_submission_logs SELECT tenant_id, at, store_id, epoch_no, seq + $1::int8 * 1000000000,
+                   environment, device_id, kind, number, item_seq, attempt, outcome, http_status, fdms_code, operation_id,
+                   color, error_message, duration_ms, answer, server_signature, raw
+                 FROM fdms_submission_logs WHERE seq < 1000000000",
+                &[&shift],
+            )
+            .await?;
+        anyhow::ensure!(made > 0, "there is no submission to begin with");
+        there += i64::try_from(made)?;
+        if shift % 16 == 0 {
+            eprintln!("  {there} rows");
+        }
+    }
+    admin.batch_execute("ANALYZE; CHECKPOINT").await?;
+    Ok(there)
+}
+
 /// Grows the tables to so many rows, with copies of what is there, of other stores and tills. How many there are then.
 pub(crate) async fn grow(superuser: &str, database: &str, rows: i64) -> anyhow::Result<i64> {
     let admin = connect(superuser, database).await?;

@@ -132,7 +132,10 @@ pub async fn act(
             reason: reason(why)?,
         },
         Action::Unblock => Order::Retry { till },
-        Action::Retire => Order::Retire { till },
+        Action::Retire => Order::Retire {
+            till,
+            reason: reason(why)?,
+        },
         Action::RefreshConfig => Order::RefreshConfig { till },
         Action::OpenDay => Order::OpenDay { till },
         Action::CloseDay => Order::CloseDay { till },

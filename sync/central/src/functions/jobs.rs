@@ -234,16 +234,18 @@ pub(super) async fn act(
         );
         return Err(Problem::new(Code::Conflict, detail));
     }
-    let order = match action {
-        JobAction::Retry => Order::Retry { till },
+    let store = device.store_id;
+    let command_id = match action {
+        JobAction::Retry => {
+            let order = Order::Retry { till };
+            commands::order(&tx, caller.tenant, store, &order, &caller.actor, now).await?
+        }
         JobAction::DeadLetter => {
             let reason = reason(&why.reason)?;
-            mark(&tx, caller.tenant, till, &reason, now).await?;
-            Order::DeadLetter { till, reason }
+            let (_, command) = pause(&tx, &caller, (till, store), &reason, now).await?;
+            command.ok_or_else(commands::not_joined)?
         }
     };
-    let store = device.store_id;
-    let command_id = commands::order(&tx, caller.tenant, store, &order, &caller.actor, now).await?;
     tx.commit().await?;
     Ok((StatusCode::ACCEPTED, Json(Ordered { command_id })))
 }
@@ -288,7 +290,7 @@ pub(super) async fn mark(
     Ok(marked)
 }
 
-/// Pauses a till for a rollback: what waits is marked, the till says why, and its store is told. How many jobs, and the command.
+/// Pauses a till, for a rollback or because a person says so: what waits is marked, the till says why, and its store is told. How many jobs, and the command.
 ///
 /// # Errors
 /// Postgres is away.

@@ -2,7 +2,9 @@
 
 use clock::Timestamp;
 use deadpool_postgres::Transaction;
-use sync_wire::command::Command;
+use sync_wire::TillRef;
+use sync_wire::command::{Command, Order};
+use uuid::Uuid;
 
 use super::StoreCaller;
 use super::batch::{Batch, Ended, plain};
@@ -77,22 +79,26 @@ async fn one(
     {
         delivered(tx, caller, till, version, ended.at).await?;
     }
-    let subject = till.map_or_else(
-        || format!("store {}", caller.store),
-        |till| format!("till {till}"),
-    );
     deeds.note(
         format!("command.{kind}.{}", done.outcome.as_str()),
-        subject,
+        subject(caller, till),
         serde_json::json!({ "command": done.id, "no": done.no, "detail": plain(done.detail.clone()) }),
     );
     Ok(())
 }
 
+/// What the audit says that a command is about.
+fn subject(caller: StoreCaller, till: Option<TillRef>) -> String {
+    till.map_or_else(
+        || format!("store {}", caller.store),
+        |till| format!("till {till}"),
+    )
+}
+
 async fn delivered(
     tx: &Transaction<'_>,
     caller: StoreCaller,
-    till: sync_wire::TillRef,
+    till: TillRef,
     version: i32,
     at: Timestamp,
 ) -> Result<(), DbError> {
@@ -115,6 +121,7 @@ async fn delivered(
 pub(super) async fn hand_down(
     tx: &Transaction<'_>,
     caller: StoreCaller,
+    deeds: &mut Deeds,
     seen: i64,
     now: Timestamp,
 ) -> Result<Vec<Command>, DbError> {
@@ -135,15 +142,22 @@ pub(super) async fn hand_down(
     for row in rows {
         let no: i64 = row.get(0);
         let expires: Timestamp = row.get(3);
-        if expires <= now {
+        let is_late = expires <= now;
+        if is_late {
             late.push(no);
-            continue;
         }
         // Written by this program from the same type.
-        let Ok(order) = serde_json::from_value(row.get(4)) else {
+        let Ok(order) = serde_json::from_value::<Order>(row.get(4)) else {
             tracing::error!(store = %caller.store, no, "a command cannot be read");
             continue;
         };
+        if is_late {
+            let subject = subject(caller, order.till());
+            let action = format!("command.{}.expired", order.kind());
+            let after = serde_json::json!({ "command": row.get::<_, Uuid>(1), "no": no, "by": "head office" });
+            deeds.note(action, subject, after);
+            continue;
+        }
         down.push(no);
         commands.push(Command {
             id: row.get(1),

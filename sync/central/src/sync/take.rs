@@ -108,7 +108,7 @@ async fn attempt(hq: &Hq, caller: StoreCaller, up: &Up, entries: &[&str]) -> Res
         acked: cursor.acked,
         hash: cursor.hash,
         taken,
-        commands: answers::hand_down(&tx, caller, up.commands_seen, now).await?,
+        commands: answers::hand_down(&tx, caller, &mut deeds, up.commands_seen, now).await?,
         wanted: wanted::of(&tx, caller.tenant, caller.store).await?,
         now: now.as_millisecond(),
     };

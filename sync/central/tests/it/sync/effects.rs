@@ -313,7 +313,14 @@ async fn commands_go_down_and_end_once() {
     assert_eq!(jobs(&test, &joined).await[0].1, "done");
     let audited =
         "SELECT count(*) FROM fdms_audit_logs WHERE tenant_id = $1 AND action LIKE 'command.%.%'";
-    assert_eq!(count(&test, joined.tenant, audited).await, 3);
+    assert_eq!(
+        count(&test, joined.tenant, audited).await,
+        4,
+        "that it was given up here, and what the store says of the three"
+    );
+    let given_up = "SELECT count(*) FROM fdms_audit_logs WHERE tenant_id = $1 AND action = 'command.upload_log.expired'
+        AND after ->> 'by' = 'head office'";
+    assert_eq!(count(&test, joined.tenant, given_up).await, 1);
 }
 
 /// What a store shall be comes with each answer, and rises with what was decided.
