@@ -69,6 +69,8 @@ static const char *find(const char *at, const char *path)
                 const char *name = at + 1;
                 const char *end = past(at);
                 int is_it = (size_t)(end - 1 - name) == length && strncmp(name, path, length) == 0;
+                if (*at != '"' || *blank(end) != ':')
+                    return NULL;
                 at = blank(blank(end) + 1);
                 if (is_it)
                     break;
@@ -120,7 +122,9 @@ const char *json_text(const char *json, const char *path, char *out, size_t size
         unsigned code;
         if (*at != '\\') {
             out[length++] = *at;
-        } else if (*++at == 'u' && sscanf(at + 1, "%4x", &code) == 1) {
+        } else if (!*++at) {
+            break;
+        } else if (*at == 'u' && sscanf(at + 1, "%4x", &code) == 1) {
             length += utf8(code, out + length);
             at += 4;
         } else {

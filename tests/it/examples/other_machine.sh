@@ -8,6 +8,8 @@ cd "$folder"
 mkfifo up go
 unshare -n sh -c 'echo up > up; read -r _ < go; exec "$@"' sh "$@" &
 till=$!
+gateway=
+trap 'kill $till $gateway 2> kill.log || :' EXIT
 read -r _ < up
 ip link set lo up
 ip link add shop type veth peer name till netns "$till"
@@ -20,7 +22,6 @@ nsenter -t "$till" -n sh -ec 'ip link set lo up
 
 "$fiscald" --config lan.toml run --test-clock clock.sock > gateway.log 2>&1 &
 gateway=$!
-trap 'kill "$gateway"' EXIT
 if ! curl -sSf --retry 60 --retry-all-errors --retry-delay 1 --cacert gateway.pem https://10.77.0.1:8488/readyz > ready 2>&1; then
   cat ready gateway.log >&2
   exit 1
@@ -29,4 +30,3 @@ echo go > go
 wait "$till"
 kill "$gateway"
 wait "$gateway"
-trap - EXIT
