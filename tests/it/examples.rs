@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
 
 use fdms_sandbox::DayStatus;
 use fiscald::ledger::read::Filter;
@@ -178,7 +177,7 @@ fn holds(store: &Store, prefixes: &[&str]) {
         ..Filter::default()
     };
     let rows = store.reader().list(store.till().id, &all).unwrap();
-    let held: Vec<_> = rows.iter().rev().map(|row| {
+    let held = rows.iter().rev().map(|row| {
         let (kind, name, total) = (row.receipt_type.as_str(), &row.invoice_no, row.total);
         format!(
             "{} {kind} {name} {} {total} day {}",
