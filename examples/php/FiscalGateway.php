@@ -1,5 +1,5 @@
 <?php
-// A till's side of the fiscal gateway, to copy into your software: PHP 8 with its curl extension.
+// A till's side of the fiscal gateway, to copy into your software: PHP 8.1 with its curl extension.
 //
 // Every sale is written into a folder before it is sent, and stays there until its receipt is there too: neither a
 // lost answer nor a power cut loses a sale, or makes two of one. Amounts are strings on both ways.
@@ -100,7 +100,7 @@ class Gateway
     {
         $half = "$this->folder/$name.half";
         $file = fopen($half, 'w');
-        if (fwrite($file, $text) !== strlen($text) || !fflush($file) || !(function_exists('fsync') ? fsync($file) : true)) {
+        if (fwrite($file, $text) !== strlen($text) || !fsync($file)) {
             throw new RuntimeException("$half cannot be written");
         }
         fclose($file);
