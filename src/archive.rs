@@ -175,6 +175,7 @@ fn empty(core: &mut Core, archive: &Archive, pace: &mut Pace<'_>) -> Result<(), 
     let (mut from, mut done) = (archive.first_seq - 1, 0_u64);
     while let Some(last) = core.write(|core| core.empty_archived(archive.year, from))? {
         from = last;
+        core.fold_log();
         done = (done + 200).min(archive.receipts);
         if pace(Phase::Emptying, done, archive.receipts).is_break() {
             return Err(ArchiveError::Stopped);

@@ -118,6 +118,7 @@ impl Maker {
                 )?);
             }
             done += self.day(a_day, done)?;
+            self.core.fold_log();
             bar.set_position(done);
         }
         Ok(())

@@ -145,6 +145,12 @@ impl Core {
         self.fault.as_deref()
     }
 
+    /// Copies the log into the database as far as nobody reads it: for whoever writes much without the writer's thread,
+    /// whose checkpoints it does not have.
+    pub fn fold_log(&self) {
+        let _ = sql::wal_checkpoint(&self.conn, "PASSIVE");
+    }
+
     /// One transaction of its own around one piece of work: for commands and simulations.
     ///
     /// # Errors

@@ -135,3 +135,18 @@ pub(super) fn number<T>(
         .and_then(make)
         .ok_or_else(|| damaged(format!("{place} holds {value}")))
 }
+
+/// Copies the log into the database; whether nobody was in the way.
+pub(super) fn wal_checkpoint(conn: &Connection, mode: &str) -> bool {
+    let busy: rusqlite::Result<i64> =
+        conn.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
+            row.get(0)
+        });
+    match busy {
+        Ok(busy) => busy == 0,
+        Err(error) => {
+            tracing::warn!(%error, "the ledger's log could not be copied into the database");
+            false
+        }
+    }
+}

@@ -467,7 +467,7 @@ fn write_loop(shared: &Shared, core: &mut Core, nudge: &std::sync::mpsc::SyncSen
     if let Err(error) = core.write(|core| Ok(core.store_anchor()?)) {
         tracing::warn!(%error, "the trusted time could not be kept");
     }
-    wal_checkpoint(&core.conn, "TRUNCATE");
+    sql::wal_checkpoint(&core.conn, "TRUNCATE");
 }
 
 type Reply = oneshot::Sender<Result<SaleDone, LedgerError>>;
@@ -548,7 +548,7 @@ fn checkpoint(
     if pages >= RESTART_PAGES.max(later.restart) {
         // Whoever reads a long snapshot (a backup, an export, `verify`) is not waited for: the log grows meanwhile.
         let unhurried = core.conn.busy_timeout(Duration::ZERO);
-        let is_new = unhurried.is_ok() && wal_checkpoint(&core.conn, "RESTART");
+        let is_new = unhurried.is_ok() && sql::wal_checkpoint(&core.conn, "RESTART");
         if let Err(error) = core.conn.busy_timeout(sql::BUSY) {
             tracing::warn!(%error, "other processes are not waited for any more");
         }
@@ -563,21 +563,6 @@ fn checkpoint(
     }
 }
 
-/// Copies the log into the database; whether nobody was in the way.
-fn wal_checkpoint(conn: &rusqlite::Connection, mode: &str) -> bool {
-    let busy: rusqlite::Result<i64> =
-        conn.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
-            row.get(0)
-        });
-    match busy {
-        Ok(busy) => busy == 0,
-        Err(error) => {
-            tracing::warn!(%error, "the ledger's log could not be copied into the database");
-            false
-        }
-    }
-}
-
 /// Copies the log into the database whenever it is nudged, until the writer is gone.
 fn checkpoint_beside(path: &Path, nudged: &std::sync::mpsc::Receiver<()>) {
     let conn = match sql::open_writer(path) {
@@ -588,6 +573,6 @@ fn checkpoint_beside(path: &Path, nudged: &std::sync::mpsc::Receiver<()>) {
         }
     };
     while nudged.recv().is_ok() {
-        wal_checkpoint(&conn, "PASSIVE");
+        sql::wal_checkpoint(&conn, "PASSIVE");
     }
 }
