@@ -13,9 +13,11 @@ use clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::digest;
+use crate::ledger::archiving::{Archive, archive_name};
 use crate::ledger::copies::{self, Ends};
 use crate::ledger::verify::{VerifyError, verify_quick};
 use crate::ledger::{LedgerError, Reader, StorageError};
+use crate::private;
 
 mod keeper;
 mod live;
@@ -215,6 +217,12 @@ fn archives(ledger: &Path) -> Result<BTreeMap<String, String>, BackupError> {
             LedgerError::Storage(error) => error,
             LedgerError::Refused(refusal) => StorageError::Damaged(refusal.to_string()),
         })?;
+    // A backup may come from anywhere: a name that leads out of its folder would have other files written over.
+    let is_ours = |archive: &Archive| archive.file == archive_name(archive.year);
+    if let Some(wrong) = archives.iter().find(|archive| !is_ours(archive)) {
+        let what = format!("{:?} is no name of an archive", wrong.file);
+        return Err(StorageError::Damaged(what).into());
+    }
     Ok(archives
         .into_iter()
         .map(|one| (one.file, one.sha256))
@@ -232,7 +240,7 @@ pub(crate) fn carry(from: &Path, to: &Path, sha256: &str) -> Result<(), BackupEr
     let part = PathBuf::from(part);
     let (mut source, mut target) = (
         std::fs::File::open(from).map_err(file_error(from))?,
-        std::fs::File::create(&part).map_err(file_error(&part))?,
+        private::file_anew(&part).map_err(file_error(&part))?,
     );
     std::io::copy(&mut source, &mut target)
         .and_then(|_| target.sync_all())
@@ -364,7 +372,7 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), BackupError> 
     let mut draft = path.as_os_str().to_owned();
     draft.push(".new");
     let draft = PathBuf::from(draft);
-    let mut file = std::fs::File::create(&draft).map_err(file_error(&draft))?;
+    let mut file = private::file_anew(&draft).map_err(file_error(&draft))?;
     file.write_all(bytes)
         .and_then(|()| file.sync_all())
         .map_err(file_error(&draft))?;
