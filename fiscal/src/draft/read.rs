@@ -52,14 +52,20 @@ impl<'f, 'v> Fields<'f, 'v> {
             findings.push(Finding::new(Code::FieldType, pointer, message));
             return None;
         };
-        for (place, (name, _)) in members.iter().enumerate() {
-            let (code, what) = if !known.contains(&name.as_ref()) {
-                (Code::FieldUnknown, "is not a field of this object")
-            } else if members.iter().take(place).any(|(other, _)| other == name) {
-                (Code::FieldRepeated, "is there twice")
-            } else {
-                continue;
+        // Somebody may send a hundred thousand members: each is looked at once, and a hundred are told of.
+        let mut seen = vec![false; known.len()];
+        for (name, _) in members {
+            let place = known.iter().position(|known| known == name);
+            let (code, what) = match place.and_then(|place| seen.get_mut(place)) {
+                None => (Code::FieldUnknown, "is not a field of this object"),
+                Some(seen) if std::mem::replace(seen, true) => {
+                    (Code::FieldRepeated, "is there twice")
+                }
+                Some(_) => continue,
             };
+            if findings.len() >= MAX_FINDINGS {
+                break;
+            }
             let shown = show(name);
             let at = format!("{pointer}/{}", escape(&shown));
             findings.push(Finding::new(code, at, format!("`{shown}` {what}")));
