@@ -37,6 +37,8 @@ const PREFIX: &str = "ledger-";
 const SUFFIX: &str = ".db";
 /// The time in a backup's name.
 const STAMP: &str = "%Y%m%d-%H%M%SZ";
+/// Bytes of a manifest; one of a store with a hundred tills has some ten thousand.
+const MAX_MANIFEST: u64 = 1 << 20;
 /// Room that must be left on the disk beside the backup itself: 64 MiB.
 const MARGIN: u64 = 64 << 20;
 
@@ -302,8 +304,13 @@ pub fn list(folder: &Path) -> Vec<Manifest> {
 
 /// The manifest beside a backup.
 fn manifest(backup: &Path) -> Option<Manifest> {
-    let manifest: Manifest =
-        serde_json::from_slice(&std::fs::read(manifest_path(backup)).ok()?).ok()?;
+    let path = manifest_path(backup);
+    // Whoever may write there may leave a pipe, or a mountain, in its place: neither is waited for.
+    let about = std::fs::metadata(&path).ok()?;
+    if !about.is_file() || about.len() > MAX_MANIFEST {
+        return None;
+    }
+    let manifest: Manifest = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
     let name = backup.file_name()?.to_str()?;
     (manifest.file == name).then_some(manifest)
 }

@@ -56,12 +56,11 @@ impl<'f, 'v> Fields<'f, 'v> {
         let mut seen = vec![false; known.len()];
         for (name, _) in members {
             let place = known.iter().position(|known| known == name);
-            let (code, what) = match place.and_then(|place| seen.get_mut(place)) {
+            let seen = place.and_then(|place| seen.get_mut(place));
+            let (code, what) = match seen.map(|seen| std::mem::replace(seen, true)) {
                 None => (Code::FieldUnknown, "is not a field of this object"),
-                Some(seen) if std::mem::replace(seen, true) => {
-                    (Code::FieldRepeated, "is there twice")
-                }
-                Some(_) => continue,
+                Some(true) => (Code::FieldRepeated, "is there twice"),
+                Some(false) => continue,
             };
             if findings.len() >= MAX_FINDINGS {
                 break;

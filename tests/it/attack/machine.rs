@@ -208,6 +208,17 @@ async fn links_lead_backups_nowhere() {
     std::fs::set_permissions(stick.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
     let precious = room.path().join("precious");
     std::fs::write(&precious, "receipts").unwrap();
+    // A backup that was never made, with a manifest that never ends.
+    std::fs::write(stick.path().join("ledger-20200101-000000Z.db"), "none").unwrap();
+    let pipe = stick.path().join("ledger-20200101-000000Z.json");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &pipe,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::from_raw_mode(0o666),
+        0,
+    )
+    .unwrap();
     let now = shop.clock.wall();
     let stamp = now.strftime("%Y%m%d-%H%M%SZ").to_string();
     for name in [
@@ -239,7 +250,7 @@ async fn links_lead_backups_nowhere() {
     assert_eq!(std::fs::read_to_string(&precious).unwrap(), "receipts");
     for (path, mode, _) in modes(stick.path()).into_iter().skip(1) {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if name.starts_with("ledger-") {
+        if name.starts_with(&format!("ledger-{stamp}")) {
             assert_eq!(mode & 0o077, 0, "{name} has mode {mode:o}");
         }
     }
