@@ -462,7 +462,7 @@ impl Isl {
     }
 
     /// Sends a frame and reads the reply's data and first status bytes; SYN is passed over.
-    fn send(&mut self, frame: &[u8]) -> (String, Vec<u8>) {
+    pub(crate) fn send(&mut self, frame: &[u8]) -> (String, Vec<u8>) {
         self.stream.write_all(frame).unwrap();
         let mut reply = Vec::new();
         let mut byte = [0];
