@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderValue, Request, header};
+use axum::http::{HeaderName, HeaderValue, Request, header};
 use axum::response::{IntoResponse as _, Response};
 use fiscal::DeviceId;
 use tokio::sync::Semaphore;
@@ -292,6 +292,11 @@ impl Api {
         headers.insert(
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),
+        );
+        // No page elsewhere gets it into its process, not even as a picture.
+        headers.insert(
+            HeaderName::from_static("cross-origin-resource-policy"),
+            HeaderValue::from_static("same-origin"),
         );
         headers
             .entry(header::CACHE_CONTROL)

@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use clock::SharedClock;
 
 use crate::digest;
-use crate::ledger::archiving::{Archive, Plan, archive_path, verify_archive, write_archive};
+use crate::ledger::archiving::{
+    Archive, Plan, archive_name, archive_path, verify_archive, write_archive,
+};
 use crate::ledger::core::Core;
 use crate::ledger::{LedgerError, Reader, StorageError};
 
@@ -136,7 +138,7 @@ fn write(
     actor: &str,
     pace: &mut Pace<'_>,
 ) -> Result<(), ArchiveError> {
-    let name = format!("archive-{:04}.db", plan.year);
+    let name = archive_name(plan.year);
     let (path, part) = (
         archive_path(ledger, &name),
         archive_path(ledger, &format!(".{name}.part")),

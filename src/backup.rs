@@ -13,9 +13,11 @@ use clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::digest;
+use crate::ledger::archiving::{Archive, archive_name};
 use crate::ledger::copies::{self, Ends};
 use crate::ledger::verify::{VerifyError, verify_quick};
 use crate::ledger::{LedgerError, Reader, StorageError};
+use crate::private;
 
 mod keeper;
 mod live;
@@ -35,6 +37,8 @@ const PREFIX: &str = "ledger-";
 const SUFFIX: &str = ".db";
 /// The time in a backup's name.
 const STAMP: &str = "%Y%m%d-%H%M%SZ";
+/// Bytes of a manifest; one of a store with a hundred tills has some ten thousand.
+const MAX_MANIFEST: u64 = 1 << 20;
 /// Room that must be left on the disk beside the backup itself: 64 MiB.
 const MARGIN: u64 = 64 << 20;
 
@@ -215,6 +219,12 @@ fn archives(ledger: &Path) -> Result<BTreeMap<String, String>, BackupError> {
             LedgerError::Storage(error) => error,
             LedgerError::Refused(refusal) => StorageError::Damaged(refusal.to_string()),
         })?;
+    // A backup may come from anywhere: a name that leads out of its folder would have other files written over.
+    let is_ours = |archive: &Archive| archive.file == archive_name(archive.year);
+    if let Some(wrong) = archives.iter().find(|archive| !is_ours(archive)) {
+        let what = format!("{:?} is no name of an archive", wrong.file);
+        return Err(StorageError::Damaged(what).into());
+    }
     Ok(archives
         .into_iter()
         .map(|one| (one.file, one.sha256))
@@ -232,7 +242,7 @@ pub(crate) fn carry(from: &Path, to: &Path, sha256: &str) -> Result<(), BackupEr
     let part = PathBuf::from(part);
     let (mut source, mut target) = (
         std::fs::File::open(from).map_err(file_error(from))?,
-        std::fs::File::create(&part).map_err(file_error(&part))?,
+        private::file_anew(&part).map_err(file_error(&part))?,
     );
     std::io::copy(&mut source, &mut target)
         .and_then(|_| target.sync_all())
@@ -294,8 +304,13 @@ pub fn list(folder: &Path) -> Vec<Manifest> {
 
 /// The manifest beside a backup.
 fn manifest(backup: &Path) -> Option<Manifest> {
-    let manifest: Manifest =
-        serde_json::from_slice(&std::fs::read(manifest_path(backup)).ok()?).ok()?;
+    let path = manifest_path(backup);
+    // Whoever may write there may leave a pipe, or a mountain, in its place: neither is waited for.
+    let about = std::fs::metadata(&path).ok()?;
+    if !about.is_file() || about.len() > MAX_MANIFEST {
+        return None;
+    }
+    let manifest: Manifest = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
     let name = backup.file_name()?.to_str()?;
     (manifest.file == name).then_some(manifest)
 }
@@ -364,7 +379,7 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), BackupError> 
     let mut draft = path.as_os_str().to_owned();
     draft.push(".new");
     let draft = PathBuf::from(draft);
-    let mut file = std::fs::File::create(&draft).map_err(file_error(&draft))?;
+    let mut file = private::file_anew(&draft).map_err(file_error(&draft))?;
     file.write_all(bytes)
         .and_then(|()| file.sync_all())
         .map_err(file_error(&draft))?;

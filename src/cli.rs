@@ -23,6 +23,7 @@ mod printer;
 mod run;
 mod setup;
 mod store;
+mod terminal;
 mod till;
 mod verify;
 
@@ -493,7 +494,8 @@ pub fn main() -> ExitCode {
     match dispatch(&cli) {
         Ok(code) => code,
         Err(failure) => {
-            eprintln!("fiscald: {:#}", failure.error);
+            let words = format!("{:#}", failure.error);
+            eprintln!("fiscald: {}", terminal::printable(&words));
             ExitCode::from(failure.code)
         }
     }

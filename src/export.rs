@@ -17,6 +17,7 @@ use crate::backup::sync_folder;
 use crate::digest::hex;
 use crate::ledger::extract::Piece;
 use crate::ledger::{LedgerError, Reader, TillInfo};
+use crate::private;
 
 mod lines;
 
@@ -143,7 +144,7 @@ pub fn export(
         // What an interrupted export has left.
         std::fs::remove_dir_all(&draft).map_err(file_error(&draft))?;
     }
-    std::fs::create_dir_all(&draft).map_err(file_error(&draft))?;
+    private::new_folder(&draft).map_err(file_error(&draft))?;
     let written = write(reader, spans, &draft, now, progress);
     let manifest = match written {
         Ok(manifest) => manifest,
@@ -205,7 +206,7 @@ fn write_till(
     let till = &span.till;
     let folder = format!("{}-{}", till.environment, till.device_id);
     let path = draft.join(&folder);
-    std::fs::create_dir(&path).map_err(file_error(&path))?;
+    private::new_folder(&path).map_err(file_error(&path))?;
     let mut keys = std::collections::BTreeMap::new();
     for certificate in reader.certificates_of(till)? {
         keys.insert(certificate.key_id, certificate.pem);
@@ -268,7 +269,7 @@ struct Output {
 impl Output {
     fn create(draft: &Path, name: &str) -> Result<Self, ExportError> {
         let path = draft.join(name);
-        let file = File::create_new(&path).map_err(file_error(&path))?;
+        let file = private::new_file(&path).map_err(file_error(&path))?;
         Ok(Self {
             name: name.to_owned(),
             file: BufWriter::new(file),

@@ -37,6 +37,7 @@ pub mod page;
 pub mod paper;
 pub mod pos;
 pub mod print;
+mod private;
 pub mod submit;
 pub mod telemetry;
 #[cfg(feature = "demo")]

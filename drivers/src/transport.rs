@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 mod accept;
+mod browser;
 mod config;
 mod discover;
 mod folder;

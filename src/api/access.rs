@@ -1,7 +1,8 @@
 //! Who may ask what: doors, hosts, origins, tokens and the tills behind them.
 //!
 //! A web page must never be able to post a sale, so `Host` must be a name of this machine (a page that
-//! rebinds its own name comes with that name) and `Origin` must be absent or our own page's. A caller is
+//! rebinds its own name comes with that name), `Origin` must be absent or our own page's, and where a browser
+//! says from which site a request comes, it must be ours. A caller is
 //! known by his token, or on a Unix socket by the user that the kernel names. Look-ups are remembered for
 //! a second at most: a revoked token works no longer than that.
 
@@ -179,6 +180,10 @@ pub(super) fn gate(
         ));
     }
     match headers.get(header::ORIGIN) {
+        None if is_embedded_elsewhere(headers) => Err(Problem::new(
+            P::OriginRefused,
+            "a page of another site embeds it",
+        )),
         None => Ok(()),
         Some(origin) => {
             let origin = origin.to_str().unwrap_or_default();
@@ -200,6 +205,19 @@ pub(super) fn gate(
             ))
         }
     }
+}
+
+/// Whether a browser says that a page of another site asks for something to embed: a picture, a script, a frame, a
+/// stream. Such requests carry no `Origin`, and would take the places of tills though the page cannot read the answer.
+/// To follow a link to here is no embedding.
+fn is_embedded_elsewhere(headers: &HeaderMap) -> bool {
+    let says = |name: &str, word: &str| {
+        let mut values = headers.get_all(name).iter();
+        values.any(|value| value.as_bytes().eq_ignore_ascii_case(word.as_bytes()))
+    };
+    let is_elsewhere = says("sec-fetch-site", "cross-site") || says("sec-fetch-site", "same-site");
+    let follows_a_link = says("sec-fetch-mode", "navigate") && says("sec-fetch-dest", "document");
+    is_elsewhere && !follows_a_link
 }
 
 /// The host without its port; IPv6 addresses without their brackets.

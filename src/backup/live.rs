@@ -167,6 +167,11 @@ fn follow(
                 path: to.to_owned(),
             });
         }
+        // Whoever can lay a link there would have the copy written over whatever it leads to.
+        if std::fs::symlink_metadata(to).is_ok_and(|found| found.is_symlink()) {
+            let why = std::io::Error::other("it is a link to another file; take it away");
+            return Err(file_error(to)(why).into());
+        }
         let opened = match Mirror::open(to, ledger) {
             Err(MirrorError::Anew) => {
                 anew()?;

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::Done;
 use super::client::ask;
+use super::terminal::printable;
 use super::till::text;
 use crate::config::{Config, template};
 
@@ -94,7 +95,8 @@ pub(super) fn capture(config: &Config, command: &CaptureCommand) -> Done {
             show(&answer);
             let lines = answer.get("paper").and_then(Value::as_array);
             for (place, line) in lines.into_iter().flatten().enumerate() {
-                println!("{:>4} | {}", place + 1, line.as_str().unwrap_or_default());
+                let line = printable(line.as_str().unwrap_or_default());
+                println!("{:>4} | {line}", place + 1);
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -161,7 +163,7 @@ fn show(row: &Value) {
     );
     let reasons = row.get("reasons").and_then(Value::as_array);
     for reason in reasons.into_iter().flatten() {
-        println!("    {}", reason.as_str().unwrap_or_default());
+        println!("    {}", printable(reason.as_str().unwrap_or_default()));
     }
 }
 
@@ -185,10 +187,10 @@ fn learned(config: &Config, papers: &[String], name: Option<&str>, keep: Option<
     }
     let template = name.map(template).transpose().map_err(anyhow::Error::msg)?;
     let learned = learn(&jobs, template.as_ref());
-    eprintln!("{}", learned.report.trim_end());
+    eprintln!("{}", printable(learned.report.trim_end()));
     match &learned.draft {
         Some(draft) => {
-            print!("{draft}");
+            print!("{}", printable(draft));
             eprintln!(
                 "Keep the draft as a file, complete what it marks, name the file in `templates` of the port, and try it: fiscald capture learn --template FILE {}",
                 papers.join(" ")

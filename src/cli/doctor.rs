@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::Done;
+use super::terminal::printable;
 use crate::doctor::{Doctor, Report, bundle};
 
 #[derive(Debug, Args)]
@@ -46,7 +47,7 @@ pub(super) fn doctor(config: Option<PathBuf>, args: &DoctorArgs) -> Done {
 fn show(report: &Report, json: bool) -> anyhow::Result<()> {
     match json {
         true => println!("{}", serde_json::to_string_pretty(report)?),
-        false => print!("{}", report.text()),
+        false => print!("{}", printable(&report.text())),
     }
     Ok(())
 }

@@ -27,6 +27,7 @@ use crate::print::Printers;
 use crate::submit::Submitter;
 
 pub(super) fn run(config: &Config, args: &RunArgs) -> Done {
+    crate::private::shut_others_out();
     let _guard = crate::telemetry::start(&config.log)?;
     let clock = the_clock(args)?;
     let settings = config.settings().map_err(anyhow::Error::msg)?;

@@ -33,7 +33,7 @@ pub(super) fn path(path: &str, till: TillArg, query: &[(&str, String)]) -> Strin
 
 fn show(config: &Config, method: Method, path: &str, body: Vec<u8>) -> Done {
     let text = ask(config, method, path, body)?.success()?;
-    println!("{}", text.trim_end());
+    println!("{}", super::terminal::printable(text.trim_end()));
     Ok(ExitCode::SUCCESS)
 }
 

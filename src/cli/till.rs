@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::client::ask;
 use super::setup::ask as ask_person;
 use super::store::path;
+use super::terminal::printable;
 use super::{Done, TillArg, TillCommand};
 use crate::config::Config;
 
@@ -155,7 +156,7 @@ fn list(config: &Config) -> Done {
 pub(super) fn text(value: &Value, pointer: &str) -> String {
     match value.pointer(pointer) {
         None | Some(Value::Null) => "-".to_owned(),
-        Some(Value::String(text)) => text.clone(),
+        Some(Value::String(text)) => printable(text).into_owned(),
         Some(other) => other.to_string(),
     }
 }

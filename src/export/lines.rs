@@ -2,6 +2,7 @@
 //!
 //! Amounts are decimals with two digits, dates local. In JSON a receipt stands byte for byte as FDMS was sent it.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use fiscal::wire::Object;
@@ -87,13 +88,13 @@ impl Writers {
             &receipt.counter.to_string(),
             receipt.receipt_type.as_str(),
             &receipt.currency.to_string(),
-            &receipt.invoice_no,
+            &text(&receipt.invoice_no),
             &receipt.date.to_string(),
             &money(receipt.total),
             &piece.signature.hash.to_string(),
             sent,
-            operation,
-            color,
+            &text(operation),
+            &text(color),
         ]))?;
         for tax in &receipt.taxes {
             self.taxes_csv.write(&row(&[
@@ -101,7 +102,7 @@ impl Writers {
                 &receipt.global_no.to_string(),
                 &receipt.currency.to_string(),
                 &tax.tax.id.to_string(),
-                tax.tax.code.as_deref().unwrap_or_default(),
+                &text(tax.tax.code.as_deref().unwrap_or_default()),
                 &tax.tax
                     .percent
                     .map_or_else(String::new, |percent| percent.fixed()),
@@ -140,8 +141,8 @@ impl Writers {
             &close.receipt_counter.to_string(),
             &close.signature.hash.to_string(),
             sent,
-            operation,
-            color,
+            &text(operation),
+            &text(color),
         ]))
     }
 
@@ -204,6 +205,16 @@ fn money(cents: Cents) -> String {
     format!("{sign}{}.{:02}", value / 100, value % 100)
 }
 
+/// A text that others have chosen, for a cell. A spreadsheet takes one that begins like a formula for a formula, and
+/// would compute, fetch or send what a till calls its invoice: an apostrophe in front makes it a text. `receipts.jsonl`
+/// has it as it is.
+fn text(value: &str) -> Cow<'_, str> {
+    match value.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        true => Cow::Owned(format!("'{value}")),
+        false => Cow::Borrowed(value),
+    }
+}
+
 /// A row of CSV (RFC 4180): fields with a comma, a quote or a line end stand in quotes.
 fn row(fields: &[&str]) -> String {
     let quoted: Vec<String> = fields
@@ -230,6 +241,10 @@ mod tests {
             row(&["a", "b,c", "say \"x\"", "d\ne"]),
             "a,\"b,c\",\"say \"\"x\"\"\",\"d\ne\"\r\n"
         );
+        for formula in ["=1+1", "+1", "-1", "@a", "\tx"] {
+            assert_eq!(text(formula), format!("'{formula}"));
+        }
+        assert_eq!(text("A-1"), "A-1");
         assert_eq!(money(Cents::new(-5)), "-0.05");
         assert_eq!(money(Cents::new(123_456)), "1234.56");
     }

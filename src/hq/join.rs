@@ -233,7 +233,7 @@ async fn fetch(
 ) -> Result<PastFile, JoinHqError> {
     let file = PastFile(joining.ledger.with_extension("past"));
     let failed = |error: std::io::Error| file.failed(&error);
-    let mut out = std::io::BufWriter::new(std::fs::File::create(&file.0).map_err(failed)?);
+    let mut out = std::io::BufWriter::new(crate::private::file_anew(&file.0).map_err(failed)?);
     let (mut after, mut hash) = (0, ChainHash::START);
     while after < past.acked {
         let lines = page(entrance, secret, after, &joining.clock).await?;

@@ -444,6 +444,12 @@ impl Core {
     }
 }
 
+/// The name of the archive of a year.
+#[must_use]
+pub fn archive_name(year: i16) -> String {
+    format!("archive-{year:04}.db")
+}
+
 /// Where an archive of this ledger lies.
 #[must_use]
 pub fn archive_path(ledger: &Path, file: &str) -> PathBuf {

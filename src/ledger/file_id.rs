@@ -47,7 +47,7 @@ impl Epoch {
     pub(super) fn write(&self, path: &Path) -> std::io::Result<()> {
         use std::io::Write as _;
         let draft = path.with_extension("epoch.new");
-        let mut file = std::fs::File::create(&draft)?;
+        let mut file = crate::private::file_anew(&draft)?;
         // Numbers and texts always serialise.
         file.write_all(&serde_json::to_vec(self).unwrap_or_default())?;
         file.sync_data()?;

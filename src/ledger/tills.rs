@@ -67,6 +67,8 @@ pub fn token_hash(token: &str) -> [u8; 32] {
 
 /// Where the PIN of the operator's page is kept.
 pub(super) const PAGE_PIN: &str = "page_pin";
+/// How many wrong PINs in a row were typed, in `meta`: decimal digits.
+pub(super) const WRONG_PINS: &str = "page_wrong_pins";
 
 impl Core {
     /// Adds a till with a key of its own, sealed. The key is kept before FDMS hears of it, so that an
@@ -268,6 +270,7 @@ impl Core {
     /// A fault of the storage.
     pub fn set_page_pin(&mut self, hash: Option<&str>, actor: &str) -> Result<(), LedgerError> {
         self.set_meta(PAGE_PIN, hash.unwrap_or_default().as_bytes())?;
+        self.set_meta(WRONG_PINS, b"0")?;
         let action = match hash {
             Some(_) => "pin.set",
             None => "pin.remove",
@@ -289,12 +292,22 @@ impl Core {
         Ok(self.audit(actor, action, till, detail)?)
     }
 
-    /// Keeps that somebody has typed a wrong PIN at the operator's page.
+    /// Keeps that somebody has typed a wrong PIN at the operator's page, the `wrong`th in a row: whoever restarts the
+    /// gateway or the machine gains no tries.
     ///
     /// # Errors
     /// A fault of the storage.
-    pub fn note_wrong_pin(&mut self, actor: &str) -> Result<(), LedgerError> {
+    pub fn note_wrong_pin(&mut self, wrong: u32, actor: &str) -> Result<(), LedgerError> {
+        self.set_meta(WRONG_PINS, wrong.to_string().as_bytes())?;
         Ok(self.audit(actor, "pin.wrong", None, "")?)
+    }
+
+    /// Keeps that the right PIN came after wrong ones.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn forget_wrong_pins(&mut self) -> Result<(), LedgerError> {
+        Ok(self.set_meta(WRONG_PINS, b"0")?)
     }
 
     /// Keeps the sealing key wrapped under the recovery passphrase: the way to open a backup elsewhere.

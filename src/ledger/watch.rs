@@ -73,6 +73,23 @@ impl Reader {
         Some(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
+    /// How many wrong PINs in a row were typed at the operator's page before this moment. What is no number counts as
+    /// very many: the ledger was tampered with.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn wrong_pins(&self) -> Result<u32, LedgerError> {
+        self.with(|conn| {
+            let Some(kept) = sql::meta(conn, super::tills::WRONG_PINS)? else {
+                return Ok(0);
+            };
+            let count = std::str::from_utf8(&kept).ok();
+            Ok(count
+                .and_then(|count| count.parse().ok())
+                .unwrap_or(u32::MAX))
+        })
+    }
+
     /// The PIN of the operator's page, as it is kept: an argon2id hash.
     ///
     /// # Errors

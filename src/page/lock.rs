@@ -2,7 +2,9 @@
 //! that knew it may go on.
 //!
 //! Tries are counted for the whole page, not for a browser: a browser is soon another one. After a few wrong ones
-//! there are pauses that double. All of it is in memory, on the boot clock, which nobody can set.
+//! there are pauses that double, on the boot clock, which nobody can set. The count is kept in the ledger: after a
+//! restart the last pause begins anew, so that switching the machine off and on gains nothing. What is unlocked is in
+//! memory only.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,6 +13,8 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use super::{Page, pin};
+use crate::ledger::LedgerError;
+use crate::ledger::core::Core;
 
 /// How long a browser may go on after its last change.
 const OPEN_FOR: Duration = Duration::from_secs(10 * 60);
@@ -79,11 +83,34 @@ pub(super) enum Shut {
 /// Wrong tries, and when the next may be made.
 #[derive(Debug, Default)]
 struct Tries {
+    /// Whether the ledger was asked for what was typed before this start.
+    is_known: bool,
     wrong: u32,
     not_before: Duration,
 }
 
 impl Tries {
+    /// As they were left before a start, which is noticed at `now`.
+    fn left(wrong: u32, now: Duration) -> Self {
+        let mut tries = Self {
+            is_known: true,
+            wrong: wrong.saturating_sub(1),
+            not_before: Duration::ZERO,
+        };
+        if wrong > 0 {
+            tries.failed(now);
+        }
+        tries
+    }
+
+    /// None, for the right PIN was typed.
+    fn forgiven() -> Self {
+        Self {
+            is_known: true,
+            ..Self::default()
+        }
+    }
+
     /// Seconds until the next try.
     fn pause(&self, now: Duration) -> Option<u64> {
         let left = self.not_before.checked_sub(now)?;
@@ -188,12 +215,25 @@ impl Page {
 
     /// Seconds for which no PIN is looked at.
     pub(super) async fn pause(&self) -> Option<u64> {
-        self.locks.tries.lock().await.pause(self.boot())
+        // Where the ledger cannot be asked, unlocking says so.
+        let tries = self.tries().await.ok()?;
+        tries.pause(self.boot())
+    }
+
+    /// The tries, with those from before this start.
+    async fn tries(&self) -> Result<tokio::sync::MutexGuard<'_, Tries>, Shut> {
+        let mut tries = self.locks.tries.lock().await;
+        if !tries.is_known {
+            let kept = self.ledger.ask(crate::ledger::Reader::wrong_pins).await;
+            let kept = kept.map_err(|error| Shut::Fault(error.to_string()))?;
+            *tries = Tries::left(kept, self.boot());
+        }
+        Ok(tries)
     }
 
     /// Opens the lock with the PIN: a browser with a new number, so that nobody who knew the old one comes in with it.
     pub(super) async fn unlock(&self, typed: String) -> Result<Browser, Shut> {
-        let mut tries = self.locks.tries.lock().await;
+        let mut tries = self.tries().await?;
         if let Some(seconds) = tries.pause(self.boot()) {
             return Err(Shut::Pause(seconds));
         }
@@ -203,21 +243,27 @@ impl Page {
         // It is meant to be slow.
         let compared = tokio::task::spawn_blocking(move || pin::fits(&typed, &kept)).await;
         if compared.unwrap_or(false) {
-            *tries = Tries::default();
+            let had_failed = tries.wrong > 0;
+            *tries = Tries::forgiven();
+            if had_failed {
+                self.note(Core::forget_wrong_pins).await;
+            }
             return self.locks.enter(self.boot());
         }
         tries.failed(self.boot());
-        let actor = self.actor.clone();
-        let noted = self
-            .ledger
-            .write(move |core| core.note_wrong_pin(&actor))
+        let (actor, wrong) = (self.actor.clone(), tries.wrong);
+        self.note(move |core| core.note_wrong_pin(wrong, &actor))
             .await;
-        if let Err(error) = noted {
-            tracing::warn!(%error, "a wrong PIN could not be audited");
-        }
         match tries.pause(self.boot()) {
             Some(seconds) => Err(Shut::Pause(seconds)),
             None => Err(Shut::Wrong),
+        }
+    }
+
+    /// Writes down what came of a try. Where the ledger takes nothing, memory counts all the same.
+    async fn note(&self, work: impl FnOnce(&mut Core) -> Result<(), LedgerError> + Send + 'static) {
+        if let Err(error) = self.ledger.write(work).await {
+            tracing::warn!(%error, "a try of the PIN could not be written down");
         }
     }
 }
@@ -243,6 +289,26 @@ mod tests {
             pauses,
             [0, 0, 30, 60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]
         );
+    }
+
+    /// A restart gives no tries back: the pause that was due begins anew, and the next is longer.
+    #[test]
+    fn a_restart_gains_nothing() {
+        let now = Duration::from_secs(7);
+        for (wrong, pause) in [
+            (0, None),
+            (2, None),
+            (3, Some(30)),
+            (5, Some(120)),
+            (u32::MAX, Some(3600)),
+        ] {
+            assert_eq!(Tries::left(wrong, now).pause(now), pause, "{wrong}");
+        }
+        let mut tries = Tries::left(3, now);
+        let later = now + Duration::from_secs(30);
+        assert_eq!(tries.pause(later), None);
+        tries.failed(later);
+        assert_eq!(tries.pause(later), Some(60));
     }
 
     /// A browser stays unlocked for some minutes after its last change, and no other is.

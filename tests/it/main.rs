@@ -9,6 +9,7 @@ mod adoption;
 mod agreement;
 mod api;
 mod archive;
+mod attack;
 mod backup;
 mod certificates;
 mod clock_rules;

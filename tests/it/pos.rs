@@ -441,13 +441,13 @@ fn configurations_that_make_no_sense() {
 }
 
 /// Frames of a Datecs printer, as point-of-sale software builds them.
-struct Isl {
-    stream: TcpStream,
-    seq: u8,
+pub(crate) struct Isl {
+    pub(crate) stream: TcpStream,
+    pub(crate) seq: u8,
 }
 
 impl Isl {
-    fn frame(&self, command: u8, data: &str) -> Vec<u8> {
+    pub(crate) fn frame(&self, command: u8, data: &str) -> Vec<u8> {
         let mut body = vec![0x24 + u8::try_from(data.len()).unwrap(), self.seq, command];
         body.extend_from_slice(data.as_bytes());
         body.push(0x05);
@@ -462,7 +462,7 @@ impl Isl {
     }
 
     /// Sends a frame and reads the reply's data and first status bytes; SYN is passed over.
-    fn send(&mut self, frame: &[u8]) -> (String, Vec<u8>) {
+    pub(crate) fn send(&mut self, frame: &[u8]) -> (String, Vec<u8>) {
         self.stream.write_all(frame).unwrap();
         let mut reply = Vec::new();
         let mut byte = [0];

@@ -12,6 +12,7 @@ use std::path::Path;
 
 mod crates;
 mod documents;
+mod security;
 mod sources;
 
 /// A file of the tree.

@@ -11,6 +11,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::browser::NoBrowser;
 use super::config::{LinkConfig, SerialConfig};
 use super::open::tcp_port;
 use super::port::{Port, Zero, pause_or_stop, readable};
@@ -176,7 +177,7 @@ impl Acceptor for TcpAcceptor {
             match accepted {
                 Ok(port) => {
                     self.pause.worked();
-                    return Ok(Some(Box::new(port)));
+                    return Ok(Some(Box::new(NoBrowser::new(port, self.name()))));
                 }
                 Err(error) if passing(&error) => {
                     readable(self.listener.as_fd(), stop.wake(), LOOK);

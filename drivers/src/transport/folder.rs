@@ -4,13 +4,22 @@
 //! names that begin with a point or end in `.tmp` or `.part` are left until they are renamed. It is moved to `taken/`
 //! before it is read, so that a program that writes the same name again takes nothing away, and to `done/` when its
 //! owner says so: after a power cut it is found again.
+//!
+//! Whoever may write in the folder may also lay links in it, to files that only we may read, or put one in the place of
+//! an inner folder. So the folders are held open and everything in them is named from there, links are never followed,
+//! and a file that has a second name is left.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, Metadata};
+use std::fmt::Display;
+use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
 
 use crate::transport::LinkError;
 
@@ -33,13 +42,16 @@ pub struct Dropped {
 }
 
 /// Length, time of change: what tells that a file is still written.
-type Look = (u64, i64, i64);
+type Look = (i64, i64, u64);
 
 /// A folder that is looked at from time to time; once a second is enough.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
     max: usize,
+    main: OwnedFd,
+    taken: OwnedFd,
+    done: OwnedFd,
     before: BTreeMap<OsString, Look>,
 }
 
@@ -47,27 +59,24 @@ impl Folder {
     /// Opens a folder, with `taken/` and `done/` in it. Of each file at most `max` bytes are read.
     ///
     /// # Errors
-    /// It is not there, or may not be written.
+    /// It is not there, may not be written, or a link stands where an inner folder should be.
     pub fn open(path: impl Into<PathBuf>, max: usize) -> Result<Self, LinkError> {
-        let folder = Self {
-            path: path.into(),
-            max,
-            before: BTreeMap::new(),
+        let path = path.into();
+        let refused = |error: Errno| LinkError::Open {
+            link: path.display().to_string(),
+            why: format!("{error}; the folder must be there and be ours to write"),
         };
-        for name in [TAKEN, DONE] {
-            let inner = folder.path.join(name);
-            match fs::create_dir(&inner) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && inner.is_dir() => {}
-                Err(error) => {
-                    return Err(LinkError::Open {
-                        link: folder.path.display().to_string(),
-                        why: format!("{error}; the folder must be there and be ours to write"),
-                    });
-                }
-            }
-        }
-        Ok(folder)
+        let main = rustix::fs::open(&path, folder_flags(), Mode::empty()).map_err(refused)?;
+        let taken = inner(&main, TAKEN).map_err(refused)?;
+        let done = inner(&main, DONE).map_err(refused)?;
+        Ok(Self {
+            path,
+            max,
+            main,
+            taken,
+            done,
+            before: BTreeMap::new(),
+        })
     }
 
     /// Looks once: the first file by name that is whole, if there is one. The same file comes again until it is
@@ -76,11 +85,12 @@ impl Folder {
     /// # Errors
     /// The folder cannot be read.
     pub fn look(&mut self) -> Result<Option<Dropped>, LinkError> {
-        let taken = files(&self.path.join(TAKEN)).map_err(|error| self.lost(&error))?;
+        self.is_still_there()?;
+        let taken = files(&self.taken).map_err(|error| self.lost(&error))?;
         if let Some(name) = taken.keys().next() {
             return self.read(name).map(Some).map_err(|error| self.lost(&error));
         }
-        let now = files(&self.path).map_err(|error| self.lost(&error))?;
+        let now = files(&self.main).map_err(|error| self.lost(&error))?;
         let whole = now
             .iter()
             .find(|(name, look)| self.before.get(*name) == Some(look))
@@ -89,23 +99,14 @@ impl Folder {
         let Some(name) = whole else {
             return Ok(None);
         };
-        match self.moved(&self.path.join(&name), TAKEN, &name) {
+        match moved(&self.main, &name, &self.taken) {
             Ok(()) => {}
             // Whoever dropped it has taken it away again.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(Errno::NOENT) => return Ok(None),
             Err(error) => return Err(self.lost(&error)),
         }
         self.before.remove(&name);
         self.look()
-    }
-
-    /// Moves a file into one of the inner folders; another of the same name there stays.
-    fn moved(&self, from: &Path, inner: &str, name: &OsStr) -> io::Result<()> {
-        let inner = self.path.join(inner);
-        let free = (0..MAX_NAMES)
-            .map(|n| inner.join(numbered(name, n)))
-            .find(|path| fs::symlink_metadata(path).is_err());
-        fs::rename(from, free.ok_or(io::ErrorKind::AlreadyExists)?)
     }
 
     /// Moves a file to `done/`; another of the same name there stays.
@@ -113,14 +114,36 @@ impl Folder {
     /// # Errors
     /// It cannot be moved.
     pub fn done(&mut self, name: &OsStr) -> Result<(), LinkError> {
-        let from = self.path.join(TAKEN).join(name);
-        self.moved(&from, DONE, name)
-            .map_err(|error| self.lost(&error))
+        moved(&self.taken, name, &self.done).map_err(|error| self.lost(&error))
+    }
+
+    /// Whether the folders that are held open are still those that stand under their names.
+    fn is_still_there(&self) -> Result<(), LinkError> {
+        let here = [
+            (rustix::fs::stat(&self.path), &self.main),
+            (named(&self.main, OsStr::new(TAKEN)), &self.taken),
+            (named(&self.main, OsStr::new(DONE)), &self.done),
+        ];
+        for (found, held) in here {
+            let found = found.map_err(|error| self.lost(&error))?;
+            let held = rustix::fs::fstat(held).map_err(|error| self.lost(&error))?;
+            if (found.st_dev, found.st_ino) != (held.st_dev, held.st_ino) {
+                return Err(self.lost(&"the folder, or one in it, was replaced by another"));
+            }
+        }
+        Ok(())
     }
 
     fn read(&self, name: &OsStr) -> io::Result<Dropped> {
-        let file = File::open(self.path.join(TAKEN).join(name))?;
-        let size = file.metadata()?.len();
+        let flags =
+            OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let opened = rustix::fs::openat(&self.taken, name, flags, Mode::empty())?;
+        let file = File::from(opened);
+        let about = file.metadata()?;
+        if !about.is_file() {
+            return Err(io::Error::other("what was dropped is no file any more"));
+        }
+        let size = about.len();
         let mut bytes = Vec::new();
         file.take(u64::try_from(self.max).unwrap_or(u64::MAX))
             .read_to_end(&mut bytes)?;
@@ -132,7 +155,7 @@ impl Folder {
         })
     }
 
-    fn lost(&self, error: &io::Error) -> LinkError {
+    fn lost(&self, error: &dyn Display) -> LinkError {
         LinkError::Lost {
             link: self.path.display().to_string(),
             why: error.to_string(),
@@ -140,23 +163,48 @@ impl Folder {
     }
 }
 
-fn files(folder: &Path) -> io::Result<BTreeMap<OsString, Look>> {
+fn folder_flags() -> OFlags {
+    OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC
+}
+
+/// A folder in the watched one, made if it is not there; a link in its place is not followed.
+fn inner(main: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
+    match rustix::fs::mkdirat(main, name, Mode::from_raw_mode(0o777)) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(error) => return Err(error),
+    }
+    rustix::fs::openat(main, name, folder_flags() | OFlags::NOFOLLOW, Mode::empty())
+}
+
+/// What stands under a name; of a link the link itself.
+fn named(folder: &OwnedFd, name: &OsStr) -> Result<Stat, Errno> {
+    rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)
+}
+
+/// Moves a file into another folder; another of the same name there stays.
+fn moved(from: &OwnedFd, name: &OsStr, to: &OwnedFd) -> Result<(), Errno> {
+    let free = (0..MAX_NAMES)
+        .map(|n| numbered(name, n))
+        .find(|free| named(to, free).is_err());
+    rustix::fs::renameat(from, name, to, free.ok_or(Errno::EXIST)?)
+}
+
+/// The files in a folder that may be taken: whole, and with one name only, so that none is another's.
+fn files(folder: &OwnedFd) -> Result<BTreeMap<OsString, Look>, Errno> {
     let mut out = BTreeMap::new();
-    for entry in fs::read_dir(folder)? {
+    for entry in Dir::read_from(folder)? {
         let entry = entry?;
-        let name = entry.file_name();
-        match entry.metadata() {
-            Ok(data) if data.is_file() && data.len() > 0 && !is_unfinished(&name) => {
-                out.insert(name, look(&data));
-            }
-            _ => {}
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        let Ok(found) = named(folder, name) else {
+            continue;
+        };
+        let is_file = FileType::from_raw_mode(found.st_mode).is_file() && found.st_nlink == 1;
+        if is_file && found.st_size > 0 && !is_unfinished(name) {
+            let look = (found.st_size, found.st_mtime, found.st_mtime_nsec);
+            out.insert(name.to_owned(), look);
         }
     }
     Ok(out)
-}
-
-fn look(data: &Metadata) -> Look {
-    (data.len(), data.mtime(), data.mtime_nsec())
 }
 
 fn is_unfinished(name: &OsStr) -> bool {
@@ -175,7 +223,44 @@ fn numbered(name: &OsStr, n: u32) -> OsString {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
     use super::*;
+
+    /// Whoever may write in the folder gets nothing to read, and moved, that he may not: links and second names are
+    /// left, and an inner folder that he has replaced ends the port instead of being followed.
+    #[test]
+    fn links_lead_nowhere() {
+        let (room, store) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let ledger = store.path().join("ledger.db");
+        fs::write(&ledger, "receipts").unwrap();
+        for name in [TAKEN, DONE] {
+            let trap = room.path().join(name);
+            symlink(store.path(), &trap).unwrap();
+            let refused = Folder::open(room.path(), 100).unwrap_err();
+            assert!(matches!(refused, LinkError::Open { .. }), "{refused:?}");
+            fs::remove_file(&trap).unwrap();
+        }
+        let mut folder = Folder::open(room.path(), 100).unwrap();
+        symlink(&ledger, room.path().join("a.prn")).unwrap();
+        fs::hard_link(&ledger, room.path().join("b.prn")).unwrap();
+        symlink(&ledger, room.path().join(TAKEN).join("c.prn")).unwrap();
+        for _ in 0..3 {
+            assert_eq!(folder.look(), Ok(None));
+        }
+        for name in [TAKEN, DONE] {
+            let inner = room.path().join(name);
+            fs::rename(&inner, room.path().join("away")).unwrap();
+            symlink(store.path(), &inner).unwrap();
+            let lost = folder.look().unwrap_err();
+            assert!(matches!(lost, LinkError::Lost { .. }), "{lost:?}");
+            fs::remove_file(&inner).unwrap();
+            fs::rename(room.path().join("away"), &inner).unwrap();
+        }
+        assert_eq!(fs::read_to_string(&ledger).unwrap(), "receipts");
+        assert_eq!(folder.look(), Ok(None));
+    }
 
     /// A file is taken when it rests, comes again until it is done, and keeps its name or gets a new one.
     #[test]

@@ -52,14 +52,19 @@ impl<'f, 'v> Fields<'f, 'v> {
             findings.push(Finding::new(Code::FieldType, pointer, message));
             return None;
         };
-        for (place, (name, _)) in members.iter().enumerate() {
-            let (code, what) = if !known.contains(&name.as_ref()) {
-                (Code::FieldUnknown, "is not a field of this object")
-            } else if members.iter().take(place).any(|(other, _)| other == name) {
-                (Code::FieldRepeated, "is there twice")
-            } else {
-                continue;
+        // Somebody may send a hundred thousand members: each is looked at once, and a hundred are told of.
+        let mut seen = vec![false; known.len()];
+        for (name, _) in members {
+            let place = known.iter().position(|known| known == name);
+            let seen = place.and_then(|place| seen.get_mut(place));
+            let (code, what) = match seen.map(|seen| std::mem::replace(seen, true)) {
+                None => (Code::FieldUnknown, "is not a field of this object"),
+                Some(true) => (Code::FieldRepeated, "is there twice"),
+                Some(false) => continue,
             };
+            if findings.len() >= MAX_FINDINGS {
+                break;
+            }
             let shown = show(name);
             let at = format!("{pointer}/{}", escape(&shown));
             findings.push(Finding::new(code, at, format!("`{shown}` {what}")));

@@ -112,7 +112,9 @@ fn said(status: u16, body: &[u8]) -> String {
     let problem = serde_json::from_slice::<serde_json::Value>(body).ok();
     let text = |name: &str| {
         let text = problem.as_ref()?.get(name)?.as_str()?;
-        (!text.is_empty()).then(|| text.chars().take(300).collect::<String>())
+        // It goes into logs and onto terminals: one line, and nothing that steers them.
+        let plain = |c: char| if c.is_control() { ' ' } else { c };
+        (!text.is_empty()).then(|| text.chars().take(300).map(plain).collect::<String>())
     };
     match text("detail").or_else(|| text("title")) {
         Some(detail) => format!("head office answered {status}: {detail}"),
@@ -273,5 +275,7 @@ mod tests {
             "head office answered 409: the code was used"
         );
         assert_eq!(said(502, b"<html>"), "head office answered 502");
+        let steering = br#"{"detail":"a\n<0>b\u001b[2J"}"#;
+        assert_eq!(said(400, steering), "head office answered 400: a <0>b [2J");
     }
 }

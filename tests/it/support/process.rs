@@ -86,7 +86,12 @@ impl Store {
 
     /// Runs a command of the technician to its end.
     pub(crate) fn fiscald(&self, args: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_fiscald"))
+        self.fiscald_under("022", args)
+    }
+
+    /// The same where new files get all rights but those of `umask`.
+    pub(crate) fn fiscald_under(&self, umask: &str, args: &[&str]) -> Output {
+        under(umask)
             .arg("--config")
             .arg(self.dir.join("fiscald.toml"))
             .args(args)
@@ -97,7 +102,12 @@ impl Store {
 
     /// Starts the daemon and waits until it takes sales.
     pub(crate) fn start(&mut self) {
-        let child = Command::new(env!("CARGO_BIN_EXE_fiscald"))
+        self.start_under("022");
+    }
+
+    /// The same where new files get all rights but those of `umask`.
+    pub(crate) fn start_under(&mut self, umask: &str) {
+        let child = under(umask)
             .arg("--config")
             .arg(self.dir.join("fiscald.toml"))
             .arg("run")
@@ -123,6 +133,11 @@ impl Store {
             );
             std::thread::yield_now();
         }
+    }
+
+    /// The daemon's number.
+    pub(crate) fn pid(&self) -> u32 {
+        self.daemon.as_ref().unwrap().id()
     }
 
     /// Kills the daemon at once, as a power cut does.
@@ -170,6 +185,16 @@ impl Drop for Store {
         // Ends the sandbox's tasks.
         let _guard = self.runtime.enter();
     }
+}
+
+/// The program, under a umask.
+fn under(umask: &str) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .arg("-c")
+        .arg(format!("umask {umask}; exec \"$0\" \"$@\""))
+        .arg(env!("CARGO_BIN_EXE_fiscald"));
+    command
 }
 
 /// A port that nobody uses at the moment.

@@ -8,6 +8,7 @@
 mod access;
 mod answered;
 mod api;
+mod attack;
 mod audit;
 mod checklist;
 mod cli;

@@ -1,0 +1,49 @@
+//! Attacks on head office, as whoever can reach it would make them. Who the attackers are, and what is left to them, is told
+//! in docs/SECURITY.md, which names these tests.
+
+use fiscal_hq::access::Role;
+use fiscal_hq::api;
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::api::operations;
+use crate::people::{Asker, send};
+use crate::support::Test;
+
+/// Bodies that are nested as deeply as they may be long are refused wherever a body is read, of known and unknown
+/// callers, and head office goes on.
+#[tokio::test]
+async fn depth_is_limited() {
+    let test = Test::start().await;
+    let tenant = test.tenant("Baobab").await;
+    let admin = Asker::person(&test, tenant, Role::Admin, "admin@shop.example").await;
+    let nobody = Asker::nobody(&test);
+    let deep = ["[".repeat(120_000), "{\"a\":".repeat(50_000)];
+    let document: Value = serde_json::from_str(api::document()).unwrap();
+    let mut asked = 0;
+    for (method, path, operation) in operations(&document) {
+        if method == Method::GET || operation.get("requestBody").is_none() {
+            continue;
+        }
+        let path = path.replace(['{', '}'], "");
+        for body in &deep {
+            let request = admin
+                .request(method.clone(), &path)
+                .header("content-type", "application/json")
+                .body(body.clone());
+            let status = send(request).await.status;
+            assert!((400..500).contains(&status), "{method} {path}: {status}");
+            asked += 1;
+        }
+    }
+    for body in deep {
+        let request = nobody
+            .request(Method::POST, "/session")
+            .header("content-type", "application/json")
+            .body(body);
+        let status = send(request).await.status;
+        assert!((400..500).contains(&status), "{status}");
+    }
+    assert!(asked > 20, "{asked}");
+    assert_eq!(admin.get("/session").await.status, 200);
+}

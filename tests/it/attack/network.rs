@@ -1,0 +1,248 @@
+//! A neighbour in the shop's network, and whoever sits on the line to FDMS or to head office.
+
+use std::sync::Arc;
+
+use fiscald::api::{Api, ApiSettings, Devices};
+use fiscald::config::LanConfig;
+use fiscald::daemon::lan_parts;
+use fiscald::submit::Submitter;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+use crate::support::api::{Shop, get, whole};
+
+/// The listener for other machines, as the configuration makes it, for these addresses.
+async fn lan(shop: &Shop, allow: &str) -> (std::net::SocketAddr, rustls::RootCertStore) {
+    let dir = tempfile::tempdir().unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["till-server.shop".to_owned()]).unwrap();
+    let own = params.self_signed(&key).unwrap();
+    let (certificate, private) = (dir.path().join("c.pem"), dir.path().join("k.pem"));
+    std::fs::write(&certificate, own.pem()).unwrap();
+    std::fs::write(&private, key.serialize_pem()).unwrap();
+    let config = LanConfig {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        certificate,
+        key: private,
+        allow: vec![allow.to_owned()],
+        names: vec!["till-server.shop".to_owned()],
+    };
+    let (tls, allowed) = lan_parts(&config).unwrap();
+    let settings = ApiSettings {
+        lan_names: config.names,
+        ..ApiSettings::default()
+    };
+    let api = Api::new(
+        shop.ledger.clone(),
+        Submitter::default(),
+        Devices::default(),
+        settings,
+        CancellationToken::new(),
+    );
+    let api = api
+        .clone()
+        .with_page(fiscald::page::router(&api, &shop.ledger).unwrap());
+    let listener = TcpListener::bind(config.listen).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { api.serve_lan(listener, tls, allowed).await });
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(own.der().clone()).unwrap();
+    (address, roots)
+}
+
+/// What a server says to the first bytes of a client.
+async fn heard(address: std::net::SocketAddr, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let _ = stream.write_all(bytes).await;
+    let _ = stream.shutdown().await;
+    let mut heard = Vec::new();
+    let _ = stream.read_to_end(&mut heard).await;
+    heard
+}
+
+/// The greeting of a client that can no more than this version of TLS (0x0302 is TLS 1.1).
+fn hello(version: u16) -> Vec<u8> {
+    let mut body = version.to_be_bytes().to_vec();
+    body.extend([7; 32]);
+    body.push(0);
+    // ECDHE with AES in CBC, RSA with AES in CBC; no compression.
+    body.extend([0, 6, 0xc0, 0x09, 0xc0, 0x13, 0x00, 0x2f, 1, 0]);
+    let length = u8::try_from(body.len()).unwrap();
+    let mut hello = vec![0x16, 3, 1, 0, length + 4, 1, 0, 0, length];
+    hello.extend(body);
+    hello
+}
+
+/// The listener for other machines speaks TLS 1.2 and 1.3 and nothing else: older versions get an alert, and what is not
+/// encrypted, a token in it, is not even answered.
+#[tokio::test]
+async fn nothing_is_said_without_tls() {
+    let shop = Shop::open().await;
+    let (address, _) = lan(&shop, "127.0.0.0/8").await;
+    for version in [0x0300, 0x0301, 0x0302] {
+        let alert = heard(address, &hello(version)).await;
+        assert_eq!(alert.first(), Some(&0x15), "{version:x}: {alert:?}");
+        assert_eq!(alert.get(5), Some(&2), "it ends the connection: {alert:?}");
+    }
+    let plain =
+        b"GET /v1/status HTTP/1.1\r\nHost: till-server.shop\r\nAuthorization: Bearer one\r\n\r\n";
+    let answer = heard(address, plain).await;
+    assert!(
+        !String::from_utf8_lossy(&answer).contains("HTTP/1.1"),
+        "{answer:?}"
+    );
+}
+
+/// Over TLS a neighbour without a token gets nothing, also not the operator's page, the metrics, or what they are made of.
+#[tokio::test]
+async fn a_neighbour_without_a_token_gets_nothing() {
+    let shop = Shop::open().await;
+    shop.sell("T1-1").await;
+    let (address, roots) = lan(&shop, "127.0.0.0/8").await;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    for (path, status) in [
+        ("/v1/status", 401),
+        ("/v1/receipts", 401),
+        ("/v1/events", 401),
+        ("/v1/captures", 401),
+        ("/v1/alarms", 401),
+        ("/metrics", 403),
+        ("/operator", 404),
+        ("/operator/events", 404),
+        ("/operator/receipts?till=test-101", 404),
+    ] {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let name = rustls::pki_types::ServerName::try_from("till-server.shop").unwrap();
+        let stream = connector.connect(name, stream).await.unwrap();
+        let ask = get(path)
+            .without("authorization")
+            .header("host", "till-server.shop");
+        let answer = whole(ask.over(stream).await).await;
+        assert_eq!(answer.status, status, "{path}: {}", answer.text());
+        assert!(!answer.text().contains("T1-1"), "{path}");
+    }
+}
+
+/// Addresses that are not on the list are hung up on before a byte is said, and neighbours who connect and say nothing
+/// take places of that listener only: tills on this machine sell on.
+#[tokio::test]
+async fn neighbours_take_no_places_of_tills() {
+    let shop = Shop::open().await;
+    let (address, _) = lan(&shop, "192.0.2.0/24").await;
+    assert_eq!(heard(address, &hello(0x0303)).await, b"");
+    let (address, _) = lan(&shop, "127.0.0.0/8").await;
+    let mut silent = Vec::new();
+    for _ in 0..300 {
+        silent.push(TcpStream::connect(address).await.unwrap());
+    }
+    shop.sell("T1-1").await;
+    assert_eq!(silent.len(), 300);
+}
+
+/// A server on this machine that answers every request with 200, and what it was told in the clear of TLS.
+struct Stranger {
+    url: String,
+    heard: tokio::sync::mpsc::UnboundedReceiver<Vec<u8>>,
+}
+
+/// One whose certificate names `name`, from the authority `ca`.
+async fn stranger(ca: &rcgen::CertifiedIssuer<'_, rcgen::KeyPair>, name: &str) -> Stranger {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+    let issuer: &rcgen::Issuer<'_, rcgen::KeyPair> = ca;
+    let own = params.signed_by(&key, issuer).unwrap();
+    let private = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![own.der().clone()], private)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!(
+        "https://127.0.0.1:{}",
+        listener.local_addr().unwrap().port()
+    );
+    let (said, heard) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (acceptor, said) = (acceptor.clone(), said.clone());
+            tokio::spawn(async move {
+                let Ok(mut stream) = acceptor.accept(stream).await else {
+                    return;
+                };
+                let mut bytes = vec![0; 4096];
+                while let Ok(read @ 1..) = stream.read(&mut bytes).await {
+                    let _ = said.send(bytes[..read].to_vec());
+                    let _ = stream
+                        .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+                        .await;
+                }
+            });
+        }
+    });
+    Stranger { url, heard }
+}
+
+fn authority() -> rcgen::CertifiedIssuer<'static, rcgen::KeyPair> {
+    let mut params = rcgen::CertificateParams::default();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let key = rcgen::KeyPair::generate().unwrap();
+    rcgen::CertifiedIssuer::self_signed(params, key).unwrap()
+}
+
+/// Whoever stands in for FDMS or for head office without a certificate for its very name, from an authority that this
+/// machine trusts, is told nothing: no request, no one-time code, no secret. With such a certificate he would be: the test
+/// can fail.
+#[tokio::test]
+async fn strangers_on_the_line_are_told_nothing() {
+    let (known, unknown) = (authority(), authority());
+    let house = crate::support::store::House::new().await;
+    for (ca, name, is_trusted) in [
+        (&unknown, "127.0.0.1", false),
+        (&known, "fdmsapi.zimra.co.zw", false),
+        (&known, "127.0.0.1", true),
+    ] {
+        let mut server = stranger(ca, name).await;
+        let pem = known.pem();
+        let settings = fiscald::fdms::ClientSettings {
+            environment: server.url.clone(),
+            device_id: 101,
+            model_name: "fiscald".to_owned(),
+            model_version: "1".to_owned(),
+            identity: None,
+            roots: fiscald::fdms::TrustRoots::load(Some(&pem)).unwrap(),
+            clock: Arc::new(clock::SystemClock),
+            limits: fiscald::fdms::Limits::default(),
+            files: fiscald::fdms::FileTransport::default(),
+        };
+        let client = fiscald::fdms::HttpFdms::new(&settings).unwrap();
+        let _ = fiscald::fdms::Fdms::verify_taxpayer(&client, "ACTIVATION", "SERIAL-1").await;
+        let joining = fiscald::hq::join::Joining {
+            url: &server.url,
+            ca: Some(pem),
+            code: "ONCE-ONLY",
+            actor: "test",
+            ledger: &house.path(),
+            clock: Arc::new(clock::SystemClock),
+        };
+        let joined = fiscald::hq::join::join(&mut house.core(), &joining).await;
+        assert!(joined.is_err(), "nobody there is head office");
+        let mut told = Vec::new();
+        while let Ok(bytes) = server.heard.try_recv() {
+            told.extend(bytes);
+        }
+        let told = String::from_utf8_lossy(&told);
+        let has = told.contains("SERIAL-1") || told.contains("ONCE-ONLY");
+        assert_eq!(has, is_trusted, "{name}: {told}");
+    }
+}
