@@ -28,6 +28,7 @@ mod seed;
 mod service;
 mod sign_in;
 mod support;
+mod switched;
 mod sync;
 mod turns;
 mod walls;
