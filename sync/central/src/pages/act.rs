@@ -92,6 +92,28 @@ pub(super) async fn log(
     posted.visit.back(&format!("/stores/{store}"), said)
 }
 
+/// `POST /stores/{store}/retire`
+pub(super) async fn retire_store(
+    State(hq): State<SharedHq>,
+    At(store): At<uuid::Uuid>,
+    posted: Posted,
+) -> Response {
+    let form = &posted.form;
+    let path = format!("/fiscal_devices/stores/{store}/retire");
+    let body = json!({ "reason": form.shown("reason"), "lost": form.is_set("lost") });
+    let done = posted.visit.write(&hq, Method::POST, &path, &body).await;
+    let said = done.map(|made| {
+        let count = |name: &str| words::or_none(made.get(name).and_then(Value::as_u64));
+        format!(
+            "The store is retired, with {} tills. Commands that have ended with it: {}; alerts: {}.",
+            count("tills"),
+            count("commands"),
+            count("alerts")
+        )
+    });
+    posted.visit.back(&format!("/stores/{store}"), said)
+}
+
 /// `POST /stores/{store}/code`: shown once, in the answer itself.
 pub(super) async fn code(
     State(hq): State<SharedHq>,

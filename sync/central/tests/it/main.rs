@@ -20,6 +20,7 @@ mod isolation;
 mod pages;
 mod people;
 mod played;
+mod retired;
 mod rotate;
 mod runbook;
 mod schema;

@@ -45,7 +45,7 @@ pub(crate) struct Ledger {
 pub(crate) struct Store<'a> {
     test: &'a Test,
     pub(crate) id: Uuid,
-    secret: String,
+    pub(crate) secret: String,
     pub(crate) seal_key: SealKey,
     epoch: Uuid,
     seq: i64,
