@@ -18,7 +18,7 @@ pub mod input;
 pub mod jobs;
 pub mod profile;
 mod reported;
-mod retirement;
+pub mod retirement;
 pub mod search;
 pub mod stores;
 pub mod submissions;

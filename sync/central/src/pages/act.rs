@@ -47,7 +47,9 @@ pub(super) async fn command(
     let done = visit.write(&hq, Method::POST, &path, &body).await;
     let said = done.map(|_| match kind {
         "block" => format!("Till {device} is blocked."),
-        "unblock" => format!("Till {device} goes on."),
+        "unblock" => {
+            format!("Till {device} is unblocked. Its queue goes on unless something else holds it.")
+        }
         "retire" => format!("Till {device} is asked to retire."),
         _ => format!(
             "{}: the store is asked. What comes of it stands under Commands.",
