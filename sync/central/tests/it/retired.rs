@@ -89,7 +89,6 @@ async fn a_store_at_work_is_not_retired() {
 
 /// A store that is done: its secret, codes, commands and alerts end with it, what it has sent stays.
 #[tokio::test]
-#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 async fn a_store_that_is_done_is_retired() {
     let test = Test::start().await;
     let admin = Admin::of_new(&test, "Baobab").await;
