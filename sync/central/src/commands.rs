@@ -13,20 +13,31 @@ use crate::problem::{Code, Problem};
 
 /// A command that a store has not begun by then is not carried out.
 pub const GOOD_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+/// A pause holds for whoever comes back, however late: what is paused here is not to go out there.
+const STANDING: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
+
+/// How long a command is good: what a store would do late, and nobody would expect any more, is not done.
+const fn good_for(order: &Order) -> Duration {
+    match order {
+        Order::DeadLetter { .. } => STANDING,
+        _ => GOOD_FOR,
+    }
+}
 
 /// A store that has not joined can be asked nothing.
 #[must_use]
 pub fn not_joined() -> Problem {
     Problem::new(
         Code::Conflict,
-        "the store has not joined yet: make it a code, and run `fiscald hq join` there",
+        "the store has not joined yet: make it a code, and run `fiscald hq join` there (of a store that is retired nothing \
+         is asked any more)",
     )
 }
 
 /// Puts a command into a store's queue, with an audit row; its id.
 ///
 /// # Errors
-/// There is no such store, it has not joined, or Postgres is away.
+/// There is no such store, it has not joined or is retired, or Postgres is away.
 pub async fn order(
     tx: &Transaction<'_>,
     tenant: TenantId,
@@ -37,8 +48,10 @@ pub async fn order(
 ) -> Result<Uuid, Problem> {
     let number = tx
         .prepare_cached(
-            "UPDATE store_cursors SET last_command = last_command + 1
-             WHERE tenant_id = $1 AND store_id = $2 RETURNING last_command",
+            "UPDATE store_cursors c SET last_command = last_command + 1
+             WHERE c.tenant_id = $1 AND c.store_id = $2 AND NOT EXISTS (SELECT 1 FROM stores s
+               WHERE s.tenant_id = $1 AND s.store_id = $2 AND s.retired_at IS NOT NULL)
+             RETURNING last_command",
         )
         .await?;
     let row = tx.query_opt(&number, &[&tenant.0, &store]).await?;
@@ -73,7 +86,8 @@ pub async fn order(
             &body,
             &actor,
             &now,
-            &now.saturating_add(GOOD_FOR).unwrap_or(Timestamp::MAX),
+            &now.saturating_add(good_for(order))
+                .unwrap_or(Timestamp::MAX),
         ],
     )
     .await?;

@@ -18,6 +18,7 @@ pub mod input;
 pub mod jobs;
 pub mod profile;
 mod reported;
+pub mod retirement;
 pub mod search;
 pub mod stores;
 pub mod submissions;
@@ -52,6 +53,7 @@ pub fn routes() -> OpenApiRouter<SharedHq> {
         .routes(routes!(stores::list, stores::create))
         .routes(routes!(stores::code))
         .routes(routes!(stores::log))
+        .routes(routes!(retirement::retire))
         .routes(routes!(search::logs, submissions::submit))
         .routes(routes!(submissions::follow))
         .routes(routes!(search::receipts))

@@ -78,6 +78,7 @@ fn shops() -> OpenApiRouter<SharedHq> {
         .page("/stores/{store}", For::People, store::page)
         .form("/stores/{store}/log", For::People, act::log)
         .form("/stores/{store}/code", For::People, act::code)
+        .form("/stores/{store}/retire", For::People, act::retire_store)
         .form("/tills", For::People, act::new_till)
         .page("/tills/{environment}/{device}", For::People, till::page)
         .form(

@@ -95,8 +95,8 @@ async fn caller(hq: &Hq, headers: &HeaderMap) -> Result<StoreCaller, Problem> {
     let row = row.ok_or_else(|| {
         Problem::new(
             Code::Unauthenticated,
-            "head office does not know this store's secret: the store was joined again on another machine, or was never \
-             joined here; make a code for it at head office and run `fiscald hq join CODE`",
+            "head office does not know this store's secret: the store was joined again on another machine, was retired, or was \
+             never joined here; unless it is retired, make a code for it at head office and run `fiscald hq join CODE`",
         )
     })?;
     Ok(StoreCaller {

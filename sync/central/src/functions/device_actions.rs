@@ -26,9 +26,10 @@ use crate::sync::wanted;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
-    /// Sells and sends nothing more until it is unblocked, what waits is kept; a reason is needed.
+    /// Sells and sends nothing more until it is unblocked, what waits is kept; a reason is needed. Its store is told with each
+    /// exchange, by no command.
     Block,
-    /// Goes on.
+    /// Goes on. What else holds its queue (a rollback, a person, a refusal) holds it still.
     Unblock,
     /// Never sells again; a reason is needed.
     Retire,
@@ -63,7 +64,7 @@ pub struct Why {
 /// What came of it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Asked {
-    /// The command to the store; none where the store has nothing to do.
+    /// The command to the store; none where it has nothing to do, or is told of it with each exchange.
     #[schema(value_type = Option<String>)]
     pub command_id: Option<Uuid>,
     /// The till.
@@ -127,19 +128,17 @@ pub async fn act(
         return Err(Problem::new(Code::Conflict, detail));
     }
     let order = match action {
-        Action::Block => Order::DeadLetter {
+        // The block itself keeps everything back, for as long as `Wanted` names the till: it needs no pause, and leaves those
+        // that are there to whoever made them.
+        Action::Block | Action::Unblock => None,
+        Action::Retire => Some(Order::Retire {
             till,
             reason: reason(why)?,
-        },
-        Action::Unblock => Order::Retry { till },
-        Action::Retire => Order::Retire {
-            till,
-            reason: reason(why)?,
-        },
-        Action::RefreshConfig => Order::RefreshConfig { till },
-        Action::OpenDay => Order::OpenDay { till },
-        Action::CloseDay => Order::CloseDay { till },
-        Action::RenewCertificate => Order::RenewCertificate { till },
+        }),
+        Action::RefreshConfig => Some(Order::RefreshConfig { till }),
+        Action::OpenDay => Some(Order::OpenDay { till }),
+        Action::CloseDay => Some(Order::CloseDay { till }),
+        Action::RenewCertificate => Some(Order::RenewCertificate { till }),
     };
     let at_store = before.last_seen_at.is_some();
     match action {
@@ -172,21 +171,14 @@ pub async fn act(
         }
         _ => {}
     }
-    let is_mark = matches!(action, Action::Block | Action::Unblock | Action::Retire);
-    let command_id = if is_mark && !at_store {
-        None
-    } else {
-        Some(
-            commands::order(
-                tx,
-                caller.tenant,
-                before.store_id,
-                &order,
-                &caller.actor,
-                now,
-            )
-            .await?,
-        )
+    // What its store has never seen was retired here.
+    let order = order.filter(|_| at_store || action != Action::Retire);
+    let command_id = match order {
+        None => None,
+        Some(order) => {
+            let (store, actor) = (before.store_id, &caller.actor);
+            Some(commands::order(tx, caller.tenant, store, &order, actor, now).await?)
+        }
     };
     Ok(Asked {
         command_id,
@@ -195,7 +187,10 @@ pub async fn act(
 }
 
 /// Writes a till's state and last error, with the audit row.
-async fn mark(
+///
+/// # Errors
+/// Postgres is away.
+pub(super) async fn mark(
     tx: &Transaction<'_>,
     caller: &Caller,
     before: &Device,

@@ -221,6 +221,25 @@ pub async fn standing(tx: &Transaction<'_>, tenant: TenantId) -> Result<Vec<Devi
     Ok(rows.iter().map(Device::of).collect())
 }
 
+/// The tills of a store that are not retired; nobody else changes them until the transaction ends. Its cursor is locked before.
+///
+/// # Errors
+/// Postgres is away.
+pub(super) async fn of_store(
+    tx: &Transaction<'_>,
+    tenant: TenantId,
+    store: Uuid,
+) -> Result<Vec<Device>, Problem> {
+    let select = tx
+        .prepare_cached(
+            "SELECT * FROM fdms_devices WHERE tenant_id = $1 AND store_id = $2 AND state <> 'retired'
+             ORDER BY environment, device_id FOR UPDATE",
+        )
+        .await?;
+    let rows = tx.query(&select, &[&tenant.0, &store]).await?;
+    Ok(rows.iter().map(Device::of).collect())
+}
+
 /// The production tills that are not retired, with their stores; neither stores nor anybody else change them until the transaction
 /// ends. Locks are taken as a store's batch takes them: cursors, then the tenant, then all else.
 ///

@@ -19,7 +19,7 @@ use crate::audit::{self, Deed};
 use crate::db;
 use crate::hq::{Hq, SharedHq};
 use crate::problem::{Body, Code, Problem};
-use crate::sync::wanted;
+use crate::sync::wanted::{self, Stuck};
 
 /// A decision with its reason.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -54,6 +54,33 @@ pub struct RolledBack {
     /// The commands to the stores.
     #[schema(value_type = Vec<String>)]
     pub commands: Vec<Uuid>,
+    /// The cashier machines that have no test till to sell at: they stand still.
+    pub stopped: Vec<Stopped>,
+}
+
+/// A cashier machine that sells nothing after a rollback, until that is put right or production is enabled again.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Stopped {
+    /// Its store.
+    #[schema(value_type = String)]
+    pub store_id: Uuid,
+    /// Its name; empty where none is written down.
+    pub machine_name: String,
+    /// Its production tills, by number.
+    pub device_ids: Vec<u32>,
+    /// Why, a sentence.
+    pub reason: String,
+}
+
+impl Stopped {
+    fn of(stuck: Stuck) -> Self {
+        Self {
+            store_id: stuck.store,
+            machine_name: stuck.machine,
+            device_ids: stuck.tills.iter().map(|till| till.device_id).collect(),
+            reason: stuck.why,
+        }
+    }
 }
 
 /// A change of the gate.
@@ -61,8 +88,8 @@ struct Change<'a> {
     environment: Environment,
     enabled_test: bool,
     enabled_prod: bool,
-    /// Whose gate a person has decided on, if any.
-    decided: Option<Environment>,
+    /// Whose gates a person has decided on.
+    decided: &'a [Environment],
     reason: &'a str,
     action: &'a str,
     more: serde_json::Value,
@@ -78,13 +105,13 @@ async fn apply(
     let update = tx
         .prepare_cached(
             "UPDATE tenant_fiscal_profiles SET environment = $2, enabled_test = $3, enabled_prod = $4,
-               decided_test_at = CASE WHEN $5 = 'test' THEN $6 ELSE decided_test_at END,
-               decided_prod_at = CASE WHEN $5 = 'prod' THEN $6 ELSE decided_prod_at END,
+               decided_test_at = CASE WHEN $5 THEN $6 ELSE decided_test_at END,
+               decided_prod_at = CASE WHEN $8 THEN $6 ELSE decided_prod_at END,
                reason = $7, version = version + 1, updated_at = $6
              WHERE tenant_id = $1",
         )
         .await?;
-    let decided = change.decided.map_or("", Environment::as_str);
+    let decided = |environment| change.decided.contains(&environment);
     tx.execute(
         &update,
         &[
@@ -92,9 +119,10 @@ async fn apply(
             &change.environment.as_str(),
             &change.enabled_test,
             &change.enabled_prod,
-            &decided,
+            &decided(Environment::Test),
             &now,
             &change.reason,
+            &decided(Environment::Prod),
         ],
     )
     .await?;
@@ -171,7 +199,7 @@ async fn enabled(
         environment: of,
         enabled_test: before.enabled_test || of == Environment::Test,
         enabled_prod: before.enabled_prod || of == Environment::Prod,
-        decided: Some(of),
+        decided: &[of],
         reason: "",
         action: "profile.enable",
         more: json!({}),
@@ -208,7 +236,7 @@ pub(super) async fn disable(
         environment: of,
         enabled_test: before.enabled_test && of != Environment::Test,
         enabled_prod: before.enabled_prod && of != Environment::Prod,
-        decided: Some(of),
+        decided: &[of],
         reason: &why,
         action: "profile.disable",
         more: json!({}),
@@ -269,7 +297,7 @@ pub(super) async fn cut_over(
         environment: Environment::Prod,
         enabled_test: before.enabled_test,
         enabled_prod: false,
-        decided: Some(Environment::Prod),
+        decided: &[Environment::Prod],
         reason: "production is not enabled yet",
         action: "profile.cut_over",
         more: json!({ "freeze": { "from": before.freeze_from, "until": before.freeze_until }, "evidence": evidence }),
@@ -284,6 +312,8 @@ pub(super) async fn cut_over(
 }
 
 /// Roll back: production is closed, its queues are paused with the reason, new sales go back to the test tills. Nothing is lost.
+///
+/// The gate of test is opened if it is closed: a shop whose sales go back there shall not stand still.
 #[utoipa::path(
     post,
     path = "/fiscal_profile/rollback",
@@ -321,14 +351,17 @@ pub(super) async fn rollback(
         dead_letter += marked;
         commands.extend(command);
     }
+    let stopped = wanted::stuck_at(&tx, caller.tenant, Environment::Test).await?;
+    let stopped: Vec<Stopped> = stopped.into_iter().map(Stopped::of).collect();
     let change = Change {
         environment: Environment::Test,
-        enabled_test: before.enabled_test,
+        // New sales go back there: a gate that stayed closed would stop the shop.
+        enabled_test: true,
         enabled_prod: false,
-        decided: Some(Environment::Prod),
+        decided: &[Environment::Test, Environment::Prod],
         reason: &why,
         action: "profile.rollback",
-        more: json!({ "tills": tills.len(), "dead_letter": dead_letter, "commands": commands }),
+        more: json!({ "tills": tills.len(), "dead_letter": dead_letter, "commands": commands, "stopped": stopped }),
     };
     let profile = apply(&tx, &caller, &before, change, now).await?;
     tx.commit().await?;
@@ -337,5 +370,6 @@ pub(super) async fn rollback(
         tills: tills.len(),
         dead_letter,
         commands,
+        stopped,
     }))
 }

@@ -1,5 +1,7 @@
 //! What is wrong just now, in one list: health shows it, the worker makes alerts of it.
 
+mod switched;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ use crate::db::{TenantId, till_of};
 use crate::problem::Problem;
 
 /// All kinds that are found here. Others (`fork`, `number_conflict`) begin where they are seen.
-pub const KINDS: [&str; 12] = [
+pub const KINDS: [&str; 13] = [
     "silent_store",
     "store_fault",
     "clock",
@@ -29,6 +31,7 @@ pub const KINDS: [&str; 12] = [
     "command_expired",
     "profile_review",
     "till_blocked",
+    "not_switched",
 ];
 
 /// How bad it is.
@@ -152,6 +155,7 @@ pub async fn find(
     dead_letters(tx, tenant, &mut found).await?;
     rotation(tx, tenant, now, &profile, &mut found).await?;
     commands(tx, tenant, now, &mut found).await?;
+    switched::find(tx, tenant, &mut found).await?;
     if profile.version > 0 && profile.reviewed_at.is_none() && profile.missing().is_empty() {
         found.push(Found {
             kind: Cow::Borrowed("profile_review"),
@@ -456,10 +460,11 @@ async fn commands(
 ) -> Result<(), Problem> {
     let select = tx
         .prepare_cached(
-            "SELECT c.command_id, c.kind, c.status, c.store_id, c.environment, c.device_id, s.name, c.expires_at
+            "SELECT c.command_id, c.kind, c.status, c.store_id, c.environment, c.device_id, s.name,
+               least(c.expires_at, c.issued_at + interval '1 day') AS expires_at
              FROM commands c JOIN stores s ON s.tenant_id = c.tenant_id AND s.store_id = c.store_id
              WHERE c.tenant_id = $1 AND s.retired_at IS NULL
-               AND ((c.status IN ('queued', 'delivered') AND c.expires_at < $2)
+               AND ((c.status IN ('queued', 'delivered') AND least(c.expires_at, c.issued_at + interval '1 day') < $2)
                  OR (c.status = 'expired' AND c.finished_at > $3))
              ORDER BY c.store_id, c.command_no LIMIT 200",
         )
@@ -477,7 +482,7 @@ async fn commands(
             ("command_expired", detail)
         } else {
             let detail = format!(
-                "store {name} has not answered `{kind}`, which was good until {}: look whether the store is heard of",
+                "store {name} has not answered `{kind}`, which it should have done by {}: look whether the store is heard of",
                 shown(expires)
             );
             ("command_stuck", detail)

@@ -47,7 +47,9 @@ pub(super) async fn command(
     let done = visit.write(&hq, Method::POST, &path, &body).await;
     let said = done.map(|_| match kind {
         "block" => format!("Till {device} is blocked."),
-        "unblock" => format!("Till {device} goes on."),
+        "unblock" => {
+            format!("Till {device} is unblocked. Its queue goes on unless something else holds it.")
+        }
         "retire" => format!("Till {device} is asked to retire."),
         _ => format!(
             "{}: the store is asked. What comes of it stands under Commands.",
@@ -89,6 +91,28 @@ pub(super) async fn log(
         .await;
     let said = done
         .map(|_| "The store is asked for its log; it stands here once it has answered.".to_owned());
+    posted.visit.back(&format!("/stores/{store}"), said)
+}
+
+/// `POST /stores/{store}/retire`
+pub(super) async fn retire_store(
+    State(hq): State<SharedHq>,
+    At(store): At<uuid::Uuid>,
+    posted: Posted,
+) -> Response {
+    let form = &posted.form;
+    let path = format!("/fiscal_devices/stores/{store}/retire");
+    let body = json!({ "reason": form.shown("reason"), "lost": form.is_set("lost") });
+    let done = posted.visit.write(&hq, Method::POST, &path, &body).await;
+    let said = done.map(|made| {
+        let count = |name: &str| words::or_none(made.get(name).and_then(Value::as_u64));
+        format!(
+            "The store is retired, with {} tills. Commands that have ended with it: {}; alerts: {}.",
+            count("tills"),
+            count("commands"),
+            count("alerts")
+        )
+    });
     posted.visit.back(&format!("/stores/{store}"), said)
 }
 

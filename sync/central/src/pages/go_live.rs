@@ -178,7 +178,7 @@ fn decisions(visit: &Visit, profile: &Profile, list: &Checklist) -> Markup {
             }
             @if in_prod || profile.enabled_prod {
                 (decision(visit, profile, ("rollback", "Roll back"), true, &html! {
-                    p class="hint" { "Production is closed, its queues are paused with the reason, new sales go back to the test tills. Nothing that waits is lost." }
+                    p class="hint" { "Production is closed, and its queues are paused with the reason until somebody lets them go on. New sales go back to the test till of each cashier machine; the gate of test is opened if it is closed. A machine without a test till that can sell stands still until it has one or production is enabled again. Nothing that waits is lost." }
                     (field("reason", "Reason, for the cashiers and the audit", "", true))
                 }))
             }
@@ -223,14 +223,32 @@ pub(super) async fn decide(
         ),
         "rollback" => (
             json!({ "version": version, "reason": reason }),
-            "Rolled back: production is closed and paused, new sales go to the test tills.",
+            "Rolled back: production is closed and paused, new sales go to the test tills, whose gate is open.",
         ),
         _ => return visit.back("/go-live", Err("there is no such decision".to_owned())),
     };
     let done = visit
         .write(&hq, Method::POST, &format!("/fiscal_profile/{what}"), &body)
         .await;
-    visit.back("/go-live", done.map(|_| said.to_owned()))
+    let said = done.map(|made| format!("{said}{}", stopped(&made)));
+    visit.back("/go-live", said)
+}
+
+/// The machines that a rollback leaves without a till to sell at, in a sentence; nothing where there is none.
+fn stopped(made: &Value) -> String {
+    let all = made.get("stopped").and_then(Value::as_array);
+    let all: Vec<String> = all
+        .into_iter()
+        .flatten()
+        .map(|one| {
+            let text = |name: &str| one.get(name).and_then(Value::as_str).unwrap_or_default();
+            format!("{} ({})", text("machine_name"), text("reason"))
+        })
+        .collect();
+    if all.is_empty() {
+        return String::new();
+    }
+    format!(" These cashier machines stand still: {}.", all.join("; "))
 }
 
 /// `POST /go-live/check/{action}`: what the checklist wants to see tried.

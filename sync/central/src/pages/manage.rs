@@ -88,7 +88,7 @@ fn store_table(visit: &Visit, rows: &[Row]) -> Markup {
                     td data-name="Version" { (words::or_none(row.get::<_, Option<&str>>(5))) }
                     td data-name="Code" { div {
                         @if let Some(till) = row.get::<_, Option<Timestamp>>(7) { span class="second" { "one is good " (words::relative(visit.now, till).replace("in ", "for ")) } }
-                        @if visit.may(Role::Admin) {
+                        @if visit.may(Role::Admin) && row.get::<_, Option<Timestamp>>(4).is_none() {
                             (action(visit, &format!("/stores/{store}/code"), "New code", false, &html! {
                                 p class="hint" { "Good once. For a store that joins, or whose machine was lost." }
                                 button class="main" { "Make a code" }
@@ -140,7 +140,7 @@ fn new_till(visit: &Visit, stores: &[Row]) -> Markup {
                 (field("serial_no", "Serial number", "", true))
                 (field("machine_name", "Cashier machine", "", true))
                 (choice("mode", "Expected mode", &MODES, "hybrid"))
-                label { "Store" select name="store_id" required { @for row in stores { option value=(row.get::<_, Uuid>(0)) { (row.get::<_, &str>(1)) } } } }
+                label { "Store" select name="store_id" required { @for row in stores.iter().filter(|row| row.get::<_, Option<Timestamp>>(4).is_none()) { option value=(row.get::<_, Uuid>(0)) { (row.get::<_, &str>(1)) } } } }
                 (field("model_name", "Model", "", false))
                 (field("model_version", "Model version", "", false))
                 (field("invoice_prefix", "Invoice prefix (one is proposed)", "", false))

@@ -9,7 +9,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::fail::Failed;
-use super::forms::{action, button};
+use super::forms::{action, button, field};
 use super::layout::{Nav, Page, card, empty, live, sheet};
 use super::visit::Visit;
 use super::words::{self, Tone, tag};
@@ -59,7 +59,7 @@ pub(super) async fn page(
             div class="two" {
                 (live(&visit, "lag", &card("How far it is", &facts(&visit, &row))))
                 div class="stack" {
-                    @if visit.may(Role::Operator) { (card("Actions", &actions(&visit, store, &row))) }
+                    @if visit.may(Role::Operator) && row.get::<_, Option<Timestamp>>(2).is_none() { (card("Actions", &actions(&visit, store, &row))) }
                     (log)
                     (sheet("Series of the ledger", None, &epochs))
                 }
@@ -84,7 +84,9 @@ fn trouble(row: &Row) -> Markup {
         @if row.get::<_, Option<Timestamp>>(1).is_none() {
             div class="note warn" { p { "This store has not joined yet. Make it a code under Stores and tills, and run there: " span class="mono" { "fiscald hq join CODE" } } }
         }
-        @if row.get::<_, Option<Timestamp>>(2).is_some() { div class="note" { "This store is retired." } }
+        @if let Some(at) = row.get::<_, Option<Timestamp>>(2) {
+            div class="note" { "This store was retired on " (words::exact(at)) ": nothing is taken from it or asked of it any more. What it had sent until then stays." }
+        }
         @if let Some(fault) = fault { div class="note bad" { p { "Its ledger takes no writes: " (fault) } } }
     }
 }
@@ -141,6 +143,13 @@ fn actions(visit: &Visit, store: Uuid, row: &Row) -> Markup {
                     p class="hint" { "A code is good once, for an hour. Use it for a store that joins, or whose machine was lost: its ledger is built again from what is here." }
                     button class="main" { "Make a code" }
                 }))
+                (action(visit, &format!("/stores/{store}/retire"), "Retire the store", true, &html! {
+                    p class="hint" { "For good. Its secret is good no more, its tills are retired, nothing is taken from it or asked of it any more; what it has sent stays. It is refused while a day is open there, something waits for the authority, or events of it are not here yet." }
+                    (field("reason", "Reason", "", true))
+                    label class="check" { input type="checkbox" name="lost" value="1"; "Its machine is lost or stolen, and the store is not set up again: what it has not sent is given up" }
+                    button class="danger" { "Retire the store" }
+                }))
+                p class="hint" { "A lost machine alone is no reason to retire: with a new code the store goes on, on another one." }
             }
         }
     }

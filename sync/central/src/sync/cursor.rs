@@ -70,7 +70,8 @@ pub(super) async fn lock(tx: &Transaction<'_>, caller: StoreCaller) -> Result<Cu
     if store.get(1) {
         return Err(Problem::new(
             Code::Forbidden,
-            "this store was retired at head office; if that was a mistake, make a code for it there and join again",
+            "this store was retired at head office, and stays so: nothing is taken from it any more. It sells on by itself and \
+             reports to FDMS",
         ));
     }
     let hash: &[u8] = row.get(3);

@@ -53,7 +53,9 @@ pub async fn new_code(
     let row = tx.query_opt(&select, &[&tenant.0, &store]).await?;
     let row = row.ok_or_else(|| Problem::not_found("store"))?;
     if row.get(1) {
-        return Err(Problem::new(Code::Conflict, "the store was retired"));
+        let detail =
+            "the store was retired, and stays so: make a new store, with tills of new numbers";
+        return Err(Problem::new(Code::Conflict, detail));
     }
     let end = tx
         .prepare_cached(
@@ -243,8 +245,11 @@ async fn use_code(
     Ok(Shown::Good(store))
 }
 
-/// The secret that the store had is good no more.
-async fn drop_secret(tx: &Transaction<'_>, old: &[u8]) -> Result<(), Problem> {
+/// The secret that a store had is good no more: by its hash.
+///
+/// # Errors
+/// Postgres is away.
+pub async fn drop_secret(tx: &Transaction<'_>, old: &[u8]) -> Result<(), Problem> {
     let drop = tx
         .prepare_cached("SELECT hq_lookup_drop('store', $1)")
         .await?;

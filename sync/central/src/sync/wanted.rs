@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use deadpool_postgres::Transaction;
 use sync_wire::state::{Blocked, Gate, Switch, Wanted};
 use sync_wire::{Environment, TillRef};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::db::{DbError, TenantId, till_of};
@@ -50,9 +51,10 @@ impl Decision {
     }
 }
 
-/// A till of the store.
+/// A till that is not retired.
 #[derive(Debug, Clone)]
 struct Place {
+    store: Uuid,
     till: TillRef,
     machine: String,
     /// It is in the store's ledger and may sell.
@@ -80,7 +82,8 @@ pub async fn of(tx: &Transaction<'_>, tenant: TenantId, store: Uuid) -> Result<W
         return Ok(Wanted::default());
     };
     // After the revision, so that it is never higher than what comes with it.
-    let places = places(tx, tenant, store).await?;
+    let select = tx.prepare_cached(PLACES_OF_STORE).await?;
+    let places = places(&tx.query(&select, &[&tenant.0, &store]).await?);
     let decision = |at: usize| Decision {
         is_enabled: row.get(at),
         is_decided: row.get(at + 1),
@@ -98,28 +101,108 @@ pub async fn of(tx: &Transaction<'_>, tenant: TenantId, store: Uuid) -> Result<W
     })
 }
 
-async fn places(
+/// A cashier machine whose new sales do not follow the environment, so they stay at the tills of the other one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stuck {
+    /// Its store.
+    pub store: Uuid,
+    /// Its name; empty: tills of which nobody has said where they stand.
+    pub machine: String,
+    /// The tills that new sales stay at.
+    pub tills: Vec<TillRef>,
+    /// Why, for people: "it has no prod till".
+    pub why: String,
+    /// It has no till of the environment at all, so perhaps it is not meant to follow.
+    pub has_none: bool,
+}
+
+/// Where new sales of all stores shall go.
+#[derive(Debug)]
+pub struct Everywhere {
+    /// The environment that they shall go to.
+    pub target: Environment,
+    /// Of what is said here.
+    pub revision: i64,
+    /// What each store is told.
+    pub switches: BTreeMap<Uuid, Vec<Switch>>,
+    /// The machines that no store can be told of.
+    pub stuck: Vec<Stuck>,
+}
+
+/// Where new sales of all stores shall go, as things are; none before anybody has decided on production.
+///
+/// # Errors
+/// Postgres is away.
+pub async fn everywhere(
     tx: &Transaction<'_>,
     tenant: TenantId,
-    store: Uuid,
-) -> Result<Vec<Place>, DbError> {
+) -> Result<Option<Everywhere>, DbError> {
     let select = tx
         .prepare_cached(
-            "SELECT environment, device_id, machine_name, state IN ('registered', 'active'),
-               CASE state WHEN 'blocked' THEN coalesce(block_reason, '') END
-             FROM fdms_devices WHERE tenant_id = $1 AND store_id = $2 ORDER BY environment, device_id",
+            "SELECT t.revision, p.environment FROM tenants t
+             JOIN tenant_fiscal_profiles p ON p.tenant_id = t.tenant_id
+             WHERE t.tenant_id = $1 AND p.decided_prod_at IS NOT NULL",
         )
         .await?;
-    let rows = tx.query(&select, &[&tenant.0, &store]).await?;
+    let Some(row) = tx.query_opt(&select, &[&tenant.0]).await? else {
+        return Ok(None);
+    };
+    let target = Environment::parse(row.get(1)).unwrap_or(Environment::Test);
+    let places = all_places(tx, tenant).await?;
+    let mut switches: BTreeMap<Uuid, Vec<Switch>> = BTreeMap::new();
+    for ((store, machine), tills) in machines(&places) {
+        if let Ok(pair) = pair(machine, &tills) {
+            switches.entry(store).or_default().extend(pair.to(target));
+        }
+    }
+    Ok(Some(Everywhere {
+        target,
+        revision: row.get(0),
+        switches,
+        stuck: stuck(&places, target),
+    }))
+}
+
+/// The cashier machines of all stores whose new sales would not follow to an environment, judged as the switches are made.
+///
+/// # Errors
+/// Postgres is away.
+pub async fn stuck_at(
+    tx: &Transaction<'_>,
+    tenant: TenantId,
+    target: Environment,
+) -> Result<Vec<Stuck>, DbError> {
+    Ok(stuck(&all_places(tx, tenant).await?, target))
+}
+
+/// The tills of one store (`$2`).
+const PLACES_OF_STORE: &str =
+    "SELECT environment, device_id, machine_name, state IN ('registered', 'active'),
+   CASE state WHEN 'blocked' THEN coalesce(block_reason, '') END, store_id
+ FROM fdms_devices WHERE tenant_id = $1 AND store_id = $2 AND state <> 'retired' ORDER BY environment, device_id";
+
+/// The tills of all stores.
+const PLACES: &str =
+    "SELECT environment, device_id, machine_name, state IN ('registered', 'active'),
+   CASE state WHEN 'blocked' THEN coalesce(block_reason, '') END, store_id
+ FROM fdms_devices WHERE tenant_id = $1 AND state <> 'retired' ORDER BY environment, device_id";
+
+async fn all_places(tx: &Transaction<'_>, tenant: TenantId) -> Result<Vec<Place>, DbError> {
+    let select = tx.prepare_cached(PLACES).await?;
+    Ok(places(&tx.query(&select, &[&tenant.0]).await?))
+}
+
+fn places(rows: &[Row]) -> Vec<Place> {
     let places = rows.iter().filter_map(|row| {
         Some(Place {
+            store: row.get(5),
             till: till_of(row.get(0), row.get(1))?,
             machine: row.get(2),
             is_usable: row.get(3),
             blocked: row.get(4),
         })
     });
-    Ok(places.collect())
+    places.collect()
 }
 
 fn gates(test: Decision, prod: Decision, reason: &str) -> Vec<Gate> {
@@ -159,28 +242,98 @@ fn switches(places: &[Place], target: Environment, prod: Decision) -> Vec<Switch
     if target == Environment::Test && prod.is_left_alone() {
         return Vec::new();
     }
-    let mut machines: BTreeMap<&str, (Vec<TillRef>, Vec<TillRef>)> = BTreeMap::new();
-    let named = |place: &&Place| place.is_usable && !place.machine.is_empty();
-    for place in places.iter().filter(named) {
-        let (test, prod) = machines.entry(&place.machine).or_default();
-        match place.till.environment {
-            Environment::Test => test.push(place.till),
-            Environment::Prod => prod.push(place.till),
+    let machines = machines(places).into_iter();
+    let pairs = machines.filter_map(|((_, machine), tills)| pair(machine, &tills).ok());
+    pairs.flat_map(|pair| pair.to(target)).collect()
+}
+
+/// The machines that have usable tills of the other environment, and no pair of tills to switch between.
+fn stuck(places: &[Place], target: Environment) -> Vec<Stuck> {
+    let machines = machines(places).into_iter();
+    let stuck = machines.filter_map(|((store, machine), tills)| {
+        let why = pair(machine, &tills).err()?;
+        let left = tills
+            .iter()
+            .filter(|place| place.is_usable && place.till.environment != target);
+        let left: Vec<TillRef> = left.map(|place| place.till).collect();
+        let mut there = tills.iter().map(|place| place.till.environment);
+        (!left.is_empty()).then(|| Stuck {
+            store,
+            machine: machine.to_owned(),
+            tills: left,
+            why,
+            has_none: !there.any(|environment| environment == target),
+        })
+    });
+    stuck.collect()
+}
+
+/// The cashier machines of each store, with their tills.
+fn machines(places: &[Place]) -> BTreeMap<(Uuid, &str), Vec<&Place>> {
+    let mut machines: BTreeMap<(Uuid, &str), Vec<&Place>> = BTreeMap::new();
+    for place in places {
+        let machine = machines
+            .entry((place.store, place.machine.as_str()))
+            .or_default();
+        machine.push(place);
+    }
+    machines
+}
+
+/// The tills between which new sales of a machine are switched.
+struct Pair {
+    test: TillRef,
+    prod: TillRef,
+}
+
+impl Pair {
+    /// New sales go to the one of this environment.
+    const fn to(&self, target: Environment) -> [Switch; 2] {
+        let (from, to) = match target {
+            Environment::Test => (self.prod, self.test),
+            Environment::Prod => (self.test, self.prod),
+        };
+        [Switch { from, to: Some(to) }, Switch { from: to, to: None }]
+    }
+}
+
+/// The one usable till of a machine in each environment, or why there is none.
+fn pair(machine: &str, tills: &[&Place]) -> Result<Pair, String> {
+    if machine.is_empty() {
+        return Err("no cashier machine is written down for it".to_owned());
+    }
+    Ok(Pair {
+        test: only(tills, Environment::Test)?,
+        prod: only(tills, Environment::Prod)?,
+    })
+}
+
+fn only(tills: &[&Place], environment: Environment) -> Result<TillRef, String> {
+    let of = tills.iter();
+    let of: Vec<&Place> = of
+        .copied()
+        .filter(|place| place.till.environment == environment)
+        .collect();
+    let usable = of.iter().filter(|place| place.is_usable);
+    let usable: Vec<TillRef> = usable.map(|place| place.till).collect();
+    match usable.as_slice() {
+        [only] => Ok(*only),
+        [] => Err(of.first().map_or_else(
+            || format!("it has no {environment} till"),
+            |place| match &place.blocked {
+                Some(reason) => format!("its till {} is blocked: {reason}", place.till),
+                None => format!("its till {} is not in the store's ledger yet", place.till),
+            },
+        )),
+        several => {
+            let named: Vec<String> = several.iter().map(ToString::to_string).collect();
+            Err(format!(
+                "{} tills of the environment {environment} are written down for it ({}); there must be one",
+                several.len(),
+                named.join(", ")
+            ))
         }
     }
-    let mut switches = Vec::new();
-    for (test, prod) in machines.values() {
-        let ([test], [prod]) = (test.as_slice(), prod.as_slice()) else {
-            continue;
-        };
-        let (from, to) = match target {
-            Environment::Test => (*prod, *test),
-            Environment::Prod => (*test, *prod),
-        };
-        switches.push(Switch { from, to: Some(to) });
-        switches.push(Switch { from: to, to: None });
-    }
-    switches
 }
 
 #[cfg(test)]
@@ -197,6 +350,7 @@ mod tests {
 
     fn place(environment: Environment, device_id: u32, machine: &str, is_usable: bool) -> Place {
         Place {
+            store: Uuid::nil(),
             till: TillRef {
                 environment,
                 device_id,
@@ -285,5 +439,48 @@ mod tests {
         assert_eq!(pairs(test, fresh), [(2, Some(1)), (1, None)]);
         assert_eq!(pairs(test, decision(false, false, true)), []);
         assert_eq!(pairs(test, decision(false, true, true)).len(), 2);
+    }
+
+    /// What would not follow is named, with the reason: just those machines for which no switch is made.
+    #[test]
+    fn machines_that_are_stuck_say_why() {
+        let (test, prod) = (Environment::Test, Environment::Prod);
+        let mut places = vec![
+            place(test, 1, "Pair", true),
+            place(prod, 2, "Pair", true),
+            place(test, 3, "Alone", true),
+            place(test, 5, "Two tests", true),
+            place(test, 6, "Two tests", true),
+            place(prod, 7, "Two tests", true),
+            place(test, 8, "Two prods", true),
+            place(prod, 9, "Two prods", true),
+            place(prod, 10, "Two prods", true),
+            place(test, 11, "Blocked", true),
+            place(prod, 12, "Blocked", false),
+            place(test, 13, "Waits", true),
+            place(prod, 14, "Waits", false),
+            place(test, 15, "", true),
+            place(prod, 16, "New", true),
+        ];
+        places[10].blocked = Some("stolen".to_owned());
+        let found = stuck(&places, prod);
+        let why = |machine: &str| {
+            let found = found.iter().find(|stuck| stuck.machine == machine);
+            found.map(|stuck| (stuck.why.as_str(), stuck.tills.len(), stuck.has_none))
+        };
+        assert_eq!(why("Pair"), None);
+        assert_eq!(why("New"), None, "it sells in production already");
+        assert_eq!(why("Alone"), Some(("it has no prod till", 1, true)));
+        let (told, tills, _) = why("Two tests").unwrap();
+        assert!(told.contains("test 5, test 6") && tills == 2, "{told}");
+        assert!(why("Two prods").unwrap().0.contains("prod 9, prod 10"));
+        let blocked = "its till prod 12 is blocked: stolen";
+        assert_eq!(why("Blocked"), Some((blocked, 1, false)));
+        assert!(why("Waits").unwrap().0.contains("not in the store's"));
+        assert!(why("").unwrap().0.contains("no cashier machine"));
+        assert_eq!(found.len(), 6);
+        let back = stuck(&places, test);
+        let back: Vec<_> = back.iter().map(|stuck| stuck.machine.as_str()).collect();
+        assert_eq!(back, ["New", "Two prods", "Two tests"]);
     }
 }

@@ -22,7 +22,8 @@ pub(super) async fn write(
              SELECT $1, (SELECT count(*) FROM stores WHERE tenant_id = $1 AND retired_at IS NULL),
                count(*), (SELECT count(*) FROM alerts WHERE tenant_id = $1 AND ended_at IS NULL AND kind = 'silent_store'),
                count(*) FILTER (WHERE fiscal_day_no IS NOT NULL), coalesce(sum(waiting), 0), min(oldest_waiting_at),
-               (SELECT count(*) FROM fdms_retry_jobs WHERE tenant_id = $1 AND status = 'dead_letter'),
+               (SELECT count(*) FROM fdms_retry_jobs j WHERE j.tenant_id = $1 AND j.status = 'dead_letter' AND NOT EXISTS (
+                 SELECT 1 FROM stores s WHERE s.tenant_id = $1 AND s.store_id = j.store_id AND s.retired_at IS NOT NULL)),
                count(*) FILTER (WHERE certificate_till < $2::timestamptz + make_interval(days => $3)),
                (SELECT count(*) FROM alerts WHERE tenant_id = $1 AND ended_at IS NULL), $2
              FROM fdms_devices WHERE tenant_id = $1 AND state <> 'retired'

@@ -59,6 +59,8 @@ async fn a_block_reaches_the_store_until_it_is_lifted() {
         (&device["state"], &device["block_reason"]),
         (&json!("active"), &json!(null))
     );
+    // Whatever else holds the queue is not let go on by that.
+    assert!(shop.commands.is_empty(), "{:?}", shop.commands);
 }
 
 /// A log is asked for over the API, and its lines are found at the command; so many as were asked for, not endless.

@@ -45,7 +45,7 @@ pub(crate) struct Ledger {
 pub(crate) struct Store<'a> {
     test: &'a Test,
     pub(crate) id: Uuid,
-    secret: String,
+    pub(crate) secret: String,
     pub(crate) seal_key: SealKey,
     epoch: Uuid,
     seq: i64,
@@ -57,6 +57,8 @@ pub(crate) struct Store<'a> {
     pub(crate) tills: BTreeMap<TillRef, Ledger>,
     pub(crate) skew_ms: i64,
     pub(crate) line: &'static str,
+    /// It switches new sales as it is told.
+    pub(crate) switches: bool,
 }
 
 impl<'a> Store<'a> {
@@ -94,7 +96,15 @@ impl<'a> Store<'a> {
             tills: BTreeMap::new(),
             skew_ms: 12,
             line: "up",
+            switches: true,
         }
+    }
+
+    /// The till that new sales of this one go to instead.
+    fn successor(&self, till: TillRef) -> Option<TillRef> {
+        let mut switches = self.wanted.switches.iter();
+        let to = switches.find(|switch| switch.from == till)?.to?;
+        (self.switches && self.tills.contains_key(&to)).then_some(to)
     }
 
     fn now(&self) -> i64 {
@@ -369,7 +379,7 @@ impl<'a> Store<'a> {
                 operating_mode: Some("Online".to_owned()),
                 registered: true,
                 hold: None,
-                successor: None,
+                successor: self.successor(*till),
                 day: ledger
                     .day
                     .map(|(fiscal_day_no, _, receipt_counter)| DayState {

@@ -6,6 +6,7 @@ use sync_wire::Environment;
 
 use super::{Facts, Verdict, audit_row};
 use crate::problem::Problem;
+use crate::sync::wanted;
 
 pub(super) async fn freeze(facts: &Facts<'_>) -> Result<Verdict, Problem> {
     let profile = &facts.profile;
@@ -53,6 +54,7 @@ pub(super) async fn credentials(facts: &Facts<'_>) -> Result<Verdict, Problem> {
     if tills.is_empty() {
         missing.push("no production till is recorded".to_owned());
     }
+    missing.extend(unswitched(facts).await?);
     let select = facts
         .tx
         .prepare_cached(
@@ -86,6 +88,36 @@ pub(super) async fn credentials(facts: &Facts<'_>) -> Result<Verdict, Problem> {
             "label": row.get::<_, String>("label"), "thumbprint": thumbprint, "delivered_at": delivered, "in_use": used }));
     }
     Ok(Verdict::of(missing, Value::Array(evidence)))
+}
+
+/// Machines whose sales would go on at the test tills, judged as the stores' switches are made. After the cut-over alerts say so.
+async fn unswitched(facts: &Facts<'_>) -> Result<Vec<String>, Problem> {
+    if facts.profile.environment == Environment::Prod {
+        return Ok(Vec::new());
+    }
+    let stuck = wanted::stuck_at(facts.tx, facts.tenant, Environment::Prod).await?;
+    // One without any production till is told above.
+    let stuck = stuck
+        .iter()
+        .filter(|stuck| !stuck.has_none || stuck.machine.is_empty());
+    let told = stuck.map(|stuck| {
+        let tills: Vec<_> = stuck
+            .tills
+            .iter()
+            .map(|till| format!("till {till}"))
+            .collect();
+        let machine = if stuck.machine.is_empty() {
+            String::new()
+        } else {
+            format!(" on the cashier machine {}", stuck.machine)
+        };
+        format!(
+            "new sales of {}{machine} would stay in test: {}",
+            tills.join(", "),
+            stuck.why
+        )
+    });
+    Ok(told.collect())
 }
 
 pub(super) async fn environment(facts: &Facts<'_>) -> Result<Verdict, Problem> {

@@ -8,7 +8,8 @@ use serde_json::json;
 use super::{Facts, Verdict};
 use crate::problem::Problem;
 
-/// A dead letter that nobody has done anything about for a day was not reviewed. What HQ has paused itself waits on purpose.
+/// A dead letter that nobody has done anything about for a day was not reviewed. What HQ has paused itself waits on purpose, and
+/// what a retired store had waits for nobody.
 pub(super) async fn dead_letters(facts: &Facts<'_>) -> Result<Verdict, Problem> {
     let select = facts
         .tx
@@ -18,7 +19,8 @@ pub(super) async fn dead_letters(facts: &Facts<'_>) -> Result<Verdict, Problem> 
                    AND c.device_id = j.device_id AND c.kind IN ('retry', 'dead_letter') AND c.issued_at >= $2)),
                min(j.updated_at)
              FROM fdms_retry_jobs j
-             WHERE j.tenant_id = $1 AND j.status = 'dead_letter' AND j.code IS DISTINCT FROM 'paused'",
+             WHERE j.tenant_id = $1 AND j.status = 'dead_letter' AND j.code IS DISTINCT FROM 'paused' AND NOT EXISTS (
+               SELECT 1 FROM stores s WHERE s.tenant_id = $1 AND s.store_id = j.store_id AND s.retired_at IS NOT NULL)",
         )
         .await?;
     let day = Duration::from_secs(86_400);
