@@ -17,6 +17,7 @@ mod figures;
 mod forgot;
 mod functions;
 mod isolation;
+mod months;
 mod pages;
 mod people;
 mod played;
