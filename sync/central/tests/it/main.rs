@@ -6,6 +6,7 @@
 )]
 
 mod access;
+mod alerts;
 mod answered;
 mod api;
 mod audit;
