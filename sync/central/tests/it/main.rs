@@ -32,6 +32,7 @@ mod sign_in;
 mod support;
 mod sync;
 mod turns;
+mod waiting;
 mod walls;
 mod ways_in;
 mod worker;
