@@ -31,6 +31,7 @@ mod service;
 mod sign_in;
 mod support;
 mod sync;
+mod tables;
 mod turns;
 mod waiting;
 mod walls;
