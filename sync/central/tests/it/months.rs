@@ -1,5 +1,6 @@
 //! The months of the submission log: made ahead, and of what waits because it came before its month was made.
 
+use std::process::Command;
 use std::time::Duration;
 
 use fiscal_hq::db::{APP_ROLE, TenantId};
@@ -160,4 +161,55 @@ async fn months_of_silence_are_made_up() {
     assert_eq!(count(&sql, "fdms_submission_logs_202612").await, 4);
     assert_eq!(count(&sql, "fdms_submission_logs_202703").await, 0);
     assert_eq!(count(&sql, WAITS).await, 2);
+}
+
+/// The commands of docs/SCALING.md: an old month is kept as a file, is gone, and is back as it was.
+#[tokio::test]
+async fn an_old_month_is_kept_as_a_file() {
+    let test = Test::start().await;
+    let tenant = test.tenant("Baobab").await;
+    let sql = test.database.connect("postgres").await;
+    log(&sql, tenant, "2024-05-10 08:00:00Z", 9).await;
+    log(&sql, tenant, "2026-05-10 08:00:00Z", 2).await;
+    assert_eq!(fdms_worker(&test).await["partitions"], 1);
+    let before = all(&sql).await;
+    let document = include_str!("../../../../docs/SCALING.md");
+    let (_, part) = document.split_once("Old months are detached").unwrap();
+    let commands = part
+        .lines()
+        .take_while(|line| !line.starts_with("While a month"));
+    let commands: Vec<&str> = commands
+        .filter_map(|line| line.strip_prefix("$ "))
+        .collect();
+    let (kept, back) = commands.split_at(3);
+    assert!(
+        kept[2].contains("DROP TABLE") && back.len() == 2,
+        "{commands:?}"
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let url = format!("'{}'", test.database.url("postgres"));
+    let run = |commands: &[&str]| {
+        for command in commands {
+            let here = command.replace(" fiscal_hq ", &format!(" {url} "));
+            let here = match here.strip_suffix(" fiscal_hq") {
+                Some(start) => format!("{start} {url}"),
+                None => here,
+            };
+            let shell = Command::new("sh")
+                .args(["-c", &here])
+                .current_dir(&dir)
+                .output();
+            let shell = shell.unwrap();
+            let said = String::from_utf8_lossy(&shell.stderr);
+            assert!(shell.status.success(), "{here}: {said}");
+        }
+    };
+    run(kept);
+    assert_eq!(all(&sql).await.0, 2);
+    let there = "SELECT to_regclass('fdms_submission_logs_202405') IS NULL";
+    let is_gone: bool = sql.query_one(there, &[]).await.unwrap().get(0);
+    assert!(is_gone);
+    run(back);
+    assert_eq!(all(&sql).await, before);
+    assert_eq!(count(&sql, "fdms_submission_logs_202405").await, 9);
 }
