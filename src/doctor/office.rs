@@ -60,7 +60,11 @@ async fn ask(
     sealed_otherwise: bool,
 ) -> Result<(), Finding> {
     let fault = |code, text: String, next: &str| Finding::fault(Area::Hq, code, text, next);
-    let join = "Have a new code made at head office and join again: `fiscald hq join -`.";
+    let join = format!(
+        "Have a new code made at head office and join again: `fiscald hq join - --url {}`.",
+        hq.url
+    );
+    let join = join.as_str();
     let Some(sealing) = &store.sealing else {
         let why = "the sealing key, which opens the store's secret, cannot be used";
         return Err(Finding::skipped(Area::Hq, why));

@@ -128,7 +128,7 @@ pub fn till_ref(till: &TillInfo) -> TillRef {
 }
 
 fn not_joined() -> LedgerError {
-    let text = "the store has not joined a head office; `fiscald hq join CODE` does it";
+    let text = "the store has not joined a head office; `fiscald hq join CODE --url URL` does it";
     Refusal::Missing(text.to_owned()).into()
 }
 

@@ -6,6 +6,7 @@ mod block;
 mod credential;
 mod cut_over;
 mod fork;
+mod join;
 mod lost;
 mod shop;
 mod story;

@@ -87,7 +87,7 @@ pub(crate) async fn answer(request: reqwest::RequestBuilder) -> Result<Vec<u8>, 
         429 | 500..=599 => Err(LinkError::Away(said(status, &body))),
         401 | 403 => Err(LinkError::Refused(format!(
             "{}. If the store was removed from head office, or joined again on another machine, it needs a new code: \
-             `fiscald hq join -`",
+             `fiscald hq join - --url URL`",
             said(status, &body)
         ))),
         _ => Err(LinkError::Refused(said(status, &body))),

@@ -43,7 +43,7 @@ enum Command {
     /// People.
     #[command(subcommand)]
     User(UserCommand),
-    /// Make the partitions of this month and the next ones (the service does it by itself).
+    /// Make the partitions of this month and the next ones, and of what waits for one (the service does it by itself).
     Partitions,
 }
 

@@ -40,4 +40,13 @@ impl Hq {
     pub fn now(&self) -> Timestamp {
         self.clock.wall()
     }
+
+    /// What is typed in a store to join this head office with a code.
+    #[must_use]
+    pub fn join_command(&self, code: &str) -> String {
+        format!(
+            "fiscald hq join {code} --url {}",
+            self.public_url.trim_end_matches('/')
+        )
+    }
 }

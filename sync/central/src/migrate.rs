@@ -27,7 +27,7 @@ pub struct Step {
 }
 
 /// All steps of this program, in order.
-pub const STEPS: [Step; 5] = [
+pub const STEPS: [Step; 6] = [
     Step {
         no: 1,
         name: "base",
@@ -52,6 +52,11 @@ pub const STEPS: [Step; 5] = [
         no: 5,
         name: "block",
         sql: include_str!("../migrations/0005_block.sql"),
+    },
+    Step {
+        no: 6,
+        name: "months",
+        sql: include_str!("../migrations/0006_months.sql"),
     },
 ];
 

@@ -7,6 +7,7 @@ mod alerts;
 pub mod channels;
 mod deliver;
 mod mail;
+mod months;
 mod summary;
 pub(crate) mod webhook;
 
@@ -22,12 +23,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use alerts::{Alert, Alerts, End};
+pub use months::partitions;
 
 use crate::access::pauses;
 use crate::db::{self, TenantId};
 use crate::functions::checklist;
 use crate::hq::{Hq, SharedHq};
-use crate::migrate::MONTHS_AHEAD;
 use crate::problem::{Code, Problem, caught};
 use crate::tenants;
 
@@ -144,22 +145,6 @@ pub async fn turn(hq: &Hq) -> Result<Turn, Problem> {
         }
     }
     Ok(turn)
-}
-
-/// Makes the partitions of this month and the next ones; how many were made.
-///
-/// # Errors
-/// Postgres is away.
-pub async fn partitions(hq: &Hq) -> Result<i32, Problem> {
-    let mut client = hq.db.client().await?;
-    let tx = db::tenant(&mut client, TenantId::OPERATOR).await?;
-    let today = hq.now().to_zoned(jiff::tz::TimeZone::UTC).date();
-    let make = tx
-        .prepare_cached("SELECT hq_make_partitions($1, $2)")
-        .await?;
-    let made = tx.query_one(&make, &[&today, &MONTHS_AHEAD]).await?.get(0);
-    tx.commit().await?;
-    Ok(made)
 }
 
 /// Looks at one tenant, unless another turn does; how many alerts began and ended.

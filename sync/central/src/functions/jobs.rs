@@ -37,7 +37,8 @@ pub struct Job {
     pub kind: String,
     /// `receiptGlobalNo`, `fiscalDayNo` or the file's sequence.
     pub number: i32,
-    /// `pending`, `in_flight`, `done`, `dead_letter`.
+    /// `pending`: tried again; `in_flight`: sent, and it is not known what became of it: FDMS is asked; `done`; `dead_letter`: nothing is
+    /// sent until a person acts.
     pub status: String,
     /// How often it was tried.
     pub attempts: i32,
@@ -88,7 +89,9 @@ impl Job {
     }
 }
 
-/// What waits at the stores.
+/// What waits at the stores, as far as it was tried.
+///
+/// What nobody has tried yet, because something before it waits, has no row: it is counted in `waiting` of its till.
 #[utoipa::path(
     get,
     path = "/fiscal_submissions/jobs",

@@ -22,7 +22,8 @@ pub(super) struct Reported {
     pub(super) by: String,
 }
 
-/// What a record is that no person has made, changed or given a certificate to.
+/// What a record is that no person has made, changed, blocked, retired or given a certificate to, and whose store has neither sold with it
+/// nor retired it: each of these is another state than `registered`, in which a store's word makes it.
 const UNCONFIRMED: &str = "SELECT store_id, invoice_prefix, created_by FROM fdms_devices d
  WHERE tenant_id = $1 AND environment = $2 AND device_id = $3 AND created_by LIKE 'store:%' AND machine_name = ''
    AND state = 'registered'

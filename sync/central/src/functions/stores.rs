@@ -57,7 +57,7 @@ pub struct NewStore {
 /// A code to join with: shown this once.
 #[derive(Clone, Serialize, ToSchema)]
 pub struct JoinCode {
-    /// Typed in the store: `fiscald hq join CODE`.
+    /// Typed in the store: `fiscald hq join CODE --url URL`, with this head office's address.
     pub code: String,
     /// Good until then, once.
     #[schema(value_type = String)]

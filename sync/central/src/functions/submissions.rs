@@ -92,7 +92,8 @@ pub struct CommandRow {
 /// A state that a submission has passed.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Passed {
-    /// `pending`: asked; `in_flight`: with the store or on its way to FDMS; `done`, `dead_letter`, `failed`.
+    /// `pending`: asked, or tried in vain and tried again; `in_flight`: handed to the store, or sent to FDMS and it is not known what became
+    /// of it; `done`, `dead_letter`, `failed`.
     pub state: String,
     /// When.
     #[schema(value_type = String)]
@@ -305,7 +306,8 @@ fn states(followed: &Followed) -> Vec<Passed> {
         let state = match log.outcome.as_str() {
             "accepted" => "done",
             "refused" | "paused" => "dead_letter",
-            _ => "in_flight",
+            "unknown" => "in_flight",
+            _ => "pending",
         };
         states.push(passed(state, log.at, "fdms_submission_logs"));
     }

@@ -1,8 +1,10 @@
 //! The monthly VAT return: by tax and currency, from the receipts, reconciled to the Z reports.
 //!
-//! The receipts are what FDMS was sent; the Z reports are the counters that the tills have signed. Each fiscal day that has a receipt
-//! in the month is compared whole; wherever the two differ, the difference has a name. A number that was given twice (a ledger was
-//! put back from a backup) is counted once: the receipt of the newest series, as the Z reports are the newest series'.
+//! The receipts are what FDMS was sent; the Z reports are the counters that the tills have signed. Each fiscal day that was opened or
+//! closed in the month, or has a receipt in it, is compared whole, also where no receipt of it is here; wherever the two differ, the
+//! difference has a name. A number that was given twice (a ledger was put back from a backup) is counted once: the receipt of the
+//! newest series, as the Z reports are the newest series'. A day that goes past midnight at the month's end is compared in both
+//! months, and each receipt is in the return of its own date: that is a note, nothing differs by it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,6 +45,8 @@ pub struct VatReturn {
     pub reconciled: bool,
     /// Where receipts and Z reports do not agree, or cannot be compared.
     pub differences: Vec<Difference>,
+    /// What to know of days that agree: `crosses_month`, a day whose receipts are of two months.
+    pub notes: Vec<Difference>,
 }
 
 /// A tax in a currency. Amounts are exact decimals.
@@ -72,17 +76,28 @@ pub struct VatRow {
     pub total_tax: String,
 }
 
-/// A difference.
+/// A difference, or a note.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 pub struct Difference {
     /// The till.
     pub device_id: i32,
     /// The fiscal day.
     pub fiscal_day_no: i32,
-    /// `not_closed`, `crosses_month`, `counter`, `missing_receipts`, `number_conflict`, `unreadable`.
+    /// `not_closed`, `counter`, `missing_receipts`, `number_conflict`, `unreadable`; of a note: `crosses_month`.
     pub kind: String,
-    /// What differs, in a sentence.
+    /// What it is, in a sentence.
     pub detail: String,
+}
+
+impl Difference {
+    fn of((device_id, fiscal_day_no): (i32, i32), kind: &str, detail: String) -> Self {
+        Self {
+            device_id,
+            fiscal_day_no,
+            kind: kind.to_owned(),
+            detail,
+        }
+    }
 }
 
 /// A counter of a fiscal day, as signed.
@@ -166,6 +181,7 @@ pub async fn made(
     book.read(tx, tenant, environment).await?;
     book.compare(tx, tenant, environment).await?;
     book.differences.sort();
+    book.notes.sort();
     Ok(VatReturn {
         month: month.to_owned(),
         environment: environment.to_string(),
@@ -174,6 +190,7 @@ pub async fn made(
         days: book.compared,
         reconciled: book.compared > 0 && book.differences.is_empty(),
         differences: book.differences,
+        notes: book.notes,
     })
 }
 
@@ -188,6 +205,7 @@ struct Book {
     /// Days that have a Z report here.
     compared: usize,
     differences: Vec<Difference>,
+    notes: Vec<Difference>,
 }
 
 fn too_large() -> Problem {
@@ -204,7 +222,7 @@ fn add(sums: &mut Sums, kind: Kind, cents: i64) -> Result<(), Problem> {
 }
 
 impl Book {
-    /// Reads the receipts of every day that has one in the month, one after the other.
+    /// Reads the receipts of every day that has one in the month, or was opened or closed in it, one after the other.
     async fn read(
         &mut self,
         tx: &Transaction<'_>,
@@ -215,7 +233,10 @@ impl Book {
             .prepare_cached(
                 "WITH days AS (
                    SELECT DISTINCT device_id, fiscal_day_no FROM receipts
-                   WHERE tenant_id = $1 AND environment = $2 AND receipt_date >= $3 AND receipt_date < $4)
+                   WHERE tenant_id = $1 AND environment = $2 AND receipt_date >= $3 AND receipt_date < $4
+                   UNION SELECT device_id, fiscal_day_no FROM fiscal_days
+                   WHERE tenant_id = $1 AND environment = $2
+                     AND (opened >= $3 AND opened < $4 OR closed >= $3 AND closed < $4))
                  SELECT r.device_id, r.fiscal_day_no, r.receipt_global_no, r.receipt_counter, r.receipt_type,
                    r.receipt_currency, r.receipt_date, r.body, EXISTS (
                      SELECT 1 FROM receipts n WHERE n.tenant_id = r.tenant_id AND n.environment = r.environment
@@ -277,16 +298,11 @@ impl Book {
         Ok(())
     }
 
-    fn differ(&mut self, (device_id, fiscal_day_no): (i32, i32), kind: &str, detail: String) {
-        self.differences.push(Difference {
-            device_id,
-            fiscal_day_no,
-            kind: kind.to_owned(),
-            detail,
-        });
+    fn differ(&mut self, day: (i32, i32), kind: &str, detail: String) {
+        self.differences.push(Difference::of(day, kind, detail));
     }
 
-    /// Compares each day with the counters that its till has signed.
+    /// Compares each day with the counters that its till has signed; one that has no receipt here too.
     async fn compare(
         &mut self,
         tx: &Transaction<'_>,
@@ -296,22 +312,34 @@ impl Book {
         let select = tx
             .prepare_cached(
                 "SELECT device_id, fiscal_day_no, receipt_counter, counters::text FROM fiscal_days
-                 WHERE tenant_id = $1 AND environment = $2 AND (device_id, fiscal_day_no) IN
-                   (SELECT * FROM unnest($3::integer[], $4::integer[]))",
+                 WHERE tenant_id = $1 AND environment = $2 AND (device_id, fiscal_day_no) IN (
+                   SELECT * FROM unnest($3::integer[], $4::integer[])
+                   UNION SELECT device_id, fiscal_day_no FROM fiscal_days
+                   WHERE tenant_id = $1 AND environment = $2
+                     AND (opened >= $5 AND opened < $6 OR closed >= $5 AND closed < $6))",
             )
             .await?;
         let (devices, numbers): (Vec<i32>, Vec<i32>) = self.days.keys().copied().unzip();
         let rows = tx
             .query(
                 &select,
-                &[&tenant.0, &environment.as_str(), &devices, &numbers],
+                &[
+                    &tenant.0,
+                    &environment.as_str(),
+                    &devices,
+                    &numbers,
+                    &self.from,
+                    &self.until,
+                ],
             )
             .await?;
         let mut z: BTreeMap<(i32, i32), (Option<i32>, Option<String>)> = BTreeMap::new();
+        let mut days = std::mem::take(&mut self.days);
         for row in rows {
-            z.insert((row.get(0), row.get(1)), (row.get(2), row.get(3)));
+            let key = (row.get(0), row.get(1));
+            days.entry(key).or_default();
+            z.insert(key, (row.get(2), row.get(3)));
         }
-        let days = std::mem::take(&mut self.days);
         for (key, day) in &days {
             match z.get(key) {
                 Some((receipts, Some(signed))) => self.compare_day(*key, day, *receipts, signed),
@@ -330,10 +358,12 @@ impl Book {
         self.compared += 1;
         if day.outside > 0 {
             let detail = format!(
-                "{} receipts of the day are of another month: they are compared here, but belong to the other month's return",
-                day.outside
+                "{} of the day's {} receipts are of another month: they are compared with its Z report here, and counted in the other month's return",
+                day.outside,
+                day.counters.len()
             );
-            self.differ(key, "crosses_month", detail);
+            self.notes
+                .push(Difference::of(key, "crosses_month", detail));
         }
         let here = i32::try_from(day.counters.len()).unwrap_or(i32::MAX);
         if let Some(receipts) = receipts.filter(|receipts| *receipts != here) {

@@ -129,10 +129,7 @@ pub(super) async fn code(
             &posted,
             Nav::Stores,
             "Code to join with",
-            &[(
-                "Type in the store",
-                &format!("fiscald hq join {}", text(&made, "code")),
-            )],
+            &[("Type in the store", &hq.join_command(text(&made, "code")))],
             &[("Good until", &moment(visit, &made, "expires_at"))],
             &format!("/stores/{store}"),
         ),

@@ -115,6 +115,7 @@ impl<'a> Page<'a> {
     pub(super) fn show(self, visit: &Visit, body: &Markup) -> Response {
         let main = html! {
             main id="main" {
+                (letterhead(visit))
                 @if !self.crumbs.is_empty() {
                     nav class="crumbs" aria-label="Where you are" {
                         @for (word, path) in self.crumbs { a href=(visit.href(path)) { (word) } }
@@ -191,6 +192,25 @@ impl<'a> Page<'a> {
                     }
                 }
             }
+        }
+    }
+}
+
+/// On paper: whose page it is, and from when.
+fn letterhead(visit: &Visit) -> Markup {
+    let papers = &visit.papers;
+    let name = match papers.legal_name.trim() {
+        "" => &visit.tenant_name,
+        name => name,
+    };
+    html! {
+        div class="letterhead" {
+            div {
+                b { (name) }
+                @if !papers.tin.is_empty() { span { "TIN " (papers.tin) } }
+                @if !papers.vat_number.is_empty() { span { "VAT number " (papers.vat_number) } }
+            }
+            div { span { "Head office, as of " (words::exact(visit.now)) " (UTC+2)" } }
         }
     }
 }

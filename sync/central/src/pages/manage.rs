@@ -44,7 +44,7 @@ pub(super) async fn page(visit: Visit, State(hq): State<SharedHq>) -> Result<Res
     let admin = visit.may(Role::Admin);
     let body = html! {
         div class="stack" {
-            (sheet("Stores", None, &store_table(&visit, &stores)))
+            (sheet("Stores", None, &store_table(&visit, &hq.join_command("CODE"), &stores)))
             (sheet("Tills", None, &till_table(&visit, &tills)))
             @if admin {
                 div class="two" {
@@ -74,9 +74,9 @@ fn count(rows: &[Row]) -> i64 {
     i64::try_from(rows.len()).unwrap_or(i64::MAX)
 }
 
-fn store_table(visit: &Visit, rows: &[Row]) -> Markup {
+fn store_table(visit: &Visit, join: &str, rows: &[Row]) -> Markup {
     html! {
-        @if rows.is_empty() { (empty("No store yet", "Add the first one below; then make it a code, and run there: fiscald hq join CODE")) }
+        @if rows.is_empty() { (empty("No store yet", &format!("Add the first one below; then make it a code, and run there: {join}"))) }
         @else {
             table class="fold" {
                 thead { tr { th { "Store" } th { "Joined" } th { "Last seen" } th { "Version" } th { "Code" } } }

@@ -158,6 +158,10 @@ fn on_the_way(visit: &Visit, rows: &[Row]) -> Markup {
     html! {
         @if rows.is_empty() { (empty("Nothing is on its way", "What a store tries again stands here with the time of its next try.")) }
         @else {
+            p class="hint in" {
+                "What was tried and is not at FDMS yet. Pending: it is tried again. In flight: it was sent, and what became of it is not known; FDMS is asked. "
+                "What waits behind it is counted above."
+            }
             table class="fold" {
                 thead { tr { th { "What" } th { "Till" } th { "State" } th class="num" { "Tries" } th { "Next try" } th { "Why not yet" } } }
                 tbody { @for row in rows { tr {

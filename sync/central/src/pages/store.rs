@@ -53,7 +53,7 @@ pub(super) async fn page(
     let body = html! {
         div class="stack" {
             (live(&visit, "store", &html! {
-                (trouble(&row))
+                (trouble(&row, &hq.join_command("CODE")))
                 (sheet("Tills", None, &tills))
             }))
             div class="two" {
@@ -78,11 +78,11 @@ pub(super) async fn page(
     Ok(shown.show(&visit, &body))
 }
 
-fn trouble(row: &Row) -> Markup {
+fn trouble(row: &Row, join: &str) -> Markup {
     let fault: Option<String> = row.get(13);
     html! {
         @if row.get::<_, Option<Timestamp>>(1).is_none() {
-            div class="note warn" { p { "This store has not joined yet. Make it a code under Stores and tills, and run there: " span class="mono" { "fiscald hq join CODE" } } }
+            div class="note warn" { p { "This store has not joined yet. Make it a code under Stores and tills, and run there: " span class="mono" { (join) } } }
         }
         @if let Some(at) = row.get::<_, Option<Timestamp>>(2) {
             div class="note" { "This store was retired on " (words::exact(at)) ": nothing is taken from it or asked of it any more. What it had sent until then stays." }

@@ -24,6 +24,7 @@ struct Return {
     days: i64,
     reconciled: bool,
     differences: Vec<Difference>,
+    notes: Vec<Difference>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -71,6 +72,10 @@ impl Tax {
     }
 }
 
+/// What is told and is not wrong: a day without a Z report yet, and one whose receipts are of two months.
+const QUIET: [&str; 2] = ["not_closed", "crosses_month"];
+
+/// A difference, or a note.
 #[derive(Debug, Deserialize)]
 struct Difference {
     device_id: i32,
@@ -109,7 +114,7 @@ pub(super) async fn page(
                 (tile(Tone::Quiet, &words::thousands(made.days), "fiscal days compared", None, None))
                 (verdict(&made))
             }
-            (sheet("By currency and tax", None, &table(&made.rows)))
+            (sheet("By currency and tax", None, &table(environment, &made.rows)))
             (sheet("Reconciliation", None, &differences(&visit, environment, &made)))
         }
     };
@@ -129,11 +134,16 @@ fn verdict(made: &Return) -> Markup {
     let count = |number: usize| words::thousands(i64::try_from(number).unwrap_or(i64::MAX));
     let wrong = made.differences.len() - open;
     let waiting = (open > 0).then(|| format!("{} without a Z report yet", count(open)));
+    let crossing = made.notes.len();
+    let crossing = (crossing > 0).then(|| format!("{} past the month's end", count(crossing)));
+    let beside = [waiting, crossing].into_iter().flatten();
+    let beside = beside.collect::<Vec<_>>().join(", ");
+    let beside = (!beside.is_empty()).then_some(beside.as_str());
     html! {
-        @if made.days == 0 { (tile(Tone::Quiet, "–", "nothing to compare yet", waiting.as_deref(), None)) }
-        @else if wrong > 0 { (tile(Tone::Bad, &count(wrong), "differences from the Z reports", waiting.as_deref(), None)) }
-        @else if made.reconciled { (tile(Tone::Ok, "agrees", "with the Z reports", None, None)) }
-        @else { (tile(Tone::Quiet, "agrees", "so far with the Z reports", waiting.as_deref(), None)) }
+        @if wrong > 0 { (tile(Tone::Bad, &count(wrong), "differences from the Z reports", beside, None)) }
+        @else if made.days == 0 { (tile(Tone::Quiet, "–", "nothing to compare yet", beside, None)) }
+        @else if made.reconciled { (tile(Tone::Ok, "agrees", "with the Z reports", beside, None)) }
+        @else { (tile(Tone::Quiet, "agrees", "so far with the Z reports", beside, None)) }
     }
 }
 
@@ -164,7 +174,12 @@ fn form(visit: &Visit, month: &str, environment: &str) -> Markup {
     }
 }
 
-fn table(rows: &[Tax]) -> Markup {
+fn table(environment: &str, rows: &[Tax]) -> Markup {
+    let other = if environment == "test" {
+        "production"
+    } else {
+        "the test environment"
+    };
     let cells = |amounts: [Cents; 9]| {
         html! {
             @for (name, amount) in AMOUNTS.into_iter().zip(amounts) { td class="num nowrap" data-name=(name) { (amount.grouped()) } }
@@ -177,7 +192,7 @@ fn table(rows: &[Tax]) -> Markup {
         })
     };
     html! {
-        @if rows.is_empty() { (empty("Nothing was sold in this month", "Choose another month, or the test environment for practice.")) }
+        @if rows.is_empty() { (empty("Nothing was sold in this month", &format!("Choose another month, or {other}."))) }
         @else {
             table class="fold" {
                 thead { tr { th { "Tax" } @for name in AMOUNTS { th class="num" { (name) } } } }
@@ -200,15 +215,16 @@ fn table(rows: &[Tax]) -> Markup {
 fn differences(visit: &Visit, environment: &str, made: &Return) -> Markup {
     html! {
         @if made.differences.is_empty() {
-            @if made.days == 0 { (empty("Nothing to compare", "No fiscal day has a receipt in this month.")) }
+            @if made.days == 0 { (empty("Nothing to compare", "No fiscal day was opened or closed in this month.")) }
             @else { (empty("Everything agrees", "The receipts of each day add up to the counters that its till has signed.")) }
-        } @else {
+        }
+        @if !made.differences.is_empty() || !made.notes.is_empty() {
             table class="fold" {
-                thead { tr { th { "Day" } th { "What" } th { "Difference" } } }
-                tbody { @for difference in &made.differences { tr {
+                thead { tr { th { "Day" } th { "What" } th { "In words" } } }
+                tbody { @for difference in made.differences.iter().chain(&made.notes) { tr {
                     td data-name="Day" { a href=(visit.href(&format!("/tills/{environment}/{}/days/{}", difference.device_id, difference.fiscal_day_no))) { "till " (difference.device_id) ", day " (difference.fiscal_day_no) } }
-                    td data-name="What" { (tag(if difference.kind == "not_closed" { Tone::Quiet } else { Tone::Bad }, &difference.kind.replace('_', " "))) }
-                    td data-name="Difference" class="wide" { (difference.detail) }
+                    td data-name="What" { (tag(if QUIET.contains(&difference.kind.as_str()) { Tone::Quiet } else { Tone::Bad }, &difference.kind.replace('_', " "))) }
+                    td data-name="In words" class="wide" { (difference.detail) }
                 } } }
             }
         }

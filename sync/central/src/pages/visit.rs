@@ -18,6 +18,17 @@ const MESSAGE: &str = "hq_message";
 /// The longest message that is carried over, in characters.
 const LONGEST: usize = 600;
 
+/// A company as its papers name it; what its profile does not have is empty.
+#[derive(Debug, Default)]
+pub(super) struct Papers {
+    /// Its legal name.
+    pub(super) legal_name: String,
+    /// Its TIN.
+    pub(super) tin: String,
+    /// Its VAT number.
+    pub(super) vat_number: String,
+}
+
 /// A person at a page.
 #[derive(Debug)]
 pub(super) struct Visit {
@@ -25,6 +36,8 @@ pub(super) struct Visit {
     pub(super) caller: Caller,
     /// The tenant's name.
     pub(super) tenant_name: String,
+    /// What stands in the tenant's papers.
+    pub(super) papers: Papers,
     /// Now.
     pub(super) now: Timestamp,
     /// Whether the main part alone is wanted.
@@ -45,12 +58,13 @@ impl FromRequestParts<SharedHq> for Visit {
             Err(problem) if problem.code == Code::Unauthenticated => return Err(to_sign_in(parts)),
             Err(problem) => return Err(Failed(problem).into_response()),
         };
-        let tenant_name = name(hq, caller.tenant)
+        let (tenant_name, papers) = company(hq, caller.tenant)
             .await
             .map_err(IntoResponse::into_response)?;
         Ok(Self {
             caller,
             tenant_name,
+            papers,
             now: hq.now(),
             fragment: parts.headers.contains_key("x-fragment"),
             headers: parts.headers.clone(),
@@ -60,17 +74,27 @@ impl FromRequestParts<SharedHq> for Visit {
     }
 }
 
-async fn name(hq: &SharedHq, tenant: TenantId) -> Result<String, Failed> {
+/// What a tenant is called, here and in its papers.
+async fn company(hq: &SharedHq, tenant: TenantId) -> Result<(String, Papers), Failed> {
     if tenant == TenantId::OPERATOR {
-        return Ok("Operator".to_owned());
+        return Ok(("Operator".to_owned(), Papers::default()));
     }
     let mut client = hq.db.client().await?;
     let tx = db::tenant(&mut client, tenant).await?;
     let find = tx
-        .prepare_cached("SELECT name FROM tenants WHERE tenant_id = $1")
+        .prepare_cached(
+            "SELECT t.name, coalesce(p.legal_name, ''), coalesce(p.tin, ''), coalesce(p.vat_number, '')
+             FROM tenants t LEFT JOIN tenant_fiscal_profiles p ON p.tenant_id = t.tenant_id WHERE t.tenant_id = $1",
+        )
         .await?;
     let row = tx.query_opt(&find, &[&tenant.0]).await?;
-    Ok(row.ok_or_else(|| Problem::not_found("tenant"))?.get(0))
+    let row = row.ok_or_else(|| Problem::not_found("tenant"))?;
+    let papers = Papers {
+        legal_name: row.get(1),
+        tin: row.get(2),
+        vat_number: row.get(3),
+    };
+    Ok((row.get(0), papers))
 }
 
 /// To the page of signing in, and back here after it.

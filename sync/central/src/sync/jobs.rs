@@ -19,7 +19,10 @@ use crate::db::{DbError, till_of};
 /// How one is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Status {
+    /// Not sent, or sent in vain: it is tried again.
     Pending,
+    /// Sent, and the store does not know what became of it: FDMS may have it, and is asked.
+    InFlight,
     Done,
     DeadLetter,
 }
@@ -28,6 +31,7 @@ impl Status {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
+            Self::InFlight => "in_flight",
             Self::Done => "done",
             Self::DeadLetter => "dead_letter",
         }
@@ -71,6 +75,7 @@ impl Jobs {
             let number = u32::try_from(row.get::<_, i32>(3)).ok()?;
             let status = match row.get(4) {
                 "dead_letter" => Status::DeadLetter,
+                "in_flight" => Status::InFlight,
                 _ => Status::Pending,
             };
             let job = Job {
@@ -104,7 +109,8 @@ impl Jobs {
         let status = match attempt.outcome {
             AttemptOutcome::Accepted => Status::Done,
             AttemptOutcome::Refused => Status::DeadLetter,
-            AttemptOutcome::Later | AttemptOutcome::Unknown => Status::Pending,
+            AttemptOutcome::Later => Status::Pending,
+            AttemptOutcome::Unknown => Status::InFlight,
         };
         let known = self.0.get(&key);
         if status == Status::Done && known.is_none() {
@@ -126,7 +132,7 @@ impl Jobs {
 
     fn parked(&mut self, till: TillRef, reason: &str) {
         for job in self.of(till) {
-            if job.status == Status::Pending {
+            if job.status != Status::DeadLetter {
                 job.status = Status::DeadLetter;
                 job.reason = Some(reason.to_owned());
                 job.is_changed = true;
@@ -196,8 +202,14 @@ impl Jobs {
         let oldest = till.queue.oldest_at.and_then(moment);
         let since = known.map_or(oldest.unwrap_or(Timestamp::UNIX_EPOCH), |job| job.since);
         let parked = head.parked.as_ref();
+        // Only an attempt says what became of the one before.
+        let in_flight = known.is_some_and(|known| known.status == Status::InFlight);
         let job = Job {
-            status: parked.map_or(Status::Pending, |_| Status::DeadLetter),
+            status: match parked {
+                Some(_) => Status::DeadLetter,
+                None if in_flight => Status::InFlight,
+                None => Status::Pending,
+            },
             item_seq: head.item_seq,
             attempts: head.attempts,
             next: moment(head.next_attempt).filter(|_| parked.is_none()),

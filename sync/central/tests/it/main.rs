@@ -6,6 +6,7 @@
 )]
 
 mod access;
+mod alerts;
 mod answered;
 mod api;
 mod attack;
@@ -18,6 +19,7 @@ mod figures;
 mod forgot;
 mod functions;
 mod isolation;
+mod months;
 mod pages;
 mod people;
 mod played;
@@ -32,7 +34,9 @@ mod sign_in;
 mod support;
 mod switched;
 mod sync;
+mod tables;
 mod turns;
+mod waiting;
 mod walls;
 mod ways_in;
 mod worker;

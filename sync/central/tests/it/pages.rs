@@ -45,16 +45,17 @@ async fn from_the_door_to_a_receipt() {
     browser.shoot_all("overview").await;
     browser.follow("Borrowdale").await;
     browser.has_text("#store", "dead letter").await;
-    browser.shoot("store").await;
+    browser.shoot_all("store").await;
     browser.follow(&STUCK.0.to_string()).await;
     browser.has_text("#till", "Nothing is sent").await;
-    browser.shoot("till").await;
+    browser.shoot_all("till").await;
 
     browser.goto(&format!("/tills/prod/{}", BUSY.0)).await;
     browser.follow("61").await;
     browser.text_is("h1", "Fiscal day 61").await;
     browser.has_text("#day", "Standard rated 15.5%").await;
-    browser.shoot("day").await;
+    browser.shoot_all("day").await;
+    browser.print("day").await;
 
     browser.goto(&format!("/receipts?number={}", BUSY.1)).await;
     browser.shoot("receipts-found").await;
@@ -93,7 +94,7 @@ async fn a_dead_letter_is_retried() {
     let mut browser = Browser::signed_in(&test, &shop.email).await;
     browser.goto("/queue").await;
     browser.has_text("#queue", "RCPT020").await;
-    browser.shoot("queue").await;
+    browser.shoot_all("queue").await;
     browser.press("#queue .list button").await;
     browser.has_text(".note.ok", "the store is asked").await;
     let sql = test.database.connect("postgres").await;
@@ -108,7 +109,7 @@ async fn a_dead_letter_is_retried() {
     browser.goto("/audit?action=command").await;
     browser.has_text("tbody", "command.retry").await;
     browser.has_text("tbody", &shop.email).await;
-    browser.shoot("audit").await;
+    browser.shoot_all("audit").await;
     browser.close().await;
 }
 
@@ -180,7 +181,7 @@ async fn every_page_shows() {
     let paths = [
         "/",
         "/receipts",
-        "/vat?month=2026-05",
+        "/vat?month=2026-05&environment=prod",
         "/queue",
         "/submissions",
         "/credentials",
@@ -201,18 +202,73 @@ async fn every_page_shows() {
                 1,
                 "{path} of the {word} company"
             );
-            let name = path
-                .split('?')
-                .next()
-                .unwrap()
-                .trim_matches('/')
-                .replace('/', "-");
+            let name = path.split('?').next().unwrap().trim_matches('/');
+            let name = if name.is_empty() { "overview" } else { name };
+            let name = format!("{word}-{name}");
+            if word == "empty" {
+                browser.shoot(&name).await;
+                continue;
+            }
+            browser.shoot_all(&name).await;
+            if path.starts_with("/vat") {
+                browser.has_text("#main table", "Total USD").await;
+                browser.has_text("#main table", "15.50 %").await;
+                browser.print(&name).await;
+            }
+        }
+        browser.no_errors().await;
+        browser.close().await;
+    }
+}
+
+/// On paper stands whose page it is, with the numbers of its papers where it has them, and from when; no navigation, no button.
+/// On a screen none of it stands.
+#[tokio::test]
+async fn paper_says_whose_it_is_and_from_when() {
+    let test = afternoon().await;
+    let shop = believable(&test, "Baobab Stores").await;
+    let empty = crate::seed::empty(&test, "New Company").await;
+    for (email, company, numbers) in [
+        (&shop.email, "Baobab Stores (Private) Limited", true),
+        (&empty, "New Company", false),
+    ] {
+        if numbers {
+            let sql = test.database.connect("postgres").await;
+            let name = "UPDATE tenant_fiscal_profiles SET legal_name = $2 WHERE tenant_id = $1";
+            sql.execute(name, &[&shop.tenant.0, &company])
+                .await
+                .unwrap();
+        }
+        let mut browser = Browser::signed_in(&test, email).await;
+        for path in [
+            "/",
+            "/vat?month=2026-05&environment=prod",
+            "/queue",
+            "/audit",
+        ] {
+            browser.goto(path).await;
+            browser.find("#main h1").await;
+            browser.hidden(".letterhead").await;
+            browser.as_printed(true).await;
+            browser.has_text(".letterhead", company).await;
             browser
-                .shoot(&format!(
-                    "{word}-{}",
-                    if name.is_empty() { "overview" } else { &name }
-                ))
+                .has_text(".letterhead", "as of 28 May 2026 15:30:00 (UTC+2)")
                 .await;
+            let text = browser.text(".letterhead").await;
+            assert_eq!(text.contains("TIN 2000123456"), numbers, "{path}: {text}");
+            assert_eq!(
+                text.contains("VAT number 220123456"),
+                numbers,
+                "{path}: {text}"
+            );
+            assert_eq!(
+                text.contains("TIN") || text.contains("VAT"),
+                numbers,
+                "{text}"
+            );
+            browser.hidden(".rail").await;
+            browser.hidden(".head .row").await;
+            browser.as_printed(false).await;
         }
         browser.no_errors().await;
         browser.close().await;

@@ -56,6 +56,8 @@ pub(crate) struct Store<'a> {
     pub(crate) commands: Vec<Command>,
     pub(crate) tills: BTreeMap<TillRef, Ledger>,
     pub(crate) skew_ms: i64,
+    /// Why its ledger takes no writes.
+    pub(crate) fault: Option<String>,
     pub(crate) line: &'static str,
     /// It switches new sales as it is told.
     pub(crate) switches: bool,
@@ -95,6 +97,7 @@ impl<'a> Store<'a> {
             commands: Vec::new(),
             tills: BTreeMap::new(),
             skew_ms: 12,
+            fault: None,
             line: "up",
             switches: true,
         }
@@ -405,7 +408,7 @@ impl<'a> Store<'a> {
             last_seq: self.seq,
             version: "0.1.0".to_owned(),
             clock_skew_ms: Some(self.skew_ms),
-            fault: None,
+            fault: self.fault.clone(),
             revision: self.wanted.revision,
             tills: self.tills.iter().map(till).collect(),
         }

@@ -294,36 +294,3 @@ async fn no_table_answers_anything_of_another_tenant() {
         }
     }
 }
-
-/// Rows of a month without a partition wait in the default one, and move when theirs is made.
-#[tokio::test]
-async fn partitions_are_made_and_rows_move() {
-    let test = Test::start().await;
-    let tenant = test.tenant("Baobab Stores").await;
-    let root = test.database.connect("postgres").await;
-    let row = insert(&root, "fdms_submission_logs", tenant).await;
-    let row = row.replace(START, "2027-01-31T23:59:59Z");
-    root.batch_execute(&row).await.unwrap();
-    let count = async |table: &str| -> i64 {
-        let sql = format!("SELECT count(*) FROM {table}");
-        root.query_one(&sql, &[]).await.unwrap().get(0)
-    };
-    assert_eq!(count("fdms_submission_logs_default").await, 1);
-    let app = test.database.connect(APP_ROLE).await;
-    let make = "SELECT hq_make_partitions('2027-01-15', 1)";
-    assert_eq!(app.query_one(make, &[]).await.unwrap().get::<_, i32>(0), 2);
-    assert_eq!(app.query_one(make, &[]).await.unwrap().get::<_, i32>(0), 0);
-    assert_eq!(count("fdms_submission_logs_default").await, 0);
-    assert_eq!(count("fdms_submission_logs_202701").await, 1);
-    assert_eq!(count("fdms_submission_logs").await, 1);
-    let walled = root
-        .query_one(
-            "SELECT relrowsecurity AND relforcerowsecurity FROM pg_class WHERE relname = 'fdms_submission_logs_202702'",
-            &[],
-        )
-        .await
-        .unwrap();
-    assert!(walled.get::<_, bool>(0));
-    // The month of the start was made by the migration.
-    assert_eq!(count("fdms_submission_logs_202605").await, 0);
-}

@@ -23,7 +23,8 @@ use crate::support::Test;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-async fn open(admin: &Admin<'_>) -> Vec<String> {
+/// The kinds of the alerts that are open.
+pub(crate) async fn open(admin: &Admin<'_>) -> Vec<String> {
     let alerts = admin.get("/alerts?state=open").await;
     let rows = alerts["rows"].as_array().unwrap().iter();
     let mut kinds: Vec<_> = rows
@@ -34,7 +35,7 @@ async fn open(admin: &Admin<'_>) -> Vec<String> {
 }
 
 /// A tenant with a store and a till that is open.
-async fn shop<'a>(test: &'a Test, admin: &Admin<'_>) -> Store<'a> {
+pub(crate) async fn shop<'a>(test: &'a Test, admin: &Admin<'_>) -> Store<'a> {
     let (store, code) = admin.new_store("Harare").await;
     admin.new_device("test", 42, &store).await;
     let mut shop = Store::join(test, &code).await;

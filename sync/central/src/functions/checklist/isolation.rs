@@ -2,9 +2,11 @@
 
 use axum::Json;
 use axum::extract::State;
+use deadpool_postgres::Transaction;
 use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use tokio_postgres::Row;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -14,28 +16,14 @@ use crate::db::{self, TenantId};
 use crate::hq::{Hq, SharedHq};
 use crate::problem::{Code, Problem};
 
-/// The tables whose rows are asked for.
-const TABLES: [&str; 19] = [
-    "tenants",
-    "tenant_fiscal_profiles",
-    "tenant_summaries",
-    "users",
-    "api_tokens",
-    "stores",
-    "store_cursors",
-    "store_epochs",
-    "store_events",
-    "fdms_devices",
-    "fdms_tenant_credentials",
-    "fdms_submission_logs",
-    "fdms_retry_jobs",
-    "fdms_audit_logs",
-    "receipts",
-    "fiscal_days",
-    "commands",
-    "alerts",
-    "go_live_steps",
-];
+/// A table that has rows of tenants.
+struct Table {
+    name: String,
+    /// Whether the service may read it itself. If not, it asks functions for one row of one hash.
+    is_read: bool,
+    /// Whether the service may change its rows.
+    is_written: bool,
+}
 
 /// Other tenants that are tried as control, at most.
 const CONTROLS: i64 = 50;
@@ -47,13 +35,15 @@ pub struct Isolation {
     pub held: bool,
     /// A name for the control that tells nobody who it is.
     pub control: String,
-    /// Tables that were asked.
+    /// Tables that were asked: all that have rows of tenants and that the service may read.
     pub tables: usize,
+    /// Tables that the service cannot read at all, whosever the rows are.
+    pub closed: usize,
     /// Rows that the control itself sees in them.
     pub control_rows: i64,
     /// Rows of the control that this tenant sees: must be 0.
     pub rows_seen: i64,
-    /// Whether writing as the control was refused.
+    /// Whether writing as the control was refused, and changing its rows changed none in any table.
     pub write_refused: bool,
 }
 
@@ -85,8 +75,9 @@ pub async fn check(hq: &Hq, tenant: TenantId, actor: &str) -> Result<Isolation, 
     let (control, control_rows) = control(hq, tenant).await?;
     let mut client = hq.db.client().await?;
     let mut tx = db::tenant(&mut client, tenant).await?;
-    let rows_seen = rows(&tx, control).await?;
-    let write_refused = {
+    let tables = tables(&tx).await?;
+    let rows_seen = rows(&tx, &tables, control).await?;
+    let is_refused = {
         let inner = tx.transaction().await?;
         let write = inner
             .execute(
@@ -97,12 +88,7 @@ pub async fn check(hq: &Hq, tenant: TenantId, actor: &str) -> Result<Isolation, 
         inner.rollback().await?;
         write.is_err()
     };
-    let changed = tx
-        .execute(
-            "UPDATE tenant_fiscal_profiles SET legal_name = legal_name WHERE tenant_id = $1",
-            &[&control.0],
-        )
-        .await?;
+    let write_refused = is_refused && changed(&tx, &tables, control).await? == 0;
     let digest = Sha256::digest(control.0.as_bytes());
     let shown: String = digest
         .iter()
@@ -110,9 +96,10 @@ pub async fn check(hq: &Hq, tenant: TenantId, actor: &str) -> Result<Isolation, 
         .map(|byte| format!("{byte:02x}"))
         .collect();
     let found = Isolation {
-        held: rows_seen == 0 && write_refused && changed == 0,
+        held: rows_seen == 0 && write_refused,
         control: shown,
-        tables: TABLES.len(),
+        tables: tables.iter().filter(|table| table.is_read).count(),
+        closed: tables.iter().filter(|table| !table.is_read).count(),
         control_rows,
         rows_seen,
         write_refused,
@@ -145,7 +132,8 @@ async fn control(hq: &Hq, tenant: TenantId) -> Result<(TenantId, i64), Problem> 
     let mut best: Option<(TenantId, i64)> = None;
     for other in others.into_iter().map(TenantId) {
         let tx = db::tenant(&mut client, other).await?;
-        let rows = rows(&tx, other).await?;
+        let tables = tables(&tx).await?;
+        let rows = rows(&tx, &tables, other).await?;
         // The row of `tenants` alone is not enough.
         if rows > best.map_or(1, |(_, most)| most) {
             best = Some((other, rows));
@@ -160,15 +148,44 @@ async fn control(hq: &Hq, tenant: TenantId) -> Result<(TenantId, i64), Problem> 
     })
 }
 
+/// All tables that have rows of tenants, as the database has them: one that is new is tried too.
+async fn tables(tx: &Transaction<'_>) -> Result<Vec<Table>, Problem> {
+    let find = tx
+        .prepare_cached(
+            "SELECT quote_ident(c.relname), has_table_privilege(c.oid, 'SELECT'), has_column_privilege(c.oid, 'tenant_id', 'UPDATE')
+             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+             JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
+             WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY 1",
+        )
+        .await?;
+    let rows = tx.query(&find, &[]).await?;
+    let table = |row: &Row| Table {
+        name: row.get(0),
+        is_read: row.get(1),
+        is_written: row.get(2),
+    };
+    Ok(rows.iter().map(table).collect())
+}
+
 /// Rows of a tenant that the transaction sees, at most a thousand of each table.
-async fn rows(tx: &deadpool_postgres::Transaction<'_>, of: TenantId) -> Result<i64, Problem> {
+async fn rows(tx: &Transaction<'_>, tables: &[Table], of: TenantId) -> Result<i64, Problem> {
     let mut sum = 0;
-    for table in TABLES {
+    for Table { name, .. } in tables.iter().filter(|table| table.is_read) {
         let sql = format!(
-            "SELECT count(*) FROM (SELECT 1 FROM {table} WHERE tenant_id = $1 LIMIT 1000) seen"
+            "SELECT count(*) FROM (SELECT 1 FROM {name} WHERE tenant_id = $1 LIMIT 1000) seen"
         );
         let row = tx.query_one(&sql, &[&of.0]).await?;
         sum += row.get::<_, i64>(0);
+    }
+    Ok(sum)
+}
+
+/// Rows of another tenant that the transaction can write to: none, unless a wall is missing. What was written is what was there.
+async fn changed(tx: &Transaction<'_>, tables: &[Table], of: TenantId) -> Result<u64, Problem> {
+    let mut sum = 0;
+    for Table { name, .. } in tables.iter().filter(|table| table.is_written) {
+        let sql = format!("UPDATE {name} SET tenant_id = tenant_id WHERE tenant_id = $1");
+        sum += tx.execute(&sql, &[&of.0]).await?;
     }
     Ok(sum)
 }

@@ -62,6 +62,16 @@ impl Driver {
     }
 }
 
+/// Keeps what the browser gives as Base64.
+fn keep(name: &str, data: &str) {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/screenshots");
+    std::fs::create_dir_all(&folder).unwrap();
+    let bytes = base64::engine::general_purpose::STANDARD
+        .decode(data)
+        .unwrap();
+    std::fs::write(folder.join(name), bytes).unwrap();
+}
+
 impl Browser {
     /// A browser at no page yet.
     pub(crate) async fn open(test: &Test) -> Self {
@@ -329,12 +339,7 @@ impl Browser {
         let data = shot["data"]
             .as_str()
             .unwrap_or_else(|| panic!("no picture of {name}: {shot}"));
-        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/screenshots");
-        std::fs::create_dir_all(&folder).unwrap();
-        let bytes = base64::engine::general_purpose::STANDARD
-            .decode(data)
-            .unwrap();
-        std::fs::write(folder.join(format!("{name}.png")), bytes).unwrap();
+        keep(&format!("{name}.png"), data);
     }
 
     /// The same in the dark, on a phone, and as it is printed. On a phone nothing is wider than the screen.
@@ -361,6 +366,23 @@ impl Browser {
             wide.as_i64().unwrap() <= 390,
             "{name} is {wide} pixels wide on a phone"
         );
+    }
+
+    /// Shows pages as they are printed, or again as on a screen.
+    pub(crate) async fn as_printed(&self, is_printed: bool) {
+        let media = if is_printed { "print" } else { "" };
+        let media = json!({ "media": media, "features": [] });
+        self.cdp("Emulation.setEmulatedMedia", media).await;
+    }
+
+    /// The page on paper (A4), left as a PDF beside the pictures.
+    pub(crate) async fn print(&self, name: &str) {
+        let a4 = json!({ "paperWidth": 8.27, "paperHeight": 11.69, "preferCSSPageSize": true });
+        let printed = self.cdp("Page.printToPDF", a4).await;
+        let data = printed["data"]
+            .as_str()
+            .unwrap_or_else(|| panic!("no paper of {name}: {printed}"));
+        keep(&format!("{name}.pdf"), data);
     }
 
     /// Ends it.

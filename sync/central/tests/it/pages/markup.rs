@@ -23,6 +23,7 @@ async fn markup_is_text() {
         "/tills/prod/24001/days/61",
         "/receipts",
         "/receipts/prod/24001/3085",
+        "/vat?month=2026-05&environment=prod",
         "/queue",
         "/submissions",
         "/credentials",
