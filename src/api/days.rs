@@ -135,16 +135,17 @@ pub(super) async fn open(
 
 /// Close the fiscal day.
 ///
-/// The counters are frozen and signed at once; FDMS is asked to close the day in its turn.
+/// The counters are frozen and signed at once; FDMS is asked to close the day in its turn. With `fiscalDayNo` a
+/// request may be repeated after a lost answer: it closes that day and no other, and is answered alike once it is closed.
 #[utoipa::path(
     post,
     path = "/v1/days/close",
     tag = "days",
     operation_id = "closeDay",
-    params(schema::TillParams),
+    params(schema::CloseParams, schema::TillParams),
     responses(
         (status = 200, description = "The day is closed.", body = schema::Day),
-        (status = 409, description = "No day is open.", body = schema::Problem, content_type = "application/problem+json"),
+        (status = 409, description = "No day is open, or another one.", body = schema::Problem, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem.", body = schema::Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -153,10 +154,21 @@ pub(super) async fn close(
     caller: Caller,
     request: Request,
 ) -> Result<Response, Problem> {
-    let params = Params::of(request.uri(), &[])?;
+    let params = Params::of(request.uri(), &["fiscalDayNo"])?;
+    let no = params.number("fiscalDayNo", FiscalDayNo::new)?;
     let till = shared.till(&caller, TillChoice::of(&params)?).await?;
     let (id, actor) = (till.id, caller.actor);
-    let facts = shared.write(move |core| core.close_day(id, &actor)).await?;
+    let Some(no) = no else {
+        let facts = shared.write(move |core| core.close_day(id, &actor)).await?;
+        return shared.day_changed(StatusCode::OK, &till, facts).await;
+    };
+    let day = shared.day(id, &no.to_string()).await?;
+    if day.facts.close.is_some() {
+        return Ok(day.answer(StatusCode::OK, &till));
+    }
+    let facts = shared
+        .write(move |core| core.close_day_if(id, no, &actor))
+        .await?;
     shared.day_changed(StatusCode::OK, &till, facts).await
 }
 

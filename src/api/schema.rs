@@ -108,6 +108,16 @@ pub(super) struct TillParams {
     environment: Option<String>,
 }
 
+/// Which day is to be closed.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it describes parameters that are read one by one")]
+pub(super) struct CloseParams {
+    /// The day that is meant; left out, the one that is open.
+    #[param(rename = "fiscalDayNo")]
+    fiscal_day_no: Option<u32>,
+}
+
 /// How a sale is answered.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -18,6 +18,7 @@ mod devices;
 mod disk_full;
 mod doctor;
 mod documents;
+mod examples;
 mod export;
 mod gaps;
 mod gates;

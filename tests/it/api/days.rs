@@ -4,6 +4,26 @@ use fiscald::api::schema;
 
 use crate::support::api::{Shop, get, post, sale};
 
+/// A close that names its day may be sent again after a lost answer, and never closes the day after.
+#[tokio::test]
+async fn a_close_that_is_repeated() {
+    let shop = Shop::open().await;
+    let close = |no: u32| post(format!("/v1/days/close?fiscalDayNo={no}"), "");
+    shop.ask(&close(1)).await.problem(404, "day_unknown");
+    shop.ask(&close(0)).await.problem(404, "day_unknown");
+    shop.sell("T1-1").await;
+    let closed: schema::Day = shop.ask(&close(1)).await.read(200);
+    assert_eq!((closed.fiscal_day_no, closed.state.as_str()), (1, "closed"));
+    shop.sell("T1-2").await;
+    let again: schema::Day = shop.ask(&close(1)).await.read(200);
+    assert_eq!((again.fiscal_day_no, &again.hash), (1, &closed.hash));
+    let open: schema::Day = shop.ask(&get("/v1/days/current")).await.read(200);
+    assert_eq!((open.fiscal_day_no, open.state.as_str()), (2, "open"));
+    shop.ask(&post("/v1/days/close?fiscalDayNo=x", ""))
+        .await
+        .problem(400, "parameter_invalid");
+}
+
 /// A day opens with the first sale, shows its X report, closes, shows its Z report, and the next begins.
 #[tokio::test]
 async fn the_life_of_a_day() {
