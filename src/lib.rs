@@ -38,6 +38,7 @@ pub mod paper;
 pub mod pos;
 pub mod print;
 pub mod submit;
+pub mod systemd;
 pub mod telemetry;
 #[cfg(feature = "demo")]
 pub mod testing;

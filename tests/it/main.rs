@@ -36,6 +36,7 @@ mod printing;
 mod scenarios;
 mod sheets;
 mod submit;
+mod systemd;
 mod zfp;
 
 mod support {

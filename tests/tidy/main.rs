@@ -13,6 +13,7 @@ use std::path::Path;
 mod crates;
 mod documents;
 mod sources;
+mod units;
 
 /// A file of the tree.
 struct File {

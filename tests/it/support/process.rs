@@ -97,12 +97,18 @@ impl Store {
 
     /// Starts the daemon and waits until it takes sales.
     pub(crate) fn start(&mut self) {
+        self.start_with(&[]);
+    }
+
+    /// The same with variables in its environment.
+    pub(crate) fn start_with(&mut self, variables: &[(&str, &str)]) {
         let child = Command::new(env!("CARGO_BIN_EXE_fiscald"))
             .arg("--config")
             .arg(self.dir.join("fiscald.toml"))
             .arg("run")
             .arg("--test-clock")
             .arg(self.dir.join("clock.sock"))
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()
@@ -123,6 +129,18 @@ impl Store {
             );
             std::thread::yield_now();
         }
+    }
+
+    /// Sends the daemon a signal.
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let daemon = self.daemon.as_ref().unwrap();
+        rustix::process::kill_process(rustix::process::Pid::from_child(daemon), signal).unwrap();
+    }
+
+    /// Waits for the daemon to end by itself, in order.
+    pub(crate) fn ended(&mut self) {
+        let ended = self.daemon.take().unwrap().wait().unwrap();
+        assert!(ended.success(), "{ended:?}");
     }
 
     /// Kills the daemon at once, as a power cut does.
