@@ -525,7 +525,7 @@ fn dispatch(cli: &Cli) -> Done {
     let own = |needs| owner::become_owner(config()?, needs);
     match &cli.command {
         Command::Run(args) => run::run(&own(Needs::Key)?, file.as_deref(), args),
-        Command::CheckConfig => run::check(&config()?, file.as_deref()),
+        Command::CheckConfig => run::check(&own(Needs::Key)?, file.as_deref()),
         Command::Register(args) => setup::register(&own(Needs::Key)?, args),
         Command::Token(command) => setup::token(&own(Needs::Key)?, command),
         Command::Till(command) => till::till(&config()?, command),

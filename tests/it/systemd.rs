@@ -100,3 +100,43 @@ fn what_a_package_asks() {
         assert!(pages.join(page).exists(), "{page}");
     }
 }
+
+/// Root's commands on a store that is another's are done as that user: nothing in it becomes root's.
+#[test]
+fn root_goes_on_as_the_stores_user() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+    const NOBODY: u32 = 65534;
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("only root can change to another user: not tested here");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let store = Store::set_up(dir.path(), 75);
+    let data = dir.path().join("data");
+    let files = || {
+        let files = std::fs::read_dir(&data).unwrap();
+        files.map(|file| file.unwrap().path()).collect::<Vec<_>>()
+    };
+    for path in files().iter().chain([&data]) {
+        chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    // The files that SQLite makes anew, and the one that the command writes beside the ledger.
+    for name in ["ledger.db-wal", "ledger.db-shm", "ledger.epoch"] {
+        let _ = std::fs::remove_file(data.join(name));
+    }
+    for command in [
+        &["token", "add", "another"][..],
+        &["verify"],
+        &["unsent"],
+        &["migrate"],
+    ] {
+        let done = store.fiscald(command);
+        assert!(done.status.success(), "{command:?}: {done:?}");
+    }
+    for path in files() {
+        let owner = std::fs::metadata(&path).unwrap().uid();
+        assert_eq!(owner, NOBODY, "{}", path.display());
+    }
+    assert!(data.join("run.lock").exists(), "nothing was written at all");
+}
