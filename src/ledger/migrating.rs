@@ -133,6 +133,39 @@ mod tests {
         assert_eq!(migrate(&mut conn, &path).unwrap(), None);
     }
 
+    /// What was copied is put back as a backup is, by this version as well: it is there once more already.
+    #[test]
+    fn the_copy_is_put_back() {
+        let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let path = old.path().join("ledger.db");
+        let mut conn = super::super::sql::open_writer(&path).unwrap();
+        schema::migrate_to(&mut conn, schema::newest() - 1).unwrap();
+        let migrated = migrate(&mut conn, &path).unwrap().unwrap();
+        let mut config = crate::config::Config::default();
+        config.store.data_dir = Some(new.path().to_owned());
+        crate::keys::SealingKey::generate(&config.sealing_key_path()).unwrap();
+        let restored = crate::backup::restore(&mut crate::backup::Restoring {
+            config: &config,
+            backup: &migrated.backup,
+            over: None,
+            passphrase: &mut || panic!("its key is here"),
+            progress: &mut |_, _| {},
+            clock: std::sync::Arc::new(clock::SystemClock),
+            actor: "test",
+        });
+        restored.unwrap();
+        assert_eq!(tables(&config.ledger_path()).0, schema::newest());
+        assert_eq!(copies_in(new.path()), 0);
+    }
+
+    fn copies_in(folder: &Path) -> usize {
+        let entries = std::fs::read_dir(folder).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name());
+        names
+            .filter(|name| name.to_string_lossy().starts_with(PREFIX))
+            .count()
+    }
+
     /// A ledger that cannot be copied whole stays as it is.
     #[test]
     fn a_damaged_ledger_is_not_changed() {
@@ -148,12 +181,7 @@ mod tests {
         let error = migrate(&mut conn, &path).unwrap_err().to_string();
         assert!(error.contains("sale_key"), "{error}");
         assert_eq!(tables(&path).0, to - 1);
-        let names = std::fs::read_dir(dir.path()).unwrap();
-        let copies = names.filter(|entry| {
-            let name = entry.as_ref().unwrap().file_name();
-            name.to_string_lossy().starts_with(PREFIX)
-        });
-        assert_eq!(copies.count(), 0);
+        assert_eq!(copies_in(dir.path()), 0);
     }
 
     /// Without a copy nothing is changed, and the sentence names what is in the way.

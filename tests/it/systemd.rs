@@ -125,16 +125,30 @@ fn root_goes_on_as_the_stores_user() {
     for name in ["ledger.db-wal", "ledger.db-shm", "ledger.epoch"] {
         let _ = std::fs::remove_file(data.join(name));
     }
+    // Where backups go, on another disk.
+    let stick = dir.path().join("stick");
+    std::fs::create_dir(&stick).unwrap();
+    chown(&stick, Some(NOBODY), Some(NOBODY)).unwrap();
     for command in [
         &["token", "add", "another"][..],
         &["verify"],
+        &["recovery", "status"],
+        &["archive", "--list"],
+        &["backup", "take", "--to", stick.to_str().unwrap()],
         &["unsent"],
         &["migrate"],
     ] {
         let done = store.fiscald(command);
         assert!(done.status.success(), "{command:?}: {done:?}");
     }
-    for path in files() {
+    // It finds that the gateway does not run, but not that it was asked by root.
+    let looked = store.fiscald(&["doctor"]);
+    let looked = String::from_utf8(looked.stdout).unwrap();
+    assert!(looked.contains("owners and rights are right"), "{looked}");
+    let copies = std::fs::read_dir(&stick).unwrap();
+    let copies: Vec<_> = copies.map(|file| file.unwrap().path()).collect();
+    assert_eq!(copies.len(), 2, "a backup and its manifest: {copies:?}");
+    for path in files().into_iter().chain(copies) {
         let owner = std::fs::metadata(&path).unwrap().uid();
         assert_eq!(owner, NOBODY, "{}", path.display());
     }
