@@ -76,6 +76,53 @@ fn services_are_watched() {
     }
 }
 
+/// Walls that must stay open: the gateway sees who connects and reaches USB printers, reads what is in /proc, writes
+/// backups to other disks, and lowers its own priority for them.
+#[test]
+fn what_the_gateway_needs() {
+    let path = packaging().join("fiscald/fiscald.service");
+    let unit = std::fs::read_to_string(path).unwrap();
+    for wall in ["PrivateUsers=", "ProcSubset=", "PrivateDevices="] {
+        let line = unit.lines().find(|line| line.starts_with(wall));
+        assert_eq!(line, None);
+    }
+    for line in [
+        "ReadWritePaths=-/mnt -/media",
+        "SystemCallFilter=setpriority",
+        "LoadCredentialEncrypted=fiscald.key",
+    ] {
+        assert!(unit.lines().any(|found| found == line), "{line} is missing");
+    }
+}
+
+/// What the packages are made of is there; what is built first comes later.
+#[test]
+fn assets() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut seen = 0;
+    for manifest in [
+        "Cargo.toml",
+        "sync/central/Cargo.toml",
+        "sandbox/Cargo.toml",
+    ] {
+        let path = root.join(manifest);
+        let folder = path.parent().unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let manifest: toml::Table = text.parse().unwrap();
+        let deb = &manifest["package"]["metadata"]["deb"];
+        let scripts = deb["maintainer-scripts"].as_str().unwrap();
+        assert!(folder.join(scripts).join("postinst").exists(), "{scripts}");
+        for asset in deb["assets"].as_array().unwrap() {
+            let source = asset[0].as_str().unwrap();
+            if !source.contains("target/") {
+                assert!(folder.join(source).exists(), "{source} is not there");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen >= 20, "only {seen} files");
+}
+
 /// The package's scripts are for a plain shell, stop at the first failure, and can be read by one.
 #[test]
 fn maintainer_scripts() {

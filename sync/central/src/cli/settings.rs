@@ -1,6 +1,7 @@
 //! The settings, from the environment. What cannot be used is named, with how to write it; a secret never is shown.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
