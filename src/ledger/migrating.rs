@@ -89,10 +89,11 @@ fn remove_others(ledger: &Path, kept: &Path) {
     for entry in entries.flatten() {
         let name = entry.file_name();
         let is_copy = name.to_string_lossy().starts_with(PREFIX);
-        if is_copy && Some(name.as_os_str()) != kept.file_name() {
-            if let Err(error) = std::fs::remove_file(entry.path()) {
-                tracing::warn!(%error, file = %entry.path().display(), "an older copy of the ledger stays");
-            }
+        if is_copy
+            && Some(name.as_os_str()) != kept.file_name()
+            && let Err(error) = std::fs::remove_file(entry.path())
+        {
+            tracing::warn!(%error, file = %entry.path().display(), "an older copy of the ledger stays");
         }
     }
 }
