@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
 mod access;
+mod admission;
 mod alarms;
 mod allow;
 mod answer;
@@ -55,6 +56,7 @@ mod switch;
 mod tests;
 mod tills;
 
+pub use admission::{Admission, Admitted, LanDoor};
 pub use allow::{AllowList, AllowListError};
 
 use crate::ledger::core::Core;
@@ -68,10 +70,8 @@ use problem::{Problem, ProblemCode};
 /// What the API is told once.
 #[derive(Debug, Clone, Default)]
 pub struct ApiSettings {
-    /// Users of this machine who need no token on a Unix socket. The first that fits counts.
-    pub unix_users: Vec<UnixUser>,
-    /// Names, beside its own address, by which other machines of the shop may call the gateway.
-    pub lan_names: Vec<String>,
+    /// Who may come in; may be replaced while the API serves.
+    pub admission: Admission,
     /// How long a sale waits for FDMS where the request does not say.
     pub wait: Duration,
     /// A picture on PDF invoices: PNG.
@@ -274,9 +274,10 @@ impl Api {
 
     /// Answers one request, whatever happens.
     async fn answer(&self, arrival: Arrival, mut request: Request<Body>) -> Response {
+        let admitted = self.shared.settings.admission.now();
         let gate = access::gate(
             arrival,
-            &self.shared.settings.lan_names,
+            &admitted.lan_names,
             request.uri(),
             request.headers(),
         );

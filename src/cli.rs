@@ -7,7 +7,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+
+use crate::config::Config;
+use owner::Needs;
 
 mod archive;
 mod backup;
@@ -17,14 +20,17 @@ mod doctor;
 mod export;
 mod hq;
 mod inspect;
+mod owner;
 mod pin;
 mod port;
 mod printer;
+mod reload;
 mod run;
 mod setup;
 mod store;
 mod terminal;
 mod till;
+mod upkeep;
 mod verify;
 
 /// Exit code of a configuration that cannot be used (`EX_CONFIG` of sysexits).
@@ -34,7 +40,7 @@ const EX_CONFIG: u8 = 78;
 #[derive(Debug, Parser)]
 #[command(name = "fiscald", version, max_term_width = 100)]
 pub struct Cli {
-    /// Configuration file; without it the defaults hold.
+    /// Configuration file; without it /etc/fiscald/fiscald.toml, and without that the defaults hold.
     #[arg(long, global = true, value_name = "FILE", env = "FISCALD_CONFIG")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -82,7 +88,11 @@ enum Command {
     /// Move old years out of the ledger into verified, read-only files beside it.
     Archive(archive::ArchiveArgs),
     /// Compute everything in a ledger again and name the first thing that is wrong.
-    Verify(VerifyArgs),
+    Verify(verify::VerifyArgs),
+    /// Bring the ledger of a gateway that does not run to this version, a copy of it first. `run` does so too.
+    Migrate,
+    /// Say what FDMS has not been told yet, also of a gateway that does not run; exit code 3 if there is anything.
+    Unsent,
     /// Compute what FDMS computes of a receipt, a day or a QR code (JSON in, JSON out).
     #[command(subcommand)]
     Inspect(InspectCommand),
@@ -98,6 +108,12 @@ enum Command {
     /// The PIN of the operator's page: without one nothing can be changed there.
     #[command(subcommand)]
     Pin(pin::PinCommand),
+    /// Write manual pages and shell completions into a folder.
+    #[command(hide = true)]
+    Manual {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// Measure this machine and the gateway on it.
     #[cfg(feature = "demo")]
     Bench(crate::bench::BenchArgs),
@@ -421,16 +437,6 @@ enum QueueCommand {
     },
 }
 
-#[derive(Debug, Args)]
-struct VerifyArgs {
-    /// The ledger; the configured one if left out.
-    #[arg(long, value_name = "FILE")]
-    ledger: Option<PathBuf>,
-    /// One line of JSON instead of text.
-    #[arg(long)]
-    json: bool,
-}
-
 #[derive(Debug, Subcommand)]
 enum InspectCommand {
     /// A receipt: canonical string, hash, taxes, total, findings.
@@ -515,29 +521,44 @@ fn end_quietly_on_broken_pipe() {
 }
 
 fn dispatch(cli: &Cli) -> Done {
-    let config = || crate::config::Config::load(cli.config.as_deref());
+    let file = cli.config.clone().or_else(Config::installed);
+    let config = || Config::load(file.as_deref());
+    // What opens the ledger itself does so as the user whose it is.
+    let own = |needs| owner::become_owner(config()?, needs);
     match &cli.command {
-        Command::Run(args) => run::run(&config()?, args),
-        Command::CheckConfig => run::check(&config()?, cli.config.as_deref()),
-        Command::Register(args) => setup::register(&config()?, args),
-        Command::Token(command) => setup::token(&config()?, command),
+        Command::Run(args) => run::run(&own(Needs::Key)?, file.as_deref(), args),
+        Command::CheckConfig => run::check(&own(Needs::Key)?, file.as_deref()),
+        Command::Register(args) => setup::register(&own(Needs::Key)?, args),
+        Command::Token(command) => setup::token(&own(Needs::Key)?, command),
         Command::Till(command) => till::till(&config()?, command),
         Command::Day(command) => store::day(&config()?, command),
         Command::Receipt(command) => store::receipt(&config()?, command),
         Command::Queue(command) => store::queue(&config()?, command),
-        Command::Hq(command) => hq::hq(&config()?, command),
+        Command::Hq(command) => hq::hq(&own(Needs::Key)?, command),
         Command::Printer(command) => printer::printer(&config()?, command),
         Command::Capture(command) => capture::capture(&config()?, command),
         Command::Port(command) => port::port(config, command),
+        Command::Backup(command @ backup::BackupCommand::Take { .. }) => {
+            backup::backup(&own(Needs::Ledger)?, command)
+        }
+        // Other files may be such as the store's user must not read.
         Command::Backup(command) => backup::backup(&config()?, command),
-        Command::Restore(args) => backup::restore(&config()?, args),
-        Command::Recovery(command) => backup::recovery(&config()?, command),
-        Command::Doctor(args) => doctor::doctor(cli.config.clone(), args),
-        Command::Export(args) => export::export_days(&config()?, args),
-        Command::Archive(args) => archive::archive_years(&config()?, args),
-        Command::Pin(command) => pin::pin(&config()?, command),
-        Command::Verify(args) => verify::verify_ledger(&config()?, args),
+        Command::Restore(args) => backup::restore(&own(Needs::Key)?, args),
+        Command::Recovery(command) => backup::recovery(&own(Needs::Key)?, command),
+        Command::Doctor(args) => doctor::doctor(file.clone(), args),
+        Command::Export(args) if args.ledger.is_some() => export::export_days(&config()?, args),
+        Command::Export(args) => export::export_days(&own(Needs::Ledger)?, args),
+        Command::Archive(args) => archive::archive_years(&own(Needs::Key)?, args),
+        Command::Pin(command) => pin::pin(&own(Needs::Key)?, command),
+        Command::Verify(args) if args.ledger.is_some() => verify::verify_ledger(&config()?, args),
+        Command::Verify(args) => verify::verify_ledger(&own(Needs::Ledger)?, args),
+        Command::Migrate => upkeep::migrate(&own(Needs::Key)?),
+        Command::Unsent => upkeep::unsent(&own(Needs::Ledger)?),
         Command::Inspect(command) => inspect::inspect(command),
+        Command::Manual { folder } => {
+            manual::write(&Cli::command(), folder)?;
+            Ok(ExitCode::SUCCESS)
+        }
         #[cfg(feature = "demo")]
         Command::Bench(args) => Ok(crate::bench::main(args)?),
         #[cfg(feature = "demo")]

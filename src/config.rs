@@ -17,6 +17,7 @@ use crate::ledger::{DayClosing, DayOpening, DayPolicy, Environment, Settings};
 
 mod backup;
 mod devices;
+mod hints;
 mod pos;
 
 pub use backup::{At, BackupConfig, Keep};
@@ -30,6 +31,12 @@ pub use pos::{Listen, Plays, PosConfig, PosKind, PosSetup, Templates, template};
 
 /// Name of the sealing key as a systemd credential.
 pub const SEALING_CREDENTIAL: &str = "fiscald.key";
+
+/// Where systemd keeps credentials encrypted.
+pub const CREDENTIAL_STORE: &str = "/etc/credstore.encrypted";
+
+/// Where the package puts the configuration.
+const INSTALLED: &str = "/etc/fiscald/fiscald.toml";
 
 /// Where the authority's servers are (docs/FDMS.md section 1).
 const TEST_URL: &str = "https://fdmsapitest.zimra.co.zw";
@@ -49,18 +56,22 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The file is no valid configuration.
-    #[error("{path} is no valid configuration")]
+    #[error("{path} is no valid configuration{}", meant.as_ref().map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default())]
     Parse {
         /// The file.
         path: PathBuf,
+        /// The name that was probably meant, where one is misspelt.
+        meant: Option<String>,
         /// Where and why.
         source: Box<toml::de::Error>,
     },
     /// A value makes no sense.
-    #[error("{path}: {what}")]
+    #[error("{path}{}: {what}", line.map(|line| format!(", line {line}")).unwrap_or_default())]
     Value {
         /// The file.
         path: PathBuf,
+        /// The line on which the setting stands.
+        line: Option<usize>,
         /// What is wrong, and what would be right.
         what: String,
     },
@@ -88,6 +99,9 @@ pub struct Config {
     pub backup: BackupConfig,
     /// Logs.
     pub log: LogConfig,
+    /// The sealing key, where it was opened before this program became the store's user; never in a file.
+    #[serde(skip)]
+    pub unsealed: Option<SealingKey>,
 }
 
 /// `[store]`
@@ -294,6 +308,13 @@ impl Default for LogConfig {
 }
 
 impl Config {
+    /// The file that holds unless another is named: the one that the package has put in its place, if it is there.
+    #[must_use]
+    pub fn installed() -> Option<PathBuf> {
+        let path = PathBuf::from(INSTALLED);
+        path.exists().then_some(path)
+    }
+
     /// Reads a file; without one the defaults hold.
     ///
     /// # Errors
@@ -316,10 +337,12 @@ impl Config {
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let config: Self = toml::from_str(text).map_err(|source| ConfigError::Parse {
             path: path.to_owned(),
+            meant: hints::meant(source.message()),
             source: Box::new(source),
         })?;
         config.check().map_err(|what| ConfigError::Value {
             path: path.to_owned(),
+            line: hints::line_of(text, &what),
             what,
         })?;
         Ok(config)
@@ -328,11 +351,14 @@ impl Config {
     fn check(&self) -> Result<(), String> {
         self.settings()?;
         self.pos()?;
-        let loopback = [Some(self.api.listen), self.api.lines_listen];
-        for address in loopback.into_iter().flatten() {
-            if !address.ip().is_loopback() {
+        let loopback = [
+            ("listen", Some(self.api.listen)),
+            ("lines_listen", self.api.lines_listen),
+        ];
+        for (name, address) in loopback {
+            if let Some(address) = address.filter(|address| !address.ip().is_loopback()) {
                 return Err(format!(
-                    "api: {address} is not a loopback address; for tills on other machines use [api.lan]"
+                    "api.{name}: {address} is not a loopback address; for tills on other machines use [api.lan]"
                 ));
             }
         }
@@ -342,9 +368,13 @@ impl Config {
                 "store.online_wait_ms: at most {longest} are waited for FDMS"
             ));
         }
-        for url in [&self.fdms.test_url, &self.fdms.production_url] {
+        let urls = [
+            ("test_url", &self.fdms.test_url),
+            ("production_url", &self.fdms.production_url),
+        ];
+        for (name, url) in urls {
             if !url.starts_with("https://") {
-                return Err(format!("fdms: \"{url}\" must begin with https://"));
+                return Err(format!("fdms.{name}: \"{url}\" must begin with https://"));
             }
         }
         for user in &self.api.unix_users {
@@ -440,12 +470,25 @@ impl Config {
             .unwrap_or_else(|| self.data_dir().join("sealing.key"))
     }
 
+    /// Where the sealing key in use comes from, for a person to find: systemd's encrypted credential, or
+    /// [`Config::sealing_key_path`].
+    #[must_use]
+    pub fn sealing_key_origin(&self) -> PathBuf {
+        match (&self.store.sealing_key, &self.unsealed) {
+            (None, Some(_)) => Path::new(CREDENTIAL_STORE).join(SEALING_CREDENTIAL),
+            _ => self.sealing_key_path(),
+        }
+    }
+
     /// Reads the sealing key: the configured file, else the systemd credential, else the file beside the
     /// ledger.
     ///
     /// # Errors
     /// The key is not there, or others may read it.
     pub fn sealing_key(&self) -> Result<SealingKey, KeyError> {
+        if let (None, Some(key)) = (&self.store.sealing_key, &self.unsealed) {
+            return Ok(key.clone());
+        }
         let credential = std::env::var_os("CREDENTIALS_DIRECTORY")
             .map(|dir| PathBuf::from(dir).join(SEALING_CREDENTIAL));
         let is_there = credential.is_some_and(|path| path.exists());
@@ -457,46 +500,4 @@ impl Config {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(text: &str) -> Result<Config, String> {
-        Config::parse(Path::new("fiscald.toml"), text)
-            .map_err(|error| format!("{:#}", anyhow::Error::from(error)))
-    }
-
-    /// An empty file is the defaults; what is set is taken.
-    #[test]
-    fn defaults_and_values() {
-        assert_eq!(parse("").unwrap().api.listen.port(), 8487);
-        let config =
-            parse("[store]\nday_opening = \"by_hand\"\n[taxes]\nstandard = 517\n[[tills]]\ndevice_id = 7\nenvironment = \"test\"\nday_closing = \"22:30\"\n").unwrap();
-        let settings = config.settings().unwrap();
-        assert_eq!(settings.days.opening, DayOpening::ByHand);
-        assert_eq!(settings.days.closing, DayClosing::ByHand);
-        let own = settings.days_of.values().next().unwrap();
-        assert_eq!(own.opening, DayOpening::ByHand);
-        assert!(matches!(own.closing, DayClosing::At(_)));
-        assert_eq!(settings.tax_aliases.len(), 1);
-    }
-
-    /// What is misspelt or makes no sense is said with its place.
-    #[test]
-    fn faults_are_said() {
-        for (text, expected) in [
-            ("[store]\ncurrency = [\"USD\"]", "currency"),
-            ("[api]\nlisten = \"0.0.0.0:80\"", "loopback"),
-            ("[store]\ncurrencies = [\"US$\"]", "US$"),
-            ("[fdms]\ntest_url = \"http://x\"", "https://"),
-            ("[[api.unix_users]]\ndevice_id = 1", "uid or gid"),
-            ("[store]\nday_closing = \"22.30\"", "a time like \"22:30\""),
-            (
-                "[[tills]]\ndevice_id = 1\nenvironment = \"test\"\n[[tills]]\ndevice_id = 1\nenvironment = \"test\"",
-                "there twice",
-            ),
-        ] {
-            let error = parse(text).unwrap_err();
-            assert!(error.contains(expected), "{text}: {error}");
-        }
-    }
-}
+mod tests;

@@ -11,7 +11,9 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{AllowList, Api, ApiSettings, Devices, Reach, UnixId, UnixUser};
+use crate::api::{
+    Admission, Admitted, AllowList, Api, ApiSettings, Devices, LanDoor, Reach, UnixId, UnixUser,
+};
 use crate::backup::Backups;
 use crate::config::{Config, FdmsConfig, LanConfig};
 use crate::fdms::Identity;
@@ -45,18 +47,7 @@ pub struct Listeners {
     /// JSON lines on a Unix socket.
     pub lines_unix: Option<UnixListener>,
     /// HTTPS for tills on other machines of the shop.
-    pub lan: Option<Lan>,
-}
-
-/// The listener for other machines of the shop.
-#[derive(Debug)]
-pub struct Lan {
-    /// Where it listens.
-    pub listener: TcpListener,
-    /// Its certificate.
-    pub tls: Arc<rustls::ServerConfig>,
-    /// Who may connect.
-    pub allowed: AllowList,
+    pub lan: Option<TcpListener>,
 }
 
 impl Listeners {
@@ -112,11 +103,8 @@ impl Daemon {
         self.start_epoch(&mut parts);
         self.start_hq(&mut parts);
         self.start_backups(&mut parts);
-        let (ledger, stop) = (self.ledger.clone(), self.stop.clone());
-        parts.spawn(async move {
-            crate::days::keep(ledger, stop).await;
-            "the keeper of the days"
-        });
+        self.start_keepers(&mut parts);
+        crate::systemd::ready();
         let mut result = Ok(());
         tokio::select! {
             () = self.stop.cancelled() => {}
@@ -124,6 +112,7 @@ impl Daemon {
             Some(ended) = parts.join_next() => result = early(ended, self.stop.is_cancelled()),
         }
         self.stop.cancel();
+        crate::systemd::stopping();
         let drained =
             tokio::time::timeout(DRAIN, async { while parts.join_next().await.is_some() {} });
         if drained.await.is_err() {
@@ -194,7 +183,7 @@ impl Daemon {
         }
         if let Some(lan) = listeners.lan {
             parts.spawn(async move {
-                api.serve_lan(lan.listener, lan.tls, lan.allowed).await;
+                api.serve_lan(lan).await;
                 "the API for other machines"
             });
         }
@@ -264,6 +253,19 @@ impl Daemon {
         });
     }
 
+    fn start_keepers(&self, parts: &mut JoinSet<Part>) {
+        let (ledger, stop) = (self.ledger.clone(), self.stop.clone());
+        parts.spawn(async move {
+            crate::days::keep(ledger, stop).await;
+            "the keeper of the days"
+        });
+        let (ledger, stop) = (self.ledger.clone(), self.stop.clone());
+        parts.spawn(async move {
+            crate::systemd::keep(ledger, stop).await;
+            "telling systemd"
+        });
+    }
+
     /// What a copy of the ledger is told by.
     fn start_epoch(&self, parts: &mut JoinSet<Part>) {
         let Some(path) = self.ledger_path.clone() else {
@@ -277,9 +279,37 @@ impl Daemon {
     }
 }
 
-/// Who may do what over the API. The daemon's own user and root may use its Unix sockets for every till.
-#[must_use]
-pub fn api_settings(config: &Config) -> ApiSettings {
+/// What the API is told of the configuration.
+///
+/// # Errors
+/// As [`admitted`].
+pub fn api_settings(config: &Config) -> anyhow::Result<ApiSettings> {
+    let logo = config.logo().unwrap_or_else(|why| {
+        tracing::warn!("{why}");
+        None
+    });
+    let online = config.store.answers == crate::config::Answers::Online;
+    Ok(ApiSettings {
+        wait: Duration::from_millis(
+            if online {
+                config.store.online_wait_ms
+            } else {
+                0
+            }
+            .into(),
+        ),
+        admission: Admission::new(admitted(config)?),
+        logo: logo.map(Arc::new),
+        data_dir: Some(config.data_dir()),
+        ..ApiSettings::default()
+    })
+}
+
+/// Whom the configuration lets in. The daemon's own user and root may use its Unix sockets for every till.
+///
+/// # Errors
+/// The certificate or the addresses in `[api.lan]` cannot be used.
+pub fn admitted(config: &Config) -> anyhow::Result<Admitted> {
     let own = rustix::process::geteuid().as_raw();
     let mut unix_users: Vec<UnixUser> = config
         .api
@@ -305,31 +335,15 @@ pub fn api_settings(config: &Config) -> ApiSettings {
             reach: Reach::All,
         });
     }
-    let logo = config.logo().unwrap_or_else(|why| {
-        tracing::warn!("{why}");
-        None
-    });
-    let online = config.store.answers == crate::config::Answers::Online;
-    ApiSettings {
-        wait: Duration::from_millis(
-            if online {
-                config.store.online_wait_ms
-            } else {
-                0
-            }
-            .into(),
-        ),
+    let (lan_names, lan) = match &config.api.lan {
+        None => (Vec::new(), None),
+        Some(lan) => (lan.names.clone(), Some(lan_door(lan)?)),
+    };
+    Ok(Admitted {
         unix_users,
-        logo: logo.map(Arc::new),
-        data_dir: Some(config.data_dir()),
-        lan_names: config
-            .api
-            .lan
-            .as_ref()
-            .map(|lan| lan.names.clone())
-            .unwrap_or_default(),
-        ..ApiSettings::default()
-    }
+        lan_names,
+        lan,
+    })
 }
 
 /// How this store's tills reach FDMS. What is wrong with the way there keeps no till from selling: it is
@@ -389,7 +403,7 @@ impl Connector for ConfiguredConnector {
 ///
 /// # Errors
 /// A file cannot be read, the key does not fit the certificate, or an address is none.
-pub fn lan_parts(lan: &LanConfig) -> anyhow::Result<(Arc<rustls::ServerConfig>, AllowList)> {
+pub fn lan_door(lan: &LanConfig) -> anyhow::Result<LanDoor> {
     use anyhow::Context as _;
     use rustls::pki_types::pem::PemObject as _;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -405,7 +419,10 @@ pub fn lan_parts(lan: &LanConfig) -> anyhow::Result<(Arc<rustls::ServerConfig>, 
         .with_single_cert(chain, key)
         .context("api.lan: the key does not fit the certificate")?;
     let allowed = AllowList::parse(&lan.allow).context("api.lan.allow")?;
-    Ok((Arc::new(tls), allowed))
+    Ok(LanDoor {
+        tls: Arc::new(tls),
+        allowed,
+    })
 }
 
 /// What the end of a part means. When all is being stopped, a part may hear of it before we do.

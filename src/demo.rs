@@ -165,7 +165,7 @@ impl DemoStore {
             backups: crate::backup::Backups::default(),
             devices: opened(&config)?,
             ledger: ledger.clone(),
-            api: api_settings(&config),
+            api: api_settings(&config)?,
             listeners: Some(Listeners {
                 unix: Some(UnixListener::bind(config.socket_path())?),
                 lines: Some(lines),

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::disk::{Space, space};
+use crate::keys::SealingKey;
 use crate::time::TimeKeeper;
 
 pub mod bundle;
@@ -268,6 +269,8 @@ pub struct Doctor {
     pub clock: SharedClock,
     /// The machine.
     pub machine: Machine,
+    /// The sealing key, where it was opened before this program became the store's user.
+    pub unsealed: Option<SealingKey>,
 }
 
 impl Doctor {
@@ -278,6 +281,7 @@ impl Doctor {
             config,
             clock: Arc::new(SystemClock),
             machine: Machine::default(),
+            unsealed: None,
         }
     }
 
@@ -285,7 +289,10 @@ impl Doctor {
     pub async fn look(&self) -> Report {
         let mut found = Vec::new();
         match setup::load(self.config.as_deref(), &mut found) {
-            Some(config) => self.look_at(&config, &mut found).await,
+            Some(mut config) => {
+                config.unsealed.clone_from(&self.unsealed);
+                self.look_at(&config, &mut found).await;
+            }
             None => {
                 let rest = REST_OF_CONFIG.iter();
                 found.extend(

@@ -35,6 +35,7 @@ pub mod hq;
 mod issue;
 pub mod lock;
 mod look;
+mod migrating;
 pub mod mirror;
 pub mod policy;
 pub mod printing;
@@ -61,6 +62,7 @@ pub mod writer;
 mod writer_tests;
 
 pub use file_id::FileDoubt;
+pub use migrating::Migrated;
 pub use policy::{DayClosing, DayOpening, DayPolicy};
 pub use read::Reader;
 pub use writer::Ledger;
@@ -331,6 +333,16 @@ pub enum StorageError {
         found: i64,
         /// Step known.
         known: i64,
+    },
+    /// An older ledger could not be copied before its tables are changed. Nothing was changed.
+    #[error(
+        "this ledger is of an older version, and could not be copied to {backup} before it is brought to this one, so nothing was changed: {why}. Mend that (room on the disk? the disk itself?) and start again"
+    )]
+    NotCopied {
+        /// Where the copy was to be.
+        backup: String,
+        /// Why not.
+        why: String,
     },
     /// The ledger contradicts itself.
     #[error("the ledger is damaged: {0}; run `fiscald verify`")]

@@ -39,6 +39,7 @@ pub mod pos;
 pub mod print;
 mod private;
 pub mod submit;
+pub mod systemd;
 pub mod telemetry;
 #[cfg(feature = "demo")]
 pub mod testing;

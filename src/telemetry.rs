@@ -9,12 +9,12 @@ use clock::{Clock as _, SystemClock};
 use tracing::{Event, Level, Subscriber};
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_appender::rolling::{InitError, RollingFileAppender, Rotation};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::{Format, Full, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use crate::config::LogConfig;
 
@@ -38,21 +38,41 @@ pub enum TelemetryError {
     Directory(#[from] InitError),
 }
 
-/// Keeps the threads that write logs; what waits is written when it is dropped.
+/// Logging, as long as it is held; what waits is written when it is dropped.
 #[derive(Debug)]
-pub struct Guard {
+pub struct Logging {
     _threads: Vec<WorkerGuard>,
+    filter: reload::Handle<EnvFilter, Registry>,
 }
 
-/// Starts logging. Logs are written by threads of their own until the guard is dropped.
+impl Logging {
+    /// Logs more or less from now on.
+    ///
+    /// # Errors
+    /// `level` is no filter; what is logged stays as it was.
+    pub fn set_level(&self, level: &str) -> Result<(), TelemetryError> {
+        let filter = filter(level)?;
+        // It fails only where another logging was started before this one (in tests).
+        if let Err(error) = self.filter.reload(filter) {
+            tracing::warn!(%error, "what is logged stays as it was");
+        }
+        Ok(())
+    }
+}
+
+fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
+    EnvFilter::try_new(level).map_err(|error| TelemetryError::Level {
+        level: level.to_owned(),
+        why: error.to_string(),
+    })
+}
+
+/// Starts logging. Logs are written by threads of their own until what this gives is dropped.
 ///
 /// # Errors
 /// The configuration makes no sense, or the folder cannot be written.
-pub fn start(config: &LogConfig) -> Result<Guard, TelemetryError> {
-    let filter = EnvFilter::try_new(&config.level).map_err(|error| TelemetryError::Level {
-        level: config.level.clone(),
-        why: error.to_string(),
-    })?;
+pub fn start(config: &LogConfig) -> Result<Logging, TelemetryError> {
+    let (filter, handle) = reload::Layer::new(filter(&config.level)?);
     let mut threads = Vec::new();
     let mut layers: Vec<Box<dyn Layer<_> + Send + Sync>> = Vec::new();
     if let Some(directory) = &config.directory {
@@ -81,10 +101,13 @@ pub fn start(config: &LogConfig) -> Result<Guard, TelemetryError> {
     }
     // A second start (in tests) keeps the first one's writers.
     let _ = tracing_subscriber::registry()
-        .with(layers)
         .with(filter)
+        .with(layers)
         .try_init();
-    Ok(Guard { _threads: threads })
+    Ok(Logging {
+        _threads: threads,
+        filter: handle,
+    })
 }
 
 fn beside(writer: impl Write + Send + 'static, threads: &mut Vec<WorkerGuard>) -> NonBlocking {

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use clock::{SharedClock, SystemClock};
 use fdms_sandbox::{DeviceSpec, Fault, RunningSandbox, Sandbox, Settings, read_faults};
 use tokio::net::TcpListener;
@@ -21,7 +21,7 @@ const USUAL_CLOSE_DELAY_MS: u64 = 5000;
 
 /// A faithful FDMS to develop and test against. For tests only: it keeps nothing secret.
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(name = "fdms-sandbox", version, args_conflicts_with_subcommands = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -64,6 +64,12 @@ enum Command {
         /// What `--record` has written, or `journal.jsonl`.
         file: PathBuf,
     },
+    /// Write manual pages and shell completions into a folder.
+    #[command(hide = true)]
+    Manual {
+        /// The folder.
+        folder: PathBuf,
+    },
 }
 
 /// The serial number may hold colons itself: the ID is before the first, the key behind the last.
@@ -94,6 +100,10 @@ async fn main() -> Result<ExitCode> {
         .init();
     match arguments.command.take() {
         Some(Command::Replay { file }) => replay(&file),
+        Some(Command::Manual { folder }) => {
+            manual::write(&Arguments::command(), &folder)?;
+            Ok(ExitCode::SUCCESS)
+        }
         None => run(arguments).await.map(|()| ExitCode::SUCCESS),
     }
 }

@@ -321,14 +321,11 @@ impl Shared {
     }
 
     fn caller_by_user(&self, uid: u32, gid: u32) -> Option<Caller> {
-        let user = self
-            .settings
-            .unix_users
-            .iter()
-            .find(|user| match user.who {
-                UnixId::Uid(id) => id == uid,
-                UnixId::Gid(id) => id == gid,
-            })?;
+        let admitted = self.settings.admission.now();
+        let user = admitted.unix_users.iter().find(|user| match user.who {
+            UnixId::Uid(id) => id == uid,
+            UnixId::Gid(id) => id == gid,
+        })?;
         Some(Caller {
             actor: format!("uid:{uid}").into(),
             scope: match user.reach {

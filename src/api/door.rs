@@ -28,7 +28,7 @@ use tokio_util::task::TaskTracker;
 use super::access::{Arrival, Door};
 use super::problem::{PROBLEM_JSON, Problem, ProblemCode};
 use super::stalled::Impatient;
-use super::{AllowList, Api, lines};
+use super::{Admission, Api, lines};
 
 /// Headers of a request; browsers send twenty.
 const MAX_HEADERS: usize = 64;
@@ -54,7 +54,7 @@ enum Tongue {
 enum Listener {
     Tcp(TcpListener),
     Unix(UnixListener),
-    Lan(TcpListener, TlsAcceptor, AllowList),
+    Lan(TcpListener),
 }
 
 /// A connection that has just come in.
@@ -85,15 +85,9 @@ impl Api {
         self.serve(Listener::Unix(listener), Tongue::Lines).await;
     }
 
-    /// Serves HTTP over TLS to other machines of the shop, those on the list, until the stop signal.
-    pub async fn serve_lan(
-        &self,
-        listener: TcpListener,
-        tls: Arc<rustls::ServerConfig>,
-        allowed: AllowList,
-    ) {
-        let listener = Listener::Lan(listener, TlsAcceptor::from(tls), allowed);
-        self.serve(listener, Tongue::Http).await;
+    /// Serves HTTP over TLS to other machines of the shop, those that are admitted, until the stop signal.
+    pub async fn serve_lan(&self, listener: TcpListener) {
+        self.serve(Listener::Lan(listener), Tongue::Http).await;
     }
 
     async fn serve(&self, listener: Listener, tongue: Tongue) {
@@ -102,7 +96,7 @@ impl Api {
         // A budget of its own: whoever fills this door leaves the others open.
         let limits = self.shared.settings.limits;
         let places = match (&listener, tongue) {
-            (Listener::Tcp(_) | Listener::Lan(..), Tongue::Http) => limits.connections,
+            (Listener::Tcp(_) | Listener::Lan(_), Tongue::Http) => limits.connections,
             _ => limits.connections_aside,
         };
         let places = Arc::new(Semaphore::new(places));
@@ -138,7 +132,7 @@ impl Api {
             let accepted = tokio::select! {
                 biased;
                 () = stop.cancelled() => return None,
-                accepted = listener.accept() => accepted,
+                accepted = listener.accept(&self.shared.settings.admission) => accepted,
             };
             match accepted {
                 Ok(Some(fresh)) => return Some(fresh),
@@ -222,7 +216,7 @@ impl Api {
 
 impl Listener {
     /// Accepts a connection; `None` is one that was not welcome.
-    async fn accept(&self) -> io::Result<Option<Fresh>> {
+    async fn accept(&self, admission: &Admission) -> io::Result<Option<Fresh>> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
@@ -234,15 +228,18 @@ impl Listener {
                 let (stream, _) = listener.accept().await?;
                 Ok(Some(Fresh::Unix(stream)))
             }
-            Self::Lan(listener, acceptor, allowed) => {
+            Self::Lan(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                if !allowed.contains(peer.ip()) {
+                let admitted = admission.now();
+                let door = admitted.lan.as_ref();
+                let Some(door) = door.filter(|door| door.allowed.contains(peer.ip())) else {
                     tracing::warn!(peer = %peer.ip(), "an address that is not allowed was turned away");
                     return Ok(None);
-                }
+                };
                 stream.set_nodelay(true)?;
                 let local = stream.local_addr()?;
-                Ok(Some(Fresh::Lan(stream, acceptor.clone(), local)))
+                let acceptor = TlsAcceptor::from(Arc::clone(&door.tls));
+                Ok(Some(Fresh::Lan(stream, acceptor, local)))
             }
         }
     }

@@ -328,6 +328,7 @@ impl From<StorageError> for Problem {
             StorageError::Busy => P::Busy,
             StorageError::Stopping => P::Stopping,
             StorageError::Newer { .. }
+            | StorageError::NotCopied { .. }
             | StorageError::Damaged(_)
             | StorageError::ArchiveGone(_)
             | StorageError::Key(_)

@@ -148,7 +148,7 @@ pub fn restore(restoring: &mut Restoring<'_>) -> Result<Restored, RestoreError> 
         "made": manifest.as_ref().map(|manifest| manifest.made),
         "lastEvent": ends.last_event,
     });
-    let mut core = Core::open(&new, sealing, restoring.clock.clone(), settings)?;
+    let mut core = Core::open_copy(&new, sealing, restoring.clock.clone(), settings)?;
     core.write(|core| core.restored(&detail.to_string(), restoring.actor))?;
     // The last connection that is closed leaves everything in the one file.
     drop(core);
@@ -212,7 +212,7 @@ fn sealing_key(
     match restoring.config.sealing_key() {
         Ok(key) => {
             try_key(restoring.backup, &key).map_err(|error| RestoreError::OtherKey {
-                path,
+                path: restoring.config.sealing_key_origin(),
                 why: error.to_string(),
             })?;
             Ok((key, None))

@@ -1,13 +1,16 @@
 //! `fiscald doctor`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 
 use super::Done;
+use super::owner::{Needs, become_owner};
 use super::terminal::printable;
+use crate::config::Config;
 use crate::doctor::{Doctor, Report, bundle};
+use crate::keys::SealingKey;
 
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
@@ -21,8 +24,12 @@ pub(super) struct DoctorArgs {
 }
 
 pub(super) fn doctor(config: Option<PathBuf>, args: &DoctorArgs) -> Done {
+    let unsealed = as_the_gateway(config.as_deref());
     let runtime = super::runtime()?;
-    let doctor = Doctor::new(config);
+    let doctor = Doctor {
+        unsealed,
+        ..Doctor::new(config)
+    };
     let report = runtime.block_on(doctor.look());
     let bundled = match &args.bundle {
         None => Ok(()),
@@ -42,6 +49,20 @@ pub(super) fn doctor(config: Option<PathBuf>, args: &DoctorArgs) -> Done {
         true => ExitCode::FAILURE,
         false => ExitCode::SUCCESS,
     })
+}
+
+/// What root may do says nothing of what the gateway may: goes on as its user, with the sealing key that root alone can
+/// open. A key that cannot be opened is for the doctor to find.
+fn as_the_gateway(config: Option<&Path>) -> Option<SealingKey> {
+    // The doctor says what is wrong with the configuration, and that it was run as root.
+    let loaded = Config::load(config).ok()?;
+    for needs in [Needs::Key, Needs::Ledger] {
+        match become_owner(loaded.clone(), needs) {
+            Ok(config) => return config.unsealed,
+            Err(error) => eprintln!("fiscald: {error:#}"),
+        }
+    }
+    None
 }
 
 fn show(report: &Report, json: bool) -> anyhow::Result<()> {

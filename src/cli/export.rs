@@ -25,7 +25,7 @@ pub(super) struct ExportArgs {
     until: Option<Date>,
     /// Export from this file instead of the configured ledger: a backup, for example.
     #[arg(long, value_name = "FILE")]
-    ledger: Option<PathBuf>,
+    pub(super) ledger: Option<PathBuf>,
     #[command(flatten)]
     till: TillArg,
 }

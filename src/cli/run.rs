@@ -8,15 +8,15 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clock::{SharedClock, SystemClock};
 use tokio::net::{TcpListener, UnixListener};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::reload::Reload;
 use super::{Done, RunArgs};
-use crate::api::Devices;
+use crate::api::{ApiSettings, Devices};
 use crate::backup::Backups;
 use crate::config::{Config, Plays, picture};
-use crate::daemon::{
-    ConfiguredConnector, Daemon, Lan, Listeners, api_settings, lan_parts, stop_signal,
-};
+use crate::daemon::{ConfiguredConnector, Daemon, Listeners, api_settings, stop_signal};
 use crate::hq::{HeadOffice, HqView};
 use crate::keys::SealingKey;
 use crate::ledger::Ledger;
@@ -25,10 +25,12 @@ use crate::ledger::lock::only_one;
 use crate::pos::PosPorts;
 use crate::print::Printers;
 use crate::submit::Submitter;
+use crate::systemd::Sockets;
 
-pub(super) fn run(config: &Config, args: &RunArgs) -> Done {
+pub(super) fn run(config: &Config, file: Option<&Path>, args: &RunArgs) -> Done {
     crate::private::shut_others_out();
-    let _guard = crate::telemetry::start(&config.log)?;
+    let sockets = Sockets::take();
+    let logging = crate::telemetry::start(&config.log)?;
     let clock = the_clock(args)?;
     let settings = config.settings().map_err(anyhow::Error::msg)?;
     let path = config.ledger_path();
@@ -41,14 +43,24 @@ pub(super) fn run(config: &Config, args: &RunArgs) -> Done {
     let _lock = only_one(&config.data_dir())?;
     let core = Core::open(&path, sealing.clone(), clock, settings)?;
     let ledger = Ledger::start(core, &path)?;
-    super::runtime()?.block_on(serve(config, ledger, sealing))
+    super::runtime()?.block_on(async {
+        let api = api_settings(config)?;
+        let reload = Reload::new(file, api.admission.clone(), &logging);
+        let listeners = listen(config, sockets).await?;
+        let daemon = daemon(config, ledger, sealing, listeners, api)?;
+        serve(config, daemon, &reload).await
+    })
 }
 
-async fn serve(config: &Config, ledger: Ledger, sealing: SealingKey) -> Done {
-    let stop = CancellationToken::new();
-    let api = api_settings(config);
-    let daemon = Daemon {
-        listeners: Some(listen(config).await?),
+fn daemon(
+    config: &Config,
+    ledger: Ledger,
+    sealing: SealingKey,
+    listeners: Listeners,
+    api: ApiSettings,
+) -> anyhow::Result<Daemon> {
+    Ok(Daemon {
+        listeners: Some(listeners),
         connector: Some(Arc::new(ConfiguredConnector::new(config, &ledger))),
         submitter: Submitter::default(),
         devices: Devices {
@@ -68,17 +80,32 @@ async fn serve(config: &Config, ledger: Ledger, sealing: SealingKey) -> Done {
         },
         api,
         ledger,
-        stop: stop.clone(),
-    };
+        stop: CancellationToken::new(),
+    })
+}
+
+async fn serve(config: &Config, daemon: Daemon, reload: &Reload<'_>) -> Done {
+    let stop = daemon.stop.clone();
+    // Before systemd hears that we are ready: a reload it then asks for finds somebody who listens.
+    let mut hang_up = signal(SignalKind::hangup())?;
     tracing::info!(address = %config.api.listen, socket = %config.socket_path().display(), "fiscald runs");
     let mut running = tokio::spawn(daemon.run());
-    tokio::select! {
-        signal = stop_signal() => {
-            signal?;
-            stop.cancel();
-            running.await??;
+    let told = stop_signal();
+    tokio::pin!(told);
+    loop {
+        tokio::select! {
+            signal = &mut told => {
+                signal?;
+                stop.cancel();
+                running.await??;
+                break;
+            }
+            ended = &mut running => {
+                ended??;
+                break;
+            }
+            Some(()) = hang_up.recv() => reload.now(),
         }
-        ended = &mut running => ended??,
     }
     tracing::info!("fiscald has stopped");
     Ok(ExitCode::SUCCESS)
@@ -98,7 +125,7 @@ fn the_clock(_: &RunArgs) -> anyhow::Result<SharedClock> {
     Ok(Arc::new(SystemClock))
 }
 
-async fn listen(config: &Config) -> anyhow::Result<Listeners> {
+async fn listen(config: &Config, mut sockets: Sockets) -> anyhow::Result<Listeners> {
     let api = &config.api;
     let http = tcp(api.listen).await?;
     let lines = match api.lines_listen {
@@ -107,22 +134,21 @@ async fn listen(config: &Config) -> anyhow::Result<Listeners> {
     };
     let lan = match &api.lan {
         None => None,
-        Some(lan) => {
-            let (tls, allowed) = lan_parts(lan)?;
-            Some(Lan {
-                listener: tcp(lan.listen).await?,
-                tls,
-                allowed,
-            })
-        }
+        Some(lan) => Some(tcp(lan.listen).await?),
+    };
+    let path = config.socket_path();
+    // systemd's, if it has opened it for us: tills that connect while we are away then wait instead of failing.
+    let unix = match sockets.unix(&path)? {
+        Some(listener) => UnixListener::from_std(listener)?,
+        None => make_socket(&path, "socket")?,
     };
     Ok(Listeners {
         http,
-        unix: Some(unix(&config.socket_path(), "socket")?),
+        unix: Some(unix),
         lines,
         lines_unix: match &api.lines_socket {
             None => None,
-            Some(path) => Some(unix(path, "lines_socket")?),
+            Some(path) => Some(make_socket(path, "lines_socket")?),
         },
         lan,
     })
@@ -136,7 +162,7 @@ async fn tcp(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
 
 /// A Unix socket that every local user may connect to; who may do what is decided by the peer's user.
 /// `setting` is what named it, in `[api]`. Anything there that is no socket is left alone, and an error.
-fn unix(path: &Path, setting: &str) -> anyhow::Result<UnixListener> {
+fn make_socket(path: &Path, setting: &str) -> anyhow::Result<UnixListener> {
     // A socket that a killed daemon left behind takes no connections; a living one does.
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
         anyhow::bail!("another fiscald answers on {}", path.display());
@@ -190,6 +216,7 @@ pub(super) fn check(config: &Config, path: Option<&Path>) -> Done {
     for ((environment, device), days) in &settings.days_of {
         println!("  till {device} ({environment}): {days}");
     }
+    check_copies(config);
     let good = check_devices(config).map_err(anyhow::Error::msg)?;
     let key = config.sealing_key();
     match &key {
@@ -200,6 +227,21 @@ pub(super) fn check(config: &Config, path: Option<&Path>) -> Done {
         true => ExitCode::SUCCESS,
         false => ExitCode::from(super::EX_CONFIG),
     })
+}
+
+/// Where copies go. A disk that is not in its place is no fault of the configuration.
+fn check_copies(config: &Config) {
+    match &config.backup.folder {
+        None => println!("backups         none: `folder` in [backup] names where they go"),
+        Some(folder) if folder.is_dir() => println!("backups         {}", folder.display()),
+        Some(folder) => println!(
+            "backups         {} (it is not there, or may not be looked into: is the disk mounted?)",
+            folder.display()
+        ),
+    }
+    if let Some(live) = &config.backup.live {
+        println!("live copy       {}", live.display());
+    }
 }
 
 /// Printers and ports; false if one of them will not do what it is there for.
@@ -246,10 +288,13 @@ mod tests {
     async fn only_sockets_are_removed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("api.sock");
-        drop(unix(&path, "socket").unwrap());
+        drop(make_socket(&path, "socket").unwrap());
         // Its file is still there, and nobody answers on it.
-        let again = unix(&path, "socket").unwrap();
-        assert!(unix(&path, "socket").is_err(), "somebody answers on it");
+        let again = make_socket(&path, "socket").unwrap();
+        assert!(
+            make_socket(&path, "socket").is_err(),
+            "somebody answers on it"
+        );
         drop(again);
 
         let ledger = dir.path().join("ledger.db");
@@ -257,7 +302,7 @@ mod tests {
         let link = dir.path().join("link");
         std::os::unix::fs::symlink(&ledger, &link).unwrap();
         for wrong in [&ledger, &link] {
-            let error = unix(wrong, "lines_socket").unwrap_err().to_string();
+            let error = make_socket(wrong, "lines_socket").unwrap_err().to_string();
             assert!(error.contains("`lines_socket`"), "{error}");
             assert!(error.contains(&wrong.display().to_string()), "{error}");
             assert_eq!(std::fs::read_to_string(wrong).unwrap(), "receipts");

@@ -166,7 +166,8 @@ fn report(till: DeviceId, joined: &Joined) {
         println!("Take care: {past}");
     }
     println!(
-        "Next: make a token for it with `fiscald token add NAME --device-id {till}`, and run `fiscald run`."
+        "Next: make a token for it with `fiscald token add NAME --device-id {till}`, and run `fiscald run` \
+         (where it was installed as a package: `systemctl start fiscald`, if it does not run)."
     );
 }
 

@@ -1,12 +1,24 @@
 //! `fiscald verify`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Done, VerifyArgs};
+use super::Done;
 use crate::config::Config;
 use crate::ledger::verify::{VerifyError, verify};
+
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// The ledger; the configured one if left out.
+    #[arg(long, value_name = "FILE")]
+    pub(super) ledger: Option<PathBuf>,
+    /// One line of JSON instead of text.
+    #[arg(long)]
+    json: bool,
+}
 
 pub(super) fn verify_ledger(config: &Config, args: &VerifyArgs) -> Done {
     let path = args.ledger.clone().unwrap_or_else(|| config.ledger_path());

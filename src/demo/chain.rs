@@ -188,7 +188,7 @@ async fn open(
         backups: crate::backup::Backups::default(),
         devices: super::opened(&config)?,
         ledger: ledger.clone(),
-        api: api_settings(&config),
+        api: api_settings(&config)?,
         listeners: Some(Listeners::http_only(http)),
         connector: Some(Arc::new(ConfiguredConnector::new(&config, &ledger))),
         submitter: Submitter::default(),

@@ -1,6 +1,6 @@
 //! The configuration, the files that it names, and who may do what with the store's folder.
 
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use rustix::fs::Access as May;
@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{Area, Finding};
 use crate::config::{Config, ConfigError, Plays, picture};
-use crate::daemon::lan_parts;
+use crate::daemon::lan_door;
 use crate::fdms::TrustRoots;
 use crate::keys::SealingKey;
 
@@ -92,7 +92,7 @@ fn named_files(config: &Config, found: &mut Vec<Finding>) {
         );
     }
     if let Some(lan) = &config.api.lan
-        && let Err(error) = lan_parts(lan)
+        && let Err(error) = lan_door(lan)
     {
         fault(
             "lan_certificate",
@@ -172,8 +172,10 @@ pub(super) fn permissions(config: &Config, found: &mut Vec<Finding>) -> Option<S
     if let Some(log) = &config.log.directory {
         writable(log, "log_dir_unwritable", "log.directory", found);
     }
-    if let Some(parent) = config.socket_path().parent()
+    let socket = config.socket_path();
+    if let Some(parent) = socket.parent()
         && parent != dir
+        && !is_of_systemd(&socket)
     {
         writable(parent, "socket_dir_unwritable", "api.socket", found);
     }
@@ -307,6 +309,12 @@ fn sealing_key(config: &Config, found: &mut Vec<Finding>) -> Option<SealingKey> 
         next,
     ));
     None
+}
+
+/// A socket of root's was opened by systemd for the gateway, which then need not make one.
+fn is_of_systemd(socket: &Path) -> bool {
+    let found = std::fs::symlink_metadata(socket);
+    found.is_ok_and(|meta| meta.file_type().is_socket() && meta.uid() == 0)
 }
 
 fn writable(dir: &Path, code: &'static str, setting: &str, found: &mut Vec<Finding>) {

@@ -202,7 +202,9 @@ impl SealingKey {
         })
     }
 
-    fn parse(content: &[u8]) -> Option<Self> {
+    /// Reads a key: 32 bytes, or hex, or base64. None is what holds no key.
+    #[must_use]
+    pub fn parse(content: &[u8]) -> Option<Self> {
         let decoded = if content.len() == KEY_LEN {
             Zeroizing::new(content.to_vec())
         } else {

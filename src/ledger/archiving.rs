@@ -106,7 +106,11 @@ impl Reader {
     }
 }
 
+/// None of a ledger of an earlier version, which knows no archives.
 pub(super) fn archives(conn: &Connection) -> Result<Vec<Archive>, StorageError> {
+    if !conn.table_exists(None, "archive")? {
+        return Ok(Vec::new());
+    }
     let mut statement = conn.prepare_cached(
         "SELECT file, year, first_seq, last_seq, receipts, sha256, emptied FROM archive ORDER BY year",
     )?;

@@ -13,7 +13,8 @@ use super::audit::{AuditHead, Entry};
 use super::chain::{self, Till};
 use super::signers::Signers;
 use super::{
-    LedgerError, Refusal, Sale, SaleDone, Seq, Settings, StorageError, TillId, schema, sql,
+    LedgerError, Migrated, Refusal, Sale, SaleDone, Seq, Settings, StorageError, TillId, migrating,
+    schema, sql,
 };
 use crate::keys::SealingKey;
 use crate::time::{Anchor, TimeKeeper};
@@ -42,6 +43,7 @@ pub struct Core {
     time: Arc<TimeKeeper>,
     data_version: i64,
     fault: Option<String>,
+    migrated: Option<Migrated>,
     #[cfg(test)]
     pub(super) planted: Planted,
 }
@@ -85,7 +87,7 @@ pub(super) trait Task: Send {
 }
 
 impl Core {
-    /// Opens or makes the ledger at `path`.
+    /// Opens or makes the ledger at `path`. One of an earlier version is copied, and then brought to this one.
     ///
     /// # Errors
     /// The file cannot be opened, is of a newer version, contradicts itself, or was sealed with another key.
@@ -96,7 +98,34 @@ impl Core {
         settings: Settings,
     ) -> Result<Self, StorageError> {
         let mut conn = sql::open_writer(path)?;
+        let migrated = migrating::migrate(&mut conn, path)?;
+        let mut core = Self::opened(conn, path, sealing, clock, settings)?;
+        core.migrated = migrated;
+        Ok(core)
+    }
+
+    /// As [`Core::open`], of a copy whose original is kept: it is not copied once more before its tables are changed.
+    ///
+    /// # Errors
+    /// As [`Core::open`].
+    pub fn open_copy(
+        path: &Path,
+        sealing: SealingKey,
+        clock: SharedClock,
+        settings: Settings,
+    ) -> Result<Self, StorageError> {
+        let mut conn = sql::open_writer(path)?;
         schema::migrate(&mut conn)?;
+        Self::opened(conn, path, sealing, clock, settings)
+    }
+
+    fn opened(
+        conn: Connection,
+        path: &Path,
+        sealing: SealingKey,
+        clock: SharedClock,
+        settings: Settings,
+    ) -> Result<Self, StorageError> {
         // One snapshot, and first of all its version: what another process writes later is then noticed.
         conn.execute_batch("BEGIN")?;
         let data_version = data_version(&conn)?;
@@ -117,6 +146,7 @@ impl Core {
             touched: BTreeSet::new(),
             reloads: 0,
             fault: None,
+            migrated: None,
             signers: Signers::new(),
             last_batch: BatchTimes::default(),
             committed: Seq(0),
@@ -137,6 +167,12 @@ impl Core {
     #[must_use]
     pub fn time(&self) -> &Arc<TimeKeeper> {
         &self.time
+    }
+
+    /// What was done to a ledger of an earlier version when it was opened.
+    #[must_use]
+    pub fn migrated(&self) -> Option<&Migrated> {
+        self.migrated.as_ref()
     }
 
     /// The storage fault that made the ledger read-only.

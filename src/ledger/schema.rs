@@ -400,7 +400,16 @@ CREATE TABLE archive (
 /// # Errors
 /// The file cannot be written, or a newer version has already changed it.
 pub(super) fn migrate(conn: &mut Connection) -> Result<(), StorageError> {
-    let newest = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    migrate_to(conn, newest())
+}
+
+/// The step that this version's tables are at.
+pub(super) fn newest() -> i64 {
+    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
+}
+
+/// As [`migrate`], up to an earlier step: what an earlier version has left.
+pub(super) fn migrate_to(conn: &mut Connection, newest: i64) -> Result<(), StorageError> {
     let tx = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let version = version(&tx)?;
     if version > newest {
@@ -410,7 +419,8 @@ pub(super) fn migrate(conn: &mut Connection) -> Result<(), StorageError> {
         });
     }
     let done = usize::try_from(version).unwrap_or(0);
-    for step in MIGRATIONS.iter().skip(done) {
+    let last = usize::try_from(newest).unwrap_or(0);
+    for step in MIGRATIONS.iter().take(last).skip(done) {
         tx.execute_batch(step)?;
     }
     tx.pragma_update(None, "user_version", newest)?;

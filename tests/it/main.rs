@@ -37,6 +37,7 @@ mod printing;
 mod scenarios;
 mod sheets;
 mod submit;
+mod systemd;
 mod zfp;
 
 mod support {

@@ -48,6 +48,7 @@ const HOUSE: &[&str] = &[
     "sync-wire",
     "sync-agent",
     "fiscal-hq",
+    "manual",
 ];
 
 /// What of the house the crates between store and head office may use; their tests may use more.
@@ -55,7 +56,7 @@ fn room_of_head_office(name: &str) -> Option<&'static [&'static str]> {
     match name {
         "sync-wire" => Some(&[]),
         "sync-agent" => Some(&["sync-wire", "clock"]),
-        "fiscal-hq" => Some(&["sync-wire", "clock", "meter", "fiscal", "a4"]),
+        "fiscal-hq" => Some(&["sync-wire", "clock", "meter", "fiscal", "a4", "manual"]),
         _ => None,
     }
 }

@@ -14,6 +14,7 @@ mod crates;
 mod documents;
 mod security;
 mod sources;
+mod units;
 
 /// A file of the tree.
 struct File {

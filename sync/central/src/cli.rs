@@ -3,15 +3,17 @@
 //! Settings come from the environment, secrets also from files (`NAME_FILE`): nothing secret stands on the command
 //! line. docs/HQ_OPERATE.md lists them.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use uuid::Uuid;
 
 use crate::access::Role;
 
 mod run;
 mod settings;
+mod systemd;
 mod work;
 
 /// Exit code of settings that cannot be used (`EX_CONFIG` of sysexits).
@@ -45,6 +47,12 @@ enum Command {
     User(UserCommand),
     /// Make the partitions of this month and the next ones, and of what waits for one (the service does it by itself).
     Partitions,
+    /// Write manual pages and shell completions into a folder.
+    #[command(hide = true)]
+    Manual {
+        /// The folder.
+        folder: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -167,5 +175,9 @@ async fn carry_out(command: Command) -> Result<ExitCode, Failed> {
             role,
         }) => work::create_user(&email, &name, tenant, role.into()).await,
         Command::Partitions => work::partitions().await,
+        Command::Manual { folder } => {
+            manual::write(&Cli::command(), &folder).map_err(Failed::done)?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fiscal::DeviceId;
-use fiscald::api::{AllowList, Api, ApiSettings, Reach, UnixId, UnixUser, schema};
+use fiscald::api::{
+    Admission, Admitted, AllowList, Api, ApiSettings, LanDoor, Reach, UnixId, UnixUser, schema,
+};
 use fiscald::ledger::Settings;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use tokio::io::AsyncReadExt as _;
@@ -191,7 +193,10 @@ async fn users_of_the_machine() {
     ];
     for (unix_users, status) in cases {
         let settings = ApiSettings {
-            unix_users,
+            admission: Admission::new(Admitted {
+                unix_users,
+                ..Admitted::default()
+            }),
             ..ApiSettings::default()
         };
         let shop = Shop::with(settings, Settings::default()).await;
@@ -253,8 +258,18 @@ async fn over_tls(
 #[tokio::test]
 async fn tills_on_other_machines() {
     let shop = Shop::open().await;
-    let settings = ApiSettings {
+    let (tls, roots) = server_config();
+    let admitted = |network: &str| Admitted {
         lan_names: vec!["till-server.shop".to_owned()],
+        lan: Some(LanDoor {
+            tls: Arc::clone(&tls),
+            allowed: AllowList::parse(&[network]).unwrap(),
+        }),
+        ..Admitted::default()
+    };
+    let admission = Admission::new(admitted("127.0.0.0/8"));
+    let settings = ApiSettings {
+        admission: admission.clone(),
         ..ApiSettings::default()
     };
     let api = Api::new(
@@ -264,13 +279,9 @@ async fn tills_on_other_machines() {
         settings,
         shop.stop.clone(),
     );
-    let (tls, roots) = server_config();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let allowed = AllowList::parse(&["127.0.0.0/8"]).unwrap();
-    let part = api.clone();
-    let config = Arc::clone(&tls);
-    tokio::spawn(async move { part.serve_lan(listener, config, allowed).await });
+    tokio::spawn(async move { api.serve_lan(listener).await });
     let good = post("/v1/receipts", sale("T1-1")).header("host", "till-server.shop");
     let answer = over_tls(address, roots.clone(), &good).await;
     answer.receipt(201);
@@ -291,10 +302,8 @@ async fn tills_on_other_machines() {
         200
     );
 
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let allowed = AllowList::parse(&["192.0.2.0/24"]).unwrap();
-    tokio::spawn(async move { api.serve_lan(listener, tls, allowed).await });
+    // Whom the configuration lets in may change while the door is open.
+    admission.replace(admitted("192.0.2.0/24"));
     let mut stream = TcpStream::connect(address).await.unwrap();
     let mut byte = [0];
     let heard = stream.read(&mut byte).await;

@@ -100,7 +100,7 @@ impl<'a> Shop<'a> {
         let daemon = Daemon {
             backups: fiscald::backup::Backups::default(),
             ledger: ledger.clone(),
-            api: api_settings(config),
+            api: api_settings(config).unwrap(),
             listeners: Some(Listeners::http_only(http)),
             ledger_path: Some(config.ledger_path()),
             connector: Some(Arc::new(ConfiguredConnector::new(config, &ledger))),

@@ -238,7 +238,7 @@ async fn ask(world: &World, admin: &Admin<'_>, action: &str) -> Value {
 }
 
 /// How often a command is in the audit: that it was ordered and done at head office, and as often in the store.
-pub(crate) async fn on_both_sides(admin: &Admin<'_>, shop: &Shop, kind: &str) -> usize {
+pub(crate) async fn on_both_sides(admin: &Admin<'_>, shop: &Shop<'_>, kind: &str) -> usize {
     let audit = shop.audit();
     let done = format!("{kind} done");
     let told = audit

@@ -125,7 +125,7 @@ async fn sandbox(clock: &Arc<TestClock>, stop: &CancellationToken) -> RunningSan
 
 /// All that gateway and head office log in this process, finest level: the folder.
 pub(crate) fn logs() -> PathBuf {
-    static LOGS: OnceLock<(tempfile::TempDir, fiscald::telemetry::Guard)> = OnceLock::new();
+    static LOGS: OnceLock<(tempfile::TempDir, fiscald::telemetry::Logging)> = OnceLock::new();
     let (dir, _) = LOGS.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
         let config = LogConfig {

@@ -129,6 +129,7 @@ impl Clinic {
             config: Some(self.config_path()),
             clock: self.house.clock.clone(),
             machine: self.machine,
+            unsealed: None,
         }
     }
 

@@ -102,17 +102,27 @@ impl Store {
 
     /// Starts the daemon and waits until it takes sales.
     pub(crate) fn start(&mut self) {
-        self.start_under("022");
+        self.start_as("022", &[]);
     }
 
     /// The same where new files get all rights but those of `umask`.
     pub(crate) fn start_under(&mut self, umask: &str) {
+        self.start_as(umask, &[]);
+    }
+
+    /// The same with variables in its environment.
+    pub(crate) fn start_with(&mut self, variables: &[(&str, &str)]) {
+        self.start_as("022", variables);
+    }
+
+    fn start_as(&mut self, umask: &str, variables: &[(&str, &str)]) {
         let child = under(umask)
             .arg("--config")
             .arg(self.dir.join("fiscald.toml"))
             .arg("run")
             .arg("--test-clock")
             .arg(self.dir.join("clock.sock"))
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()
@@ -138,6 +148,18 @@ impl Store {
     /// The daemon's number.
     pub(crate) fn pid(&self) -> u32 {
         self.daemon.as_ref().unwrap().id()
+    }
+
+    /// Sends the daemon a signal.
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let daemon = self.daemon.as_ref().unwrap();
+        rustix::process::kill_process(rustix::process::Pid::from_child(daemon), signal).unwrap();
+    }
+
+    /// Waits for the daemon to end by itself, in order.
+    pub(crate) fn ended(&mut self) {
+        let ended = self.daemon.take().unwrap().wait().unwrap();
+        assert!(ended.success(), "{ended:?}");
     }
 
     /// Kills the daemon at once, as a power cut does.

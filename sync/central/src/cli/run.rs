@@ -6,7 +6,7 @@ use clock::{Clock as _, SystemClock};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Failed, settings};
+use super::{Failed, settings, systemd};
 use crate::migrate;
 use crate::serve;
 
@@ -24,15 +24,21 @@ pub(super) async fn serve() -> Result<ExitCode, Failed> {
     let mut renewed = signal(SignalKind::hangup()).map_err(Failed::done)?;
     let certificates = how.tls.clone();
     let tls = certificates.is_some();
+    let database = hq.db.clone();
     let running = serve::start_with(hq, listener, how).map_err(Failed::done)?;
     tracing::info!(address = %running.address, tls, "fiscal-hq runs");
+    systemd::ready(running.address);
+    let told = systemd::keep(&database);
+    tokio::pin!(told);
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = renewed.recv() => read_again(certificates.as_deref()),
+            () = &mut told => break,
         }
     }
+    systemd::stopping();
     running.stop().await;
     tracing::info!("fiscal-hq has stopped");
     Ok(ExitCode::SUCCESS)

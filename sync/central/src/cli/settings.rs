@@ -1,6 +1,7 @@
 //! The settings, from the environment. What cannot be used is named, with how to write it; a secret never is shown.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,7 +49,7 @@ pub(super) fn text(name: &str) -> Option<String> {
         .filter(|value| !value.is_empty())
 }
 
-/// A secret from a variable, or from the file that `NAME_FILE` names.
+/// A secret from a variable, from the file that `NAME_FILE` names, or else from the systemd credential of that name.
 fn secret(name: &str) -> Result<Option<SecretString>, Failed> {
     let file_name = format!("{name}_FILE");
     match (text(name), text(&file_name)) {
@@ -56,7 +57,7 @@ fn secret(name: &str) -> Result<Option<SecretString>, Failed> {
             "{name} and {file_name} are both set; set one of them"
         ))),
         (Some(value), None) => Ok(Some(SecretString::from(value))),
-        (None, None) => Ok(None),
+        (None, None) => credential(name),
         (None, Some(path)) => {
             let value = std::fs::read_to_string(&path).map_err(|error| {
                 Failed::Settings(format!("{file_name}: {path} cannot be read: {error}"))
@@ -67,6 +68,24 @@ fn secret(name: &str) -> Result<Option<SecretString>, Failed> {
             }
             Ok(Some(SecretString::from(value)))
         }
+    }
+}
+
+/// What `LoadCredentialEncrypted=NAME:…` of the unit has put in its place; nothing if there was none.
+fn credential(name: &str) -> Result<Option<SecretString>, Failed> {
+    let Some(folder) = std::env::var_os("CREDENTIALS_DIRECTORY") else {
+        return Ok(None);
+    };
+    let path = PathBuf::from(folder).join(name);
+    match std::fs::read_to_string(&path) {
+        Ok(value) if value.trim().is_empty() => {
+            Err(Failed::Settings(format!("the credential {name} is empty")))
+        }
+        Ok(value) => Ok(Some(SecretString::from(value.trim()))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Failed::Settings(format!(
+            "the credential {name} cannot be read: {error}"
+        ))),
     }
 }
 
