@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use fiscald::api::{Api, ApiSettings, Devices};
+use fiscald::api::{Admission, Admitted, Api, ApiSettings, Devices};
 use fiscald::config::LanConfig;
-use fiscald::daemon::lan_parts;
+use fiscald::daemon::lan_door;
 use fiscald::submit::Submitter;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -28,9 +28,13 @@ async fn lan(shop: &Shop, allow: &str) -> (std::net::SocketAddr, rustls::RootCer
         allow: vec![allow.to_owned()],
         names: vec!["till-server.shop".to_owned()],
     };
-    let (tls, allowed) = lan_parts(&config).unwrap();
-    let settings = ApiSettings {
+    let admitted = Admitted {
+        lan: Some(lan_door(&config).unwrap()),
         lan_names: config.names,
+        ..Admitted::default()
+    };
+    let settings = ApiSettings {
+        admission: Admission::new(admitted),
         ..ApiSettings::default()
     };
     let api = Api::new(
@@ -45,7 +49,7 @@ async fn lan(shop: &Shop, allow: &str) -> (std::net::SocketAddr, rustls::RootCer
         .with_page(fiscald::page::router(&api, &shop.ledger).unwrap());
     let listener = TcpListener::bind(config.listen).await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { api.serve_lan(listener, tls, allowed).await });
+    tokio::spawn(async move { api.serve_lan(listener).await });
     let mut roots = rustls::RootCertStore::empty();
     roots.add(own.der().clone()).unwrap();
     (address, roots)
