@@ -1,8 +1,10 @@
 //! The program as its operator starts it: settings from the environment, exit codes, what it prints.
 
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use fiscal_hq::db::APP_ROLE;
 use tokio::sync::{Mutex, mpsc};
@@ -307,4 +309,58 @@ async fn a_renewed_certificate_is_read_again() {
     // Anew: the client of before may go on with what it had agreed upon.
     assert!(trusting(&old.0).get(&url).send().await.is_err());
     assert_eq!(service.stop(), Some(0));
+}
+
+/// As systemd starts it: its secrets are credentials, and it says that it is ready, that its database answers, that it
+/// lives, and that it stops.
+#[tokio::test]
+async fn under_systemd() {
+    let database = Database::create().await;
+    let dir = tempfile::tempdir().unwrap();
+    let secrets = [
+        ("DATABASE_URL", database.url(APP_ROLE)),
+        ("FDMS_CRED_MASTER_KEY_B64", MASTER_KEY.to_owned()),
+    ];
+    let mut command = program(&database, APP_ROLE, &["serve"]);
+    for (name, secret) in &secrets {
+        command.env_remove(name);
+        std::fs::write(dir.path().join(name), format!("{secret}\n")).unwrap();
+    }
+    let path = dir.path().join("notify.sock");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .unwrap();
+    let hear = |line: &str| {
+        let mut buffer = [0; 4096];
+        loop {
+            let length = manager
+                .recv(&mut buffer)
+                .unwrap_or_else(|error| panic!("{line} was not heard: {error}"));
+            let message = String::from_utf8_lossy(&buffer[..length]);
+            if message.lines().any(|found| found.starts_with(line)) {
+                return;
+            }
+        }
+    };
+    command
+        .env("CREDENTIALS_DIRECTORY", dir.path())
+        .env("NOTIFY_SOCKET", &path)
+        .env("WATCHDOG_USEC", "9000000");
+    let service = Service::start(&mut command);
+    hear("READY=1");
+    hear("WATCHDOG=1");
+    hear("STATUS=serves; the database answers");
+    assert_eq!(service.stop(), Some(0));
+    hear("STOPPING=1");
+
+    // A credential that is empty is no secret.
+    std::fs::write(dir.path().join("DATABASE_URL"), "\n").unwrap();
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(78), "{}", said(&output));
+    assert!(
+        said(&output).contains("credential DATABASE_URL is empty"),
+        "{}",
+        said(&output)
+    );
 }
