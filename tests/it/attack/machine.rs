@@ -160,13 +160,13 @@ fn no_secret_is_repeated() {
     std::fs::write(&config, text + &format!("directory = {logs:?}\n")).unwrap();
     store.start();
     let body = sale("A-1").replace("Bread", "Zanzibar Bread");
-    let mut http = Http::open(store.address).unwrap();
     for (token, body, status) in [
         (store.token.as_str(), body.as_str(), 201),
         ("WRONGTOKEN", body.as_str(), 401),
         (store.token.as_str(), "{\"cashier\": \"Zanzibar", 400),
         (store.token.as_str(), "{\"cashier\": \"Zanzibar\"}", 422),
     ] {
+        let mut http = Http::open(store.address).unwrap();
         let answer = http.post("/v1/receipts", token, body).unwrap();
         assert_eq!(answer.status, status, "{}", answer.body);
         for secret in [store.token.as_str(), "WRONGTOKEN"] {
