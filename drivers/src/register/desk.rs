@@ -126,7 +126,7 @@ impl Desk {
             }
         }
         if let Err(refusal) = &outcome {
-            tracing::info!(words = %refusal.words, class = ?refusal.class, "a command was refused");
+            tracing::info!(words = ?refusal.words, class = ?refusal.class, "a command was refused");
         }
         let reply = language.reply(frame, &outcome, &view(&self.kept, register));
         self.last = Some(Exchange {
@@ -183,7 +183,7 @@ impl Desk {
             Ok(()) => {}
             // It is signed, and announced under its key: after a start it comes out the same.
             Err(refusal) if signed => {
-                tracing::error!(words = %refusal.words, "what follows a signed receipt is not kept yet");
+                tracing::error!(words = ?refusal.words, "what follows a signed receipt is not kept yet");
             }
             Err(refusal) => return Err(stored(refusal)),
         }

@@ -147,6 +147,52 @@ fn the_process_list_tells_no_secret() {
     }
 }
 
+/// Answers do not repeat a token or a PIN that was wrong, and the log, at its most talkative, has no token, key, PIN, buyer
+/// or body: whoever reads along learns nothing that opens anything.
+#[test]
+fn no_secret_is_repeated() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::set_up(dir.path(), 4714);
+    let (config, logs) = (dir.path().join("fiscald.toml"), dir.path().join("logs"));
+    std::fs::create_dir(&logs).unwrap();
+    let text = std::fs::read_to_string(&config).unwrap();
+    let text = text.replace("level = \"warn\"", "level = \"debug\"");
+    std::fs::write(&config, text + &format!("directory = {logs:?}\n")).unwrap();
+    store.start();
+    let body = sale("A-1").replace("Bread", "Zanzibar Bread");
+    for (token, body, status) in [
+        (store.token.as_str(), body.as_str(), 201),
+        ("WRONGTOKEN", body.as_str(), 401),
+        (store.token.as_str(), "{\"cashier\": \"Zanzibar", 400),
+        (store.token.as_str(), "{\"cashier\": \"Zanzibar\"}", 422),
+    ] {
+        let mut http = Http::open(store.address).unwrap();
+        let answer = http.post("/v1/receipts", token, body).unwrap();
+        assert_eq!(answer.status, status, "{}", answer.body);
+        for secret in [store.token.as_str(), "WRONGTOKEN"] {
+            assert!(!answer.body.contains(secret), "{}", answer.body);
+        }
+    }
+    store.drain();
+    store.stop();
+    let key = std::fs::read_to_string(dir.path().join("data/sealing.key")).unwrap();
+    let mut lines = 0;
+    for entry in std::fs::read_dir(&logs).unwrap() {
+        let log = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        lines += log.lines().count();
+        for secret in [
+            store.token.as_str(),
+            "WRONGTOKEN",
+            key.trim(),
+            "Zanzibar",
+            "PRIVATE KEY",
+        ] {
+            assert!(!log.contains(secret), "{secret} is in the log");
+        }
+    }
+    assert!(lines > 3, "{lines}");
+}
+
 /// The page as it is after a restart: over the same ledger, and with nothing in memory.
 async fn restarted(shop: &mut Shop) {
     let api = Api::new(

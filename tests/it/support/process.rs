@@ -169,6 +169,14 @@ impl Store {
         daemon.wait().unwrap();
     }
 
+    /// Stops the daemon in order, as systemd does; its logs are whole then.
+    pub(crate) fn stop(&mut self) {
+        let mut daemon = self.daemon.take().unwrap();
+        let id = rustix::process::Pid::from_child(&daemon);
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        assert!(daemon.wait().unwrap().success());
+    }
+
     /// The ledger's file.
     pub(crate) fn ledger(&self) -> PathBuf {
         self.dir.join("data/ledger.db")
