@@ -274,7 +274,8 @@ async fn paper_says_whose_it_is_and_from_when() {
         browser.as_printed(true).await;
         browser.goto("/credentials").await;
         browser.find("#main h1").await;
-        browser.hidden("#main textarea").await;
+        let text = browser.text("#main").await;
+        assert!(!text.contains("Private key"), "{text}");
         browser.goto("/profile").await;
         browser.has_text("form.on-paper", "VAT number").await;
         browser.hidden("form.on-paper button").await;
