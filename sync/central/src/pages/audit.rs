@@ -123,7 +123,7 @@ fn table(visit: &Visit, query: &Query, (wrong, rows): (&[Wrong], &[Row])) -> Mar
                         td data-name="When" { (words::exact(row.get(1))) }
                         td data-name="Who" { (row.get::<_, &str>(2)) }
                         td data-name="What" class="mono" { (row.get::<_, &str>(3)) }
-                        td data-name="To what" { (row.get::<_, &str>(4)) }
+                        td data-name="To what" class="wide" { (row.get::<_, &str>(4)) }
                         td data-name="Before and after" class="wide" { (change(row.get(5), row.get(6))) }
                     } } }
                 }

@@ -86,7 +86,7 @@ fn till(visit: &Visit, row: &Row, versions: &[&Row]) -> Markup {
     let left = valid_till.map(|till| till.duration_since(visit.now).as_hours() / 24);
     html! {
         tr {
-            td data-name="Till" { span { a href=(visit.href(&format!("/tills/{environment}/{device}"))) { (device) } span class="second" { (row.get::<_, &str>(2)) " · " (row.get::<_, &str>(3)) } } }
+            td data-name="Till" class="nowrap" { span { a href=(visit.href(&format!("/tills/{environment}/{device}"))) { (device) } span class="second" { (row.get::<_, &str>(2)) " · " (row.get::<_, &str>(3)) } } }
             td data-name="In use" class="mono" { (words::or_none(row.get::<_, Option<&str>>(4))) }
             td data-name="Valid till" { span {
                 (words::when_or(visit.now, valid_till, "no certificate"))

@@ -137,7 +137,7 @@ fn form(visit: &Visit, profile: &Profile, typed: Option<&Query>) -> Markup {
         }
     };
     html! {
-        form class="form" method="post" action=(visit.href("/profile")) {
+        form class="form on-paper" method="post" action=(visit.href("/profile")) {
             (visit.token())
             input type="hidden" name="version" value=(seen);
             @if visit.may(Role::Admin) { (fields) div { button class="main" { "Save" } } }

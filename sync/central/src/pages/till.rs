@@ -12,9 +12,9 @@ use super::fail::Failed;
 use super::forms::{action, button, choice, field};
 use super::layout::{Nav, Page, card, empty, live, sheet, tile};
 use super::manage::MODES;
+use super::store;
 use super::visit::Visit;
 use super::words::{self, Tone};
-use super::{chart, store};
 use crate::access::Role;
 use crate::db;
 use crate::hq::SharedHq;
@@ -120,7 +120,6 @@ fn tiles(visit: &Visit, row: &Row, environment: &str, device: i32) -> Markup {
             (tile(Tone::Quiet, &words::thousands(last.into()), "last receipt", Some(&format!("{} at FDMS", words::thousands(sent.into()))), Some(&visit.href(&format!("/receipts?till={device}")))))
             (tile(Tone::warn_if_any(waiting), &words::thousands(waiting), "waiting for FDMS", age.as_deref(), Some(&visit.href("/queue"))))
         }
-        @if last > 0 { (chart::meter(sent.into(), last.into())) }
     }
 }
 

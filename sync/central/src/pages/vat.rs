@@ -119,7 +119,12 @@ pub(super) async fn page(
         }
     };
     let mut shown = Page::new(Nav::Vat, "VAT return");
-    shown.under = Some(html! { (month) " · " (words::environment(environment)) });
+    let named: Result<jiff::civil::Date, _> = format!("{month}-01").parse();
+    let named = named.map_or_else(
+        |_| month.clone(),
+        |first| first.strftime("%B %Y").to_string(),
+    );
+    shown.under = Some(html! { (named) " · " (words::environment(environment)) });
     shown.beside = Some(form(&visit, &month, environment));
     Ok(shown.show(&visit, &body))
 }
@@ -182,7 +187,11 @@ fn table(environment: &str, rows: &[Tax]) -> Markup {
     };
     let cells = |amounts: [Cents; 9]| {
         html! {
-            @for (name, amount) in AMOUNTS.into_iter().zip(amounts) { td class="num nowrap" data-name=(name) { (amount.grouped()) } }
+            @for (name, amount) in AMOUNTS.into_iter().zip(amounts) {
+                // Where there is little room, notes of which there are none are left out.
+                @let is_none = name.contains("notes") && amount == Cents::ZERO;
+                td class={ "num nowrap" (if is_none { " none" } else { "" }) } data-name=(name) { (amount.grouped()) }
+            }
         }
     };
     let sum = |rows: &[Tax]| -> [Cents; 9] {

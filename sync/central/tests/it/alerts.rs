@@ -46,6 +46,7 @@ async fn a_store_that_cannot_write_is_told() {
     let mut shop = shop(&test, &admin).await;
     assert_eq!(turn(&test).await, (0, 0));
     shop.fault = Some("the disk is full".to_owned());
+    test.clock.advance(Duration::from_secs(1));
     shop.sync().await;
     assert_eq!(turn(&test).await, (1, 0));
     let told = alert(&admin, "store_fault").await;
@@ -59,11 +60,13 @@ async fn a_store_that_cannot_write_is_told() {
     assert_eq!(admin.get("/fdms_health").await["overall"], "fault");
     // The same fault is not another alert; other words are told in it.
     shop.fault = Some("the disk is read-only".to_owned());
+    test.clock.advance(Duration::from_secs(1));
     shop.sync().await;
     assert_eq!(turn(&test).await, (0, 0));
     let told = alert(&admin, "store_fault").await;
     assert!(detail(&told).contains("read-only"), "{told}");
     shop.fault = None;
+    test.clock.advance(Duration::from_secs(1));
     shop.sync().await;
     assert_eq!(turn(&test).await, (0, 1));
     assert_eq!(open(&admin).await, [""; 0]);

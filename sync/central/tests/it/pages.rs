@@ -270,6 +270,15 @@ async fn paper_says_whose_it_is_and_from_when() {
             browser.hidden(".head .row").await;
             browser.as_printed(false).await;
         }
+        // What is there to be filled in is for the screen, what says how something is for paper too.
+        browser.as_printed(true).await;
+        browser.goto("/credentials").await;
+        browser.find("#main h1").await;
+        let text = browser.text("#main").await;
+        assert!(!text.contains("Private key"), "{text}");
+        browser.goto("/profile").await;
+        browser.has_text("form.on-paper", "VAT number").await;
+        browser.hidden("form.on-paper button").await;
         browser.no_errors().await;
         browser.close().await;
     }

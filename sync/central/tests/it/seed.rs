@@ -364,18 +364,22 @@ impl Shop {
     async fn dead_letter(&self) {
         let (device, number) = STUCK;
         let reason = "the receipt's signature is not valid; ask the authority which certificate it has for this device";
-        for later in 0..4 {
-            let (status, why) = if later == 0 {
-                ("dead_letter", Some(reason))
-            } else {
-                ("pending", None)
-            };
+        // Of a queue only what was tried: refused, sent without an answer, tried in vain.
+        let lost = "no answer came; FDMS is asked whether it has it";
+        let down = "FDMS cannot be reached: the line of the store is down";
+        for (store, device, number, status, attempts, why, code) in [
+            (1, device, number, "dead_letter", 3, reason, Some("RCPT020")),
+            (0, 24_002, 2_010, "in_flight", 1, lost, None),
+            (2, 24_021, 403, "pending", 19, down, None),
+        ] {
+            let next = (status != "dead_letter")
+                .then(|| self.now + jiff::SignedDuration::from_secs(i64::from(attempts) * 12));
             self.run(
-                "INSERT INTO fdms_retry_jobs (tenant_id, store_id, environment, device_id, kind, number, item_seq, status, attempts, reason, code, created_at, updated_at)
-                 VALUES ($1, $2, 'prod', $3, 'submit_receipt', $4, $5, $6, $7, $8, $9, $10, $10)",
+                "INSERT INTO fdms_retry_jobs (tenant_id, store_id, environment, device_id, kind, number, item_seq, status, attempts, next_attempt_at, reason, code, created_at, updated_at)
+                 VALUES ($1, $2, 'prod', $3, 'submit_receipt', $4, $5, $6, $7, $8, $9, $10, $11, $11)",
                 &[
-                    &self.tenant.0, &self.stores[1], &device, &(number + later), &i64::from(number + later), &status, &(i32::from(later == 0) * 3),
-                    &why, &why.map(|_| "RCPT020"), &ago(self.now, 4),
+                    &self.tenant.0, &self.stores[store], &device, &number, &i64::from(number), &status, &attempts, &next, &why, &code,
+                    &ago(self.now, 4),
                 ],
             )
             .await;
