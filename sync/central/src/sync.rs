@@ -94,8 +94,8 @@ async fn caller(hq: &Hq, headers: &HeaderMap) -> Result<StoreCaller, Problem> {
     let row = client.query_opt(&lookup, &[&hash.as_slice()]).await?;
     let row = row.ok_or_else(|| {
         let detail = format!(
-            "head office does not know this store's secret: the store was joined again on another machine, or was never \
-             joined here; make a code for it at head office and run `{}`",
+            "head office does not know this store's secret: the store was joined again on another machine, was retired, or \
+             was never joined here; unless it is retired, make a code for it at head office and run `{}`",
             hq.join_command("CODE")
         );
         Problem::new(Code::Unauthenticated, detail)

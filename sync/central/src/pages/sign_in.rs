@@ -41,8 +41,9 @@ pub(super) async fn page(uri: Uri) -> Response {
     first(next_path(&query), "", said)
 }
 
+/// One of the pages before a session; what was refused is so for programs too.
 fn door(title: &str, said: Option<(bool, &str)>, body: &Markup) -> Response {
-    layout::bare(
+    let mut response = layout::bare(
         title,
         &html! {
             div class="door" {
@@ -56,7 +57,11 @@ fn door(title: &str, said: Option<(bool, &str)>, body: &Markup) -> Response {
                 }
             }
         },
-    )
+    );
+    if said.is_some_and(|(is_good, _)| !is_good) {
+        *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+    }
+    response
 }
 
 fn first(next: &str, email: &str, said: Option<(bool, &str)>) -> Response {
