@@ -147,8 +147,8 @@ fn the_process_list_tells_no_secret() {
     }
 }
 
-/// Answers do not repeat a token or a PIN that was wrong, and the log, at its most talkative, has no token, key, PIN, buyer
-/// or body: whoever reads along learns nothing that opens anything.
+/// Answers do not repeat a token, be it right or wrong, and the log, as talkative as a technician makes it, has no token, no
+/// key and nothing of a body: whoever reads along learns nothing that opens anything.
 #[test]
 fn no_secret_is_repeated() {
     let dir = tempfile::tempdir().unwrap();
