@@ -124,6 +124,38 @@ async fn joins_and_sends() {
     verify(&house.path(), &mut |_, _| {}).unwrap();
 }
 
+/// A limit that head office sets for the line is kept: what is sent takes its time, all of it comes, and no sale waits.
+#[tokio::test]
+async fn the_line_is_not_filled() {
+    const LIMIT: u32 = 300;
+    let (house, hq) = joined().await;
+    let (_view, _stop) = run(&house);
+    house.sell(0).await;
+    arrives(&house, &hq).await;
+    let sent = async |sales: usize| {
+        let (came, began) = (hq.lock().came, house.ledger().time().now());
+        house.sell_many(0, sales).await;
+        let sold = house.ledger().time().now().duration_since(began);
+        arrives(&house, &hq).await;
+        let took = house.ledger().time().now().duration_since(began);
+        let bytes = hq.lock().came - came;
+        (bytes, sold.as_secs(), took.as_secs())
+    };
+    let (_, _, free) = sent(22).await;
+    {
+        let mut kept = hq.lock();
+        kept.wanted.bytes_per_second = Some(LIMIT);
+        kept.wanted.revision += 1;
+    }
+    house.sell(0).await;
+    arrives(&house, &hq).await;
+    let (bytes, sold, took) = sent(22).await;
+    let least = i64::try_from(bytes).unwrap() / i64::from(LIMIT) * 3 / 4;
+    assert!(took >= least, "{bytes} bytes in {took} s");
+    assert!(free < least, "without a limit it takes {free} s");
+    assert!(sold <= 2, "sales took {sold} s");
+}
+
 /// A prefix that is another one at head office is found before anything is kept.
 #[tokio::test]
 async fn prefixes_must_agree() {

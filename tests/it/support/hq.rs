@@ -35,6 +35,8 @@ pub(crate) struct Kept {
     pub(crate) wanted: Wanted,
     pub(crate) now: i64,
     pub(crate) state: Option<StoreState>,
+    /// Bytes of all exchanges as they came over the line.
+    pub(crate) came: u64,
     secret: String,
 }
 
@@ -208,6 +210,7 @@ async fn exchanged(State(hq): State<Hq>, headers: HeaderMap, body: Bytes) -> Res
     let lines: Vec<&[u8]> = lines.collect();
     assert_eq!(lines.len(), usize::try_from(up.entries).unwrap());
     let mut kept = hq.lock();
+    kept.came += u64::try_from(body.len()).unwrap();
     let taken = kept.take(&up, &lines);
     let commands = kept
         .commands

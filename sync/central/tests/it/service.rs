@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use clock::{Clock as _, TestClock};
 use fiscal_hq::Hq;
+use fiscal_hq::access::Role;
 use fiscal_hq::db::{APP_ROLE, Address, Limits};
 use fiscal_hq::keys::MasterKeys;
 use fiscal_hq::outbound::Outbound;
 use fiscal_hq::{migrate, serve};
 use secrecy::SecretString;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sync_wire::Environment;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::people::Asker;
 use crate::support::{MASTER_KEY, Server, Test, WORKER_SECRET, start};
 
 /// Two instances on one database are one service; a path that is not there is told so.
@@ -33,6 +35,40 @@ async fn two_instances_are_one() {
         .unwrap();
     assert_eq!(answer.status(), 404);
     assert_eq!(answer.headers()["x-request-id"].len(), 32);
+}
+
+/// Who has signed in at one instance is known to the other, writes there, and is nobody at both once he has signed out;
+/// a token that one has revoked is good at none.
+#[tokio::test]
+async fn sessions_and_tokens_are_of_both() {
+    let first = Test::start().await;
+    let second = first.second().await;
+    let tenant = first.tenant("Baobab Stores").await;
+    let rudo = Asker::person(&first, tenant, Role::Admin, "rudo@shop.example").await;
+    let mut there = Asker::nobody(&second);
+    there.shows = rudo.shows.clone();
+    let made = there
+        .post("/fiscal_devices/stores", json!({ "name": "Harare" }))
+        .await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let stores = rudo.get("/fiscal_devices/stores").await.read(200);
+    assert_eq!(stores[0]["name"], "Harare");
+    let token = there
+        .post(
+            "/tokens",
+            json!({ "name": "till software", "role": "viewer" }),
+        )
+        .await
+        .read(201);
+    let machine = |test: &Test| Asker::bearer(test, token["token"].as_str().unwrap());
+    assert_eq!(machine(&first).get("/fiscal_devices").await.status, 200);
+    let path = format!("/tokens/{}", token["token_id"].as_str().unwrap());
+    assert_eq!(rudo.delete(&path).await.status, 204);
+    assert_eq!(machine(&second).get("/fiscal_devices").await.status, 401);
+    assert_eq!(there.delete("/session").await.status, 204);
+    for asker in [&rudo, &there] {
+        assert_eq!(asker.get("/session").await.status, 401);
+    }
 }
 
 /// A lock of the installation is one instance's until it lets go.
