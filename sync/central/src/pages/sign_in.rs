@@ -64,6 +64,22 @@ fn door(title: &str, said: Option<(bool, &str)>, body: &Markup) -> Response {
     response
 }
 
+/// Posts JSON for somebody who has no session yet.
+async fn of_nobody(
+    (hq, headers, extensions): (&SharedHq, &HeaderMap, &Extensions),
+    path: &str,
+    body: &Value,
+) -> Result<Answer, String> {
+    ask(
+        hq,
+        headers,
+        extensions,
+        (Method::POST, path),
+        Some(("", body)),
+    )
+    .await
+}
+
 fn first(next: &str, email: &str, said: Option<(bool, &str)>) -> Response {
     door(
         "Sign in",
@@ -107,14 +123,7 @@ pub(super) async fn begin(
     let form = Query::form(&body);
     let (email, next) = (form.shown("email").to_owned(), next_path(&form).to_owned());
     let asked = json!({ "email": email, "password": form.raw("password") });
-    let answer = ask(
-        &hq,
-        &headers,
-        &extensions,
-        (Method::POST, "/session"),
-        Some(("", &asked)),
-    )
-    .await;
+    let answer = of_nobody((&hq, &headers, &extensions), "/session", &asked).await;
     match answer {
         Ok(answer) if answer.status == StatusCode::ACCEPTED => {
             let ticket = answer.body.get("ticket").and_then(Value::as_str);
@@ -135,14 +144,7 @@ pub(super) async fn second_step(
     let form = Query::form(&body);
     let (ticket, next) = (form.shown("ticket").to_owned(), next_path(&form).to_owned());
     let asked = json!({ "ticket": ticket, "digits": form.shown("digits") });
-    let answer = ask(
-        &hq,
-        &headers,
-        &extensions,
-        (Method::POST, "/session/second_step"),
-        Some(("", &asked)),
-    )
-    .await;
+    let answer = of_nobody((&hq, &headers, &extensions), "/session/second_step", &asked).await;
     match answer {
         Ok(answer) => with_cookies(see(&next), &answer),
         Err(why) => second(&next, &ticket, Some((false, &why))),
@@ -204,12 +206,10 @@ pub(super) async fn forgotten(
 ) -> Response {
     let form = Query::form(&body);
     let email = form.shown("email");
-    let answer = ask(
-        &hq,
-        &headers,
-        &extensions,
-        (Method::POST, "/session/forgot"),
-        Some(("", &json!({ "email": email }))),
+    let answer = of_nobody(
+        (&hq, &headers, &extensions),
+        "/session/forgot",
+        &json!({ "email": email }),
     )
     .await;
     match answer {
@@ -253,14 +253,7 @@ pub(super) async fn take_up(
 ) -> Response {
     let form = Query::form(&body);
     let asked = json!({ "code": form.shown("code"), "password": form.raw("password") });
-    let answer = ask(
-        &hq,
-        &headers,
-        &extensions,
-        (Method::POST, "/session/take_up"),
-        Some(("", &asked)),
-    )
-    .await;
+    let answer = of_nobody((&hq, &headers, &extensions), "/session/take_up", &asked).await;
     match answer {
         Ok(_) => see("/sign-in?chosen=1"),
         Err(why) => chosen(Some((false, &why))),
