@@ -72,8 +72,6 @@ use problem::{Problem, ProblemCode};
 pub struct ApiSettings {
     /// Who may come in; may be replaced while the API serves.
     pub admission: Admission,
-    /// How long a sale waits for FDMS where the request does not say.
-    pub wait: Duration,
     /// A picture on PDF invoices: PNG.
     pub logo: Option<Arc<Vec<u8>>>,
     /// Where the ledger is, whose room is measured; none for one that is thrown away.
@@ -170,7 +168,7 @@ pub const PAGE: &str = "/operator";
 /// What everything of the page begins with.
 const PAGE_WITHIN: &str = "/operator/";
 /// Longest `?wait=` for FDMS, in milliseconds.
-pub const MAX_WAIT_MS: u32 = 60_000;
+pub use sync_wire::settings::MAX_WAIT_MS;
 /// A request that took longer has met a defect: more than waiting for FDMS, the ledger and a body together.
 const REQUEST: Duration = Duration::from_secs(150);
 /// Questions that are put to the ledger at once; the rest waits for its turn.

@@ -13,7 +13,9 @@ use serde::Deserialize;
 
 use crate::fdms::FileTransport;
 use crate::keys::{KeyError, SealingKey};
-use crate::ledger::{DayClosing, DayOpening, DayPolicy, Environment, Settings};
+use crate::ledger::{
+    Answers, DayClosing, DayOpening, DayPolicy, Environment, PrintPolicy, Settings, TillSettings,
+};
 
 mod backup;
 mod devices;
@@ -23,8 +25,7 @@ mod pos;
 pub use backup::{At, BackupConfig, Keep};
 
 pub use devices::{
-    AfterUnknown, PrintPlan, PrintPolicy, PrinterConfig, PrinterSetup, ProfileSetting,
-    TillPrinting, picture,
+    AfterUnknown, PrintPlan, PrinterConfig, PrinterSetup, ProfileSetting, TillPrinting, picture,
 };
 
 pub use pos::{Listen, Plays, PosConfig, PosKind, PosSetup, Templates, template};
@@ -132,17 +133,6 @@ pub struct StoreConfig {
     pub logo: Option<PathBuf>,
 }
 
-/// When a sale is answered. That a device reports by file is the authority's word, not a setting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Answers {
-    /// At once; FDMS hears of it later.
-    #[default]
-    Hybrid,
-    /// With FDMS's result, where it comes within the wait; else as `hybrid`.
-    Online,
-}
-
 impl Default for StoreConfig {
     fn default() -> Self {
         let settings = Settings::default();
@@ -157,9 +147,9 @@ impl Default for StoreConfig {
             day_opening: settings.days.opening,
             day_closing: settings.days.closing,
             rollover_offline: settings.rollover_offline,
-            answers: Answers::default(),
-            online_wait_ms: 5000,
-            print: PrintPolicy::default(),
+            answers: settings.answers,
+            online_wait_ms: settings.online_wait_ms,
+            print: settings.print,
             logo: None,
         }
     }
@@ -362,8 +352,8 @@ impl Config {
                 ));
             }
         }
-        if self.store.online_wait_ms > crate::api::MAX_WAIT_MS {
-            let longest = crate::api::MAX_WAIT_MS;
+        if self.store.online_wait_ms > sync_wire::settings::MAX_WAIT_MS {
+            let longest = sync_wire::settings::MAX_WAIT_MS;
             return Err(format!(
                 "store.online_wait_ms: at most {longest} are waited for FDMS"
             ));
@@ -385,7 +375,7 @@ impl Config {
         Ok(())
     }
 
-    /// What the ledger assesses sales with.
+    /// How the store does it, as the file says.
     ///
     /// # Errors
     /// A currency or a tax that is none.
@@ -406,26 +396,30 @@ impl Config {
                 opening: self.store.day_opening,
                 closing: self.store.day_closing,
             },
-            days_of: self.days_of()?,
             rollover_offline: self.store.rollover_offline,
+            answers: self.store.answers,
+            online_wait_ms: self.store.online_wait_ms,
+            print: self.store.print,
+            tills: self.tills()?,
         })
     }
 
-    fn days_of(&self) -> Result<BTreeMap<(Environment, DeviceId), DayPolicy>, String> {
-        let mut days = BTreeMap::new();
+    fn tills(&self) -> Result<BTreeMap<(Environment, DeviceId), TillSettings>, String> {
+        let mut tills = BTreeMap::new();
         for till in &self.tills {
             let device = DeviceId::new(till.device_id)
                 .ok_or_else(|| format!("tills: {} is no device ID", till.device_id))?;
-            let policy = DayPolicy {
-                opening: till.day_opening.unwrap_or(self.store.day_opening),
-                closing: till.day_closing.unwrap_or(self.store.day_closing),
+            let own = TillSettings {
+                opening: till.day_opening,
+                closing: till.day_closing,
+                print: till.print,
             };
-            if days.insert((till.environment, device), policy).is_some() {
+            if tills.insert((till.environment, device), own).is_some() {
                 let (environment, device) = (till.environment, till.device_id);
                 return Err(format!("tills: {device} ({environment}) is there twice"));
             }
         }
-        Ok(days)
+        Ok(tills)
     }
 
     /// Where the ledger is kept.

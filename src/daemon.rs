@@ -288,16 +288,7 @@ pub fn api_settings(config: &Config) -> anyhow::Result<ApiSettings> {
         tracing::warn!("{why}");
         None
     });
-    let online = config.store.answers == crate::config::Answers::Online;
     Ok(ApiSettings {
-        wait: Duration::from_millis(
-            if online {
-                config.store.online_wait_ms
-            } else {
-                0
-            }
-            .into(),
-        ),
         admission: Admission::new(admitted(config)?),
         logo: logo.map(Arc::new),
         data_dir: Some(config.data_dir()),

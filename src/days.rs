@@ -73,10 +73,8 @@ async fn look_after(ledger: &Ledger, open: Open, now: DateTime) -> Result<(), Le
         max_hours,
         notification_hours,
     } = open;
-    let closes_at = ledger
-        .settings()
-        .policy(&till)
-        .closes_at(day.opened, max_hours);
+    let policy = ledger.settings().policy(&till);
+    let closes_at = policy.closes_at(day.opened, max_hours);
     let (id, no) = (till.id, day.fiscal_day_no);
     if closes_at.is_some_and(|at| at <= now) {
         let closed = ledger.write(move |core| core.close_day_if(id, no, ACTOR));

@@ -47,6 +47,7 @@ pub mod red;
 #[cfg(feature = "demo")]
 mod refusal_tests;
 mod schema;
+pub mod settings;
 mod signers;
 mod sql;
 pub mod stream;
@@ -63,8 +64,9 @@ mod writer_tests;
 
 pub use file_id::FileDoubt;
 pub use migrating::Migrated;
-pub use policy::{DayClosing, DayOpening, DayPolicy};
+pub use policy::{Answers, DayClosing, DayOpening, DayPolicy, PrintPolicy};
 pub use read::Reader;
+pub use settings::{Settings, TillSettings};
 pub use writer::Ledger;
 
 /// The number of an event, and of the receipt, day or close that it tells of. It rises for ever.
@@ -430,47 +432,6 @@ pub enum LedgerError {
 impl From<rusqlite::Error> for LedgerError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Storage(error.into())
-    }
-}
-
-/// What the core is told once.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Currencies that may be sold in.
-    pub currencies: Vec<fiscal::Currency>,
-    /// The configuration's names for taxes.
-    pub tax_aliases: std::collections::BTreeMap<String, fiscal::TaxId>,
-    /// How days open and close.
-    pub days: DayPolicy,
-    /// The same of tills that do it otherwise.
-    pub days_of: std::collections::BTreeMap<(Environment, DeviceId), DayPolicy>,
-    /// Whether a day that has lasted its longest is closed, and the next opened, by the sale that finds it
-    /// so, also without a connection (docs/FDMS.md section 4).
-    pub rollover_offline: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        let currencies = ["USD", "ZWG", "ZAR", "BWP", "GBP", "EUR"];
-        Self {
-            currencies: currencies
-                .iter()
-                .filter_map(|c| fiscal::Currency::parse(c))
-                .collect(),
-            tax_aliases: std::collections::BTreeMap::new(),
-            days: DayPolicy::default(),
-            days_of: std::collections::BTreeMap::new(),
-            rollover_offline: true,
-        }
-    }
-}
-
-impl Settings {
-    /// How a till's days open and close.
-    #[must_use]
-    pub fn policy(&self, till: &TillInfo) -> &DayPolicy {
-        let own = self.days_of.get(&(till.environment, till.device_id));
-        own.unwrap_or(&self.days)
     }
 }
 

@@ -13,9 +13,9 @@ use drivers::job::Condition;
 use drivers::transport::Stop;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{PrintPlan, PrintPolicy, PrinterSetup};
+use crate::config::{PrintPlan, PrinterSetup};
 use crate::ledger::printing::{NewPrint, PrintableEvent};
-use crate::ledger::{Ledger, LedgerError, Seq, StorageError};
+use crate::ledger::{Ledger, LedgerError, PrintPolicy, Seq, Settings, StorageError};
 
 mod bell;
 mod display;
@@ -265,10 +265,11 @@ impl Printers {
         let Some(upto) = found.upto else {
             return Ok(false);
         };
+        let settings = ledger.settings();
         let jobs: Vec<NewPrint> = found
             .events
             .iter()
-            .filter_map(|event| self.job(event))
+            .filter_map(|event| self.job(event, &settings))
             .collect();
         let names: Vec<String> = jobs.iter().map(|job| job.printer.clone()).collect();
         ledger
@@ -282,14 +283,14 @@ impl Printers {
     }
 
     /// What an event puts on paper.
-    fn job(&self, event: &PrintableEvent) -> Option<NewPrint> {
+    fn job(&self, event: &PrintableEvent, settings: &Settings) -> Option<NewPrint> {
         let plan = &self.shared.plan;
         if event.is_close {
             let printer = plan.z_printer(event.device)?;
             return Some(NewPrint::z_report(&printer.name, event.till, event.seq));
         }
         let printer = plan.printer(event.device)?;
-        let wanted = match plan.policy(event.device) {
+        let wanted = match settings.print(event.device) {
             PrintPolicy::Always => event.print != Some(false),
             PrintPolicy::OnRequest => event.print == Some(true),
             PrintPolicy::Never => false,

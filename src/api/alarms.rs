@@ -76,7 +76,7 @@ impl Shared {
         tills: Vec<Arc<TillInfo>>,
     ) -> Result<StoreFacts, Problem> {
         let own = tills.clone();
-        let settings = self.ledger.settings().clone();
+        let settings = self.ledger.settings();
         let (mut of_tills, prints, put_aside, has_hq, disk_free) = self
             .ask(move |reader| {
                 let of_tills = tills.iter().map(|till| of_till(reader, till, &settings));

@@ -22,6 +22,11 @@ pub(super) fn write(o: &mut Object<'_>, hq: &HqState, standing: &Standing, now: 
     }
     let heard = standing.heard.or(hq.last_contact);
     o.optional_text("lastContact", heard.map(local).as_deref());
+    if !hq.wanted.settings.is_empty() {
+        // Names and words always serialise.
+        let set = serde_json::to_string(&hq.wanted.settings).unwrap_or_default();
+        o.name("settings").push_str(&set);
+    }
     if let Some(trouble) = &standing.trouble {
         o.text("error", &trouble.reason);
         o.text("since", &local(trouble.since));

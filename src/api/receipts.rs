@@ -125,7 +125,7 @@ pub(super) async fn preview(
         Some(_) => till,
     };
     let sale = Sale::new(till.ids(), draft, None, caller.actor);
-    let settings = shared.ledger.settings().clone();
+    let settings = shared.ledger.settings();
     let now = shared.ledger.time().local();
     let issued = shared
         .ask(move |reader| reader.preview(&sale, &settings, now))
@@ -384,7 +384,7 @@ impl Shared {
             }
         };
         self.took(Step::Total, started);
-        let wait = how.wait.unwrap_or(self.settings.wait);
+        let wait = how.wait.unwrap_or_else(|| self.ledger.settings().wait());
         let fdms = if wait.is_zero() {
             Fdms::Queued
         } else {

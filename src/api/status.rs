@@ -359,7 +359,7 @@ impl Shared {
     pub(super) async fn state_of(&self, tills: Vec<Arc<TillInfo>>) -> Result<String, Problem> {
         let policies: Vec<DayPolicy> = tills
             .iter()
-            .map(|till| *self.ledger.settings().policy(till))
+            .map(|till| self.ledger.settings().policy(till))
             .collect();
         let (mut states, hq) = self
             .ask(move |reader| {

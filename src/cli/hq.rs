@@ -152,6 +152,13 @@ pub(super) fn show(hq: &Value) {
         text(hq, "/store"),
         text(hq, "/tenant")
     );
+    if let Some(set) = hq.get("settings").and_then(Value::as_object) {
+        let set: Vec<String> = set
+            .iter()
+            .map(|(name, value)| format!("{name} {value}"))
+            .collect();
+        println!("  set by head office: {}", set.join(", "));
+    }
     if hq.get("error").is_some() {
         println!("  since {}: {}", text(hq, "/since"), text(hq, "/error"));
     }

@@ -213,7 +213,8 @@ pub(super) fn check(config: &Config, path: Option<&Path>) -> Done {
     println!("currencies      {}", config.store.currencies.join(", "));
     let settings = config.settings().map_err(anyhow::Error::msg)?;
     println!("fiscal days     {}", settings.days);
-    for ((environment, device), days) in &settings.days_of {
+    for till in settings.tills.keys() {
+        let ((environment, device), days) = (till, settings.days(*till));
         println!("  till {device} ({environment}): {days}");
     }
     check_copies(config);

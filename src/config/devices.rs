@@ -13,19 +13,6 @@ use serde::Deserialize;
 use super::Config;
 use crate::ledger::Environment;
 
-/// Whether receipts are printed by themselves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PrintPolicy {
-    /// Each, unless the sale says `"print": false`.
-    #[default]
-    Always,
-    /// Those whose sale says `"print": true`, and any later by command.
-    OnRequest,
-    /// None but by command.
-    Never,
-}
-
 /// What follows when nobody knows whether a paper came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -214,32 +201,20 @@ impl PrinterSetup {
 pub struct PrintPlan {
     /// The printers, in the configuration's order.
     pub printers: Vec<PrinterSetup>,
-    /// Of tills that have no policy of their own.
-    pub policy: PrintPolicy,
-    /// Tills that print otherwise, and where.
+    /// Tills that print elsewhere, and where.
     pub tills: Vec<TillPrinting>,
 }
 
-/// How a till prints.
+/// Where a till prints.
 #[derive(Debug, Clone)]
 pub struct TillPrinting {
     /// The till.
     pub till: (Environment, DeviceId),
-    /// Whether its receipts are printed by themselves.
-    pub policy: Option<PrintPolicy>,
-    /// By which printer.
+    /// The printer of its receipts.
     pub printer: Option<String>,
 }
 
 impl PrintPlan {
-    /// The policy of a till.
-    #[must_use]
-    pub fn policy(&self, till: (Environment, DeviceId)) -> PrintPolicy {
-        self.of(till)
-            .and_then(|till| till.policy)
-            .unwrap_or(self.policy)
-    }
-
     fn of(&self, till: (Environment, DeviceId)) -> Option<&TillPrinting> {
         self.tills.iter().find(|own| own.till == till)
     }
@@ -306,10 +281,7 @@ impl Config {
     /// # Errors
     /// A link, a profile or a name that is none.
     pub fn print_plan(&self) -> Result<PrintPlan, String> {
-        let mut plan = PrintPlan {
-            policy: self.store.print,
-            ..PrintPlan::default()
-        };
+        let mut plan = PrintPlan::default();
         for printer in &self.printers {
             if plan.named(&printer.name).is_some() {
                 return Err(format!("printers: {} is there twice", printer.name));
@@ -337,7 +309,6 @@ impl Config {
             }
             plan.tills.push(TillPrinting {
                 till: (till.environment, device),
-                policy: till.print,
                 printer: till.printer.clone(),
             });
         }

@@ -16,9 +16,9 @@ fn defaults_and_values() {
     let settings = config.settings().unwrap();
     assert_eq!(settings.days.opening, DayOpening::ByHand);
     assert_eq!(settings.days.closing, DayClosing::ByHand);
-    let own = settings.days_of.values().next().unwrap();
-    assert_eq!(own.opening, DayOpening::ByHand);
-    assert!(matches!(own.closing, DayClosing::At(_)));
+    let own = settings.tills.values().next().unwrap();
+    assert_eq!(own.opening, None);
+    assert!(matches!(own.closing, Some(DayClosing::At(_))));
     assert_eq!(settings.tax_aliases.len(), 1);
 }
 

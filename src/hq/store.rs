@@ -123,6 +123,7 @@ impl Store for LedgerStore {
         state.at = wall.as_millisecond();
         env!("CARGO_PKG_VERSION").clone_into(&mut state.version);
         state.fault = self.ledger.fault();
+        state.settings = Some(self.ledger.settings().told());
         // FDMS's time is known as long as nobody doubts the trusted one.
         let is_known = matches!(
             time.status().flag,

@@ -24,7 +24,10 @@ use crate::time::{Anchor, TimeKeeper};
 pub struct Core {
     pub(super) conn: Connection,
     pub(super) sealing: SealingKey,
-    pub(super) settings: Settings,
+    /// What holds: the store's own, and what head office has set.
+    pub(super) settings: Arc<Settings>,
+    /// The configuration file's.
+    own: Settings,
     pub(super) tills: BTreeMap<TillId, Till>,
     /// The trusted time at which the present transaction began.
     pub(super) now: Timestamp,
@@ -135,13 +138,14 @@ impl Core {
         let time = TimeKeeper::start(clock, anchor, last_date.map(clock::instant));
         let mut core = Self {
             next_seq: next_seq(&conn)?,
+            settings: Arc::new(super::hq::steered(&conn, &settings)?),
+            own: settings,
             audit: AuditHead::load(&conn)?,
             data_version,
             now: time.now(),
             time: Arc::new(time),
             conn,
             sealing,
-            settings,
             tills,
             touched: BTreeSet::new(),
             reloads: 0,
@@ -345,6 +349,10 @@ impl Core {
         self.tills = chain::load_tills(&self.conn, &self.sealing, &keys)?;
         self.next_seq = next_seq(&self.conn)?;
         self.audit = AuditHead::load(&self.conn)?;
+        let settings = super::hq::steered(&self.conn, &self.own)?;
+        if settings != *self.settings {
+            self.settings = Arc::new(settings);
+        }
         self.reloads += 1;
         Ok(())
     }

@@ -17,7 +17,9 @@ use sync_wire::{TillRef, enrol};
 use uuid::Uuid;
 
 use super::core::Core;
-use super::{Environment, LedgerError, Reader, Refusal, StorageError, TillInfo, chain, sql};
+use super::{
+    Environment, LedgerError, Reader, Refusal, Settings, StorageError, TillInfo, chain, sql,
+};
 use crate::keys::{SealedCell, SealingKey};
 
 mod commands;
@@ -233,7 +235,7 @@ impl Core {
     fn forget_hq(&self) -> Result<(), StorageError> {
         self.conn
             .execute_batch("DELETE FROM hq_command; DELETE FROM gate; DELETE FROM blocked")?;
-        Ok(())
+        wanted::forget_left_out(&self.conn)
     }
 
     /// HQ has the store's lines up to this one. False, and nothing is kept, if that is another series, or less than
@@ -318,6 +320,18 @@ impl Core {
 fn text(value: &impl serde::Serialize) -> String {
     // Texts, numbers and names always serialise.
     serde_json::to_string(value).unwrap_or_default()
+}
+
+/// How the store does it: what its file says, and what HQ has set.
+pub(super) fn steered(conn: &Connection, own: &Settings) -> Result<Settings, StorageError> {
+    let mut statement = conn.prepare_cached("SELECT wanted FROM hq")?;
+    let wanted: Option<String> = statement.query_row([], |row| row.get(0)).optional()?;
+    let Some(wanted) = wanted else {
+        return Ok(own.clone());
+    };
+    let wanted: Wanted = serde_json::from_str(&wanted)
+        .map_err(|error| sql::damaged(format!("what head office wants: {error}")))?;
+    Ok(own.steered(&wanted.settings))
 }
 
 /// How the store stands with HQ; none if it has not joined.

@@ -48,7 +48,7 @@ struct Shared {
     queue: Mutex<Queue>,
     wake: Condvar,
     time: Arc<TimeKeeper>,
-    settings: Settings,
+    settings: Mutex<Arc<Settings>>,
     fault: Mutex<Option<String>>,
     committed: watch::Sender<Seq>,
     tills_changed: watch::Sender<u64>,
@@ -129,7 +129,7 @@ impl Ledger {
             queue: Mutex::default(),
             wake: Condvar::new(),
             time: Arc::clone(core.time()),
-            settings: core.settings.clone(),
+            settings: Mutex::new(Arc::clone(&core.settings)),
             fault: Mutex::new(core.fault().map(str::to_owned)),
             committed: watch::Sender::new(Seq(core.next_seq - 1)),
             tills_changed: watch::Sender::new(core.reloads),
@@ -181,10 +181,11 @@ impl Ledger {
         &self.shared.metrics
     }
 
-    /// The settings that sales are assessed with.
+    /// How the store does it at this moment: head office may change it.
     #[must_use]
-    pub fn settings(&self) -> &Settings {
-        &self.shared.settings
+    pub fn settings(&self) -> Arc<Settings> {
+        let settings = self.shared.settings.lock();
+        Arc::clone(&settings.unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Issues a sale. The answer comes after COMMIT; dropping the future undoes nothing.
@@ -390,6 +391,8 @@ impl Shared {
 
     /// Tells who waits for changes. Every listener is woken; one who comes late finds the last ring.
     fn announce(&self, core: &Core) {
+        // First: whoever is woken by what follows finds what holds now.
+        *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&core.settings);
         self.committed.send_replace(core.committed);
         self.tills_changed.send_if_modified(|seen| {
             let changed = *seen != core.reloads;

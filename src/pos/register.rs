@@ -360,7 +360,7 @@ impl LedgerRegister {
         configured
             .iter()
             .filter_map(|(letter, name)| {
-                let id = letters::tax(name, taxpayer, settings, now).ok()?;
+                let id = letters::tax(name, taxpayer, &settings, now).ok()?;
                 Some((letter.chars().next()?, id))
             })
             .collect()

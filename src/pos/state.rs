@@ -170,7 +170,7 @@ pub(super) fn warnings(
         ]);
     };
     let now = ledger.time().local();
-    Ok(letters::doubts(rules, &taxpayer, ledger.settings(), now))
+    Ok(letters::doubts(rules, &taxpayer, &ledger.settings(), now))
 }
 
 /// The till that a port sells on now: its own, or the one that was put in its place.

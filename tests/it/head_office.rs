@@ -8,6 +8,7 @@ mod cut_over;
 mod fork;
 mod join;
 mod lost;
+mod settings;
 mod shop;
 mod story;
 mod vat;

@@ -108,6 +108,8 @@ pub struct HeadOffice {
     pub lag_seconds: Option<i64>,
     /// When head office last answered, local.
     pub last_contact: Option<String>,
+    /// What head office has set in the store, by the names of `[store]` in the configuration; the rest stands in the store's file.
+    pub settings: Option<serde_json::Map<String, serde_json::Value>>,
     /// Why nothing gets through, and what to do.
     pub error: Option<String>,
     /// Since when, local.

@@ -16,7 +16,7 @@ use crate::ledger::stream::{Item, StreamState, load_stream, next_item};
 use crate::ledger::{LedgerError, Reader, Seq, StorageError, TillInfo, configs};
 
 impl Reader {
-    /// The store as the ledger knows it. Time, version, faults and each till's `line` are the caller's to fill in.
+    /// The store as the ledger knows it. Time, version, faults, settings and each till's `line` are the caller's to fill in.
     ///
     /// # Errors
     /// A fault of the storage.
@@ -32,6 +32,7 @@ impl Reader {
                 version: String::new(),
                 clock_skew_ms: None,
                 fault: None,
+                settings: None,
                 revision: super::load(conn)?.map_or(0, |hq| hq.wanted.revision),
                 tills: tills.collect::<Result<_, _>>()?,
             })

@@ -13,7 +13,7 @@ use super::*;
 use crate::keys::SealingKey;
 use crate::ledger::holds::HoldKind;
 use crate::ledger::tests::Store;
-use crate::ledger::{Refusal, Seq, TillId};
+use crate::ledger::{DayOpening, Refusal, Seq, TillId};
 
 pub(super) const TILL: TillRef = TillRef {
     environment: Env::Test,
@@ -329,6 +329,7 @@ pub(super) fn wanted(revision: i64, closed: &[Env], switches: &[Switch]) -> Want
         switches: switches.to_vec(),
         blocked: Vec::new(),
         bytes_per_second: Some(64_000),
+        ..Wanted::default()
     }
 }
 
@@ -455,6 +456,77 @@ fn blocked_tills_stand_still() {
     let mut sale = store.sale("B1");
     sale.till = other;
     store.issue(sale).unwrap();
+}
+
+/// What HQ sets holds at once and after a restart, a till's own word stands above it, and leaving takes it back.
+#[test]
+fn settings_are_followed() {
+    let (mut store, _) = joined();
+    let till = store.till;
+    let mut first = wanted(1, &[], &[]);
+    first.settings.day_opening = Some(DayOpening::ByHand);
+    first.settings.currencies = Some(vec!["ZWG".to_owned()]);
+    assert!(store.core.write(|core| core.hq_apply(&first)).unwrap());
+    let told = events(&store, "hq.wanted").pop().unwrap();
+    assert!(told.contains(r#""day_opening":"by_hand""#), "{told}");
+    for again in [false, true] {
+        if again {
+            store.reopen();
+        }
+        let refused = store.issue(store.sale("A1")).unwrap_err();
+        assert!(matches!(refused, Refusal::DayNotOpen { .. }), "{refused}");
+    }
+    store
+        .core
+        .write(|core| core.open_day(till, "test"))
+        .unwrap();
+    let Err(Refusal::Findings { findings }) = store.issue(store.sale("A1")) else {
+        panic!("the sale is in a currency that may not be sold in");
+    };
+    assert!(format!("{findings:?}").contains("urrency"), "{findings:?}");
+    // What is named no more is the file's again.
+    let mut second = wanted(2, &[], &[]);
+    second.settings.day_opening = Some(DayOpening::ByHand);
+    assert!(store.core.write(|core| core.hq_apply(&second)).unwrap());
+    store.issue(store.sale("A1")).unwrap();
+    store.core.write(|core| core.close_day(till, "test")).unwrap();
+    assert!(store.issue(store.sale("A2")).is_err());
+    store.core.write(|core| core.hq_leave("test")).unwrap();
+    store.issue(store.sale("A2")).unwrap();
+    store.verify().unwrap();
+}
+
+/// A switch that could not be made is made as soon as it can be, without a word from HQ; one that was made once is not
+/// made again, so that a person in the store can change it.
+#[test]
+fn what_was_left_out_is_tried_again() {
+    let (mut store, _) = joined();
+    let prod = TillRef {
+        environment: Env::Prod,
+        device_id: 43,
+    };
+    let wishes = [Switch {
+        from: TILL,
+        to: Some(prod),
+    }];
+    assert!(apply(&mut store, 1, &[], &wishes));
+    assert!(!apply(&mut store, 1, &[], &wishes), "it is not there yet");
+    let reader = Reader::new(&store.path());
+    assert_eq!(reader.switches().unwrap(), []);
+    let before = events(&store, "hq.wanted").len();
+    let other = production(&mut store, 43);
+    assert!(apply(&mut store, 1, &[], &wishes));
+    assert_eq!(reader.switches().unwrap(), [(store.till, other)]);
+    let told = events(&store, "hq.wanted");
+    assert_eq!(told.len(), before + 1);
+    assert!(told.last().unwrap().contains(r#""leftOut":[]"#));
+    let till = store.till;
+    store
+        .core
+        .write(|core| core.switch_till(till, None, "test"))
+        .unwrap();
+    assert!(!apply(&mut store, 1, &[], &wishes));
+    assert_eq!(reader.switches().unwrap(), []);
 }
 
 /// In production nothing passes a closed gate, and no controlled test receipt is ever issued.

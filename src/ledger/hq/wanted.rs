@@ -1,14 +1,31 @@
 //! What HQ wants the store to be: gates, blocked tills, and where new sales go. Put into effect in one transaction.
 
-use rusqlite::params;
-use serde_json::json;
+use rusqlite::{Connection, params};
+use serde_json::{Value, json};
 use sync_wire::TillRef;
 use sync_wire::state::{Blocked, Gate, Switch, Wanted};
 
 use super::{ACTOR, not_joined, own_environment, till_ref};
 use crate::ledger::core::Core;
 use crate::ledger::holds::successor;
-use crate::ledger::{LedgerError, TillId};
+use crate::ledger::{LedgerError, StorageError, TillId, sql};
+
+/// Where the switches are kept that could not be made.
+const LEFT_OUT: &str = "hq_left_out";
+
+/// No switch is left out.
+pub(super) fn forget_left_out(conn: &Connection) -> Result<(), StorageError> {
+    conn.execute("DELETE FROM meta WHERE name = ?1", [LEFT_OUT])?;
+    Ok(())
+}
+
+/// Switches that could not be made, for the event.
+fn told(left_out: &[(Switch, String)]) -> Vec<Value> {
+    let told = left_out
+        .iter()
+        .map(|(switch, why)| json!({ "from": switch.from, "to": switch.to, "reason": why }));
+    told.collect()
+}
 
 impl Core {
     /// Puts what HQ wants into effect, if it is newer than what was; true if it was. A switch that cannot be made is
@@ -18,25 +35,17 @@ impl Core {
     /// The store has not joined, or a fault of the storage.
     pub fn hq_apply(&mut self, wanted: &Wanted) -> Result<bool, LedgerError> {
         let hq = super::load(&self.conn)?.ok_or_else(not_joined)?;
-        if wanted.revision <= hq.wanted.revision {
+        if wanted.revision == hq.wanted.revision {
+            return self.try_left_out(wanted.revision);
+        }
+        if wanted.revision < hq.wanted.revision {
             return Ok(false);
         }
         for gate in &wanted.gates {
             self.set_gate(gate)?;
         }
         self.set_blocked(&wanted.blocked)?;
-        // Ends first: they make room for what follows.
-        let (ends, begins): (Vec<_>, Vec<_>) = wanted
-            .switches
-            .iter()
-            .partition(|switch| switch.to.is_none());
-        let mut left_out = Vec::new();
-        for switch in ends.into_iter().chain(begins) {
-            if let Err(why) = self.apply_switch(switch)? {
-                let told = json!({ "from": switch.from, "to": switch.to, "reason": why });
-                left_out.push(told);
-            }
-        }
+        let left_out = self.apply_switches(&wanted.switches)?;
         self.conn
             .execute("UPDATE hq SET wanted = ?1", [super::text(wanted)])?;
         let detail = json!({
@@ -45,7 +54,8 @@ impl Core {
             "switches": wanted.switches,
             "blocked": wanted.blocked,
             "bytesPerSecond": wanted.bytes_per_second,
-            "leftOut": left_out,
+            "settings": wanted.settings,
+            "leftOut": told(&left_out),
         });
         self.hq_event("hq.wanted", &detail.to_string())?;
         let gates = wanted.gates.iter().map(|gate| {
@@ -56,7 +66,10 @@ impl Core {
             let Blocked { till, reason } = blocked;
             format!(" {till} blocked ({reason})")
         });
-        let told: String = gates.chain(blocked).collect();
+        let mut told: String = gates.chain(blocked).collect();
+        if wanted.settings != hq.wanted.settings {
+            told = format!("{told} settings {}", super::text(&wanted.settings));
+        }
         let told = format!("{}{told}", wanted.revision);
         self.audit(ACTOR, "hq.wanted", None, &told)?;
         // What was kept back may go on, what goes on may be kept back.
@@ -64,6 +77,48 @@ impl Core {
         self.touched.extend(tills);
         self.reload()?;
         Ok(true)
+    }
+
+    /// What the store has left out is tried again with each exchange: what was in its way may be gone. A switch that was
+    /// made once is not made again, so a person in the store can change it meanwhile.
+    fn try_left_out(&mut self, revision: i64) -> Result<bool, LedgerError> {
+        let Some(kept) = sql::meta(&self.conn, LEFT_OUT)? else {
+            return Ok(false);
+        };
+        let before: Vec<Switch> = serde_json::from_slice(&kept)
+            .map_err(|error| sql::damaged(format!("switches that were left out: {error}")))?;
+        let still = self.apply_switches(&before)?;
+        if still.len() == before.len() {
+            return Ok(false);
+        }
+        let detail = json!({ "revision": revision, "leftOut": told(&still) });
+        self.hq_event("hq.wanted", &detail.to_string())?;
+        self.audit(ACTOR, "hq.wanted", None, &format!("{revision} again"))?;
+        self.reload()?;
+        Ok(true)
+    }
+
+    /// Makes switches; what cannot be made, and why, is kept as left out.
+    fn apply_switches(
+        &mut self,
+        switches: &[Switch],
+    ) -> Result<Vec<(Switch, String)>, LedgerError> {
+        // Ends first: they make room for what follows.
+        let (ends, begins): (Vec<_>, Vec<_>) =
+            switches.iter().partition(|switch| switch.to.is_none());
+        let mut left_out = Vec::new();
+        for switch in ends.into_iter().chain(begins) {
+            if let Err(why) = self.apply_switch(switch)? {
+                left_out.push((*switch, why));
+            }
+        }
+        if left_out.is_empty() {
+            forget_left_out(&self.conn)?;
+        } else {
+            let switches: Vec<Switch> = left_out.iter().map(|(switch, _)| *switch).collect();
+            self.set_meta(LEFT_OUT, super::text(&switches).as_bytes())?;
+        }
+        Ok(left_out)
     }
 
     fn set_gate(&mut self, gate: &Gate) -> Result<(), LedgerError> {

@@ -20,6 +20,7 @@ pub mod profile;
 mod reported;
 pub mod retirement;
 pub mod search;
+pub mod settings;
 pub mod stores;
 pub mod submissions;
 pub mod vat;
@@ -53,6 +54,8 @@ pub fn routes() -> OpenApiRouter<SharedHq> {
         .routes(routes!(stores::list, stores::create))
         .routes(routes!(stores::code))
         .routes(routes!(stores::log))
+        .routes(routes!(settings::get, settings::put))
+        .routes(routes!(settings::put_all))
         .routes(routes!(retirement::retire))
         .routes(routes!(search::logs, submissions::submit))
         .routes(routes!(submissions::follow))

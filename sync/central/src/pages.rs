@@ -31,6 +31,7 @@ mod query;
 mod queue;
 mod receipt;
 mod receipts;
+mod settings;
 mod sign_in;
 mod store;
 mod submissions;
@@ -77,6 +78,8 @@ fn shops() -> OpenApiRouter<SharedHq> {
         .form("/stores", For::People, act::new_store)
         .page("/stores/{store}", For::People, store::page)
         .form("/stores/{store}/log", For::People, act::log)
+        .page("/stores/{store}/settings", For::People, settings::page)
+        .form("/stores/{store}/settings", For::People, settings::save)
         .form("/stores/{store}/code", For::People, act::code)
         .form("/stores/{store}/retire", For::People, act::retire_store)
         .form("/tills", For::People, act::new_till)

@@ -12,6 +12,7 @@ pub mod enrol;
 pub mod entry;
 pub mod exchange;
 pub mod seal;
+pub mod settings;
 pub mod state;
 
 use serde::{Deserialize, Serialize};

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::settings::StoreSettings;
 use crate::{Environment, TillRef};
 
 /// A store as it is now. HQ keeps the newest.
@@ -22,6 +23,9 @@ pub struct StoreState {
     pub fault: Option<String>,
     /// The last [`Wanted::revision`] that was put into effect.
     pub revision: i64,
+    /// What holds in the store as a whole, wherever it was set; none from a gateway that does not tell it yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<StoreSettings>,
     /// Its tills.
     pub tills: Vec<TillState>,
 }
@@ -166,6 +170,9 @@ pub struct Wanted {
     /// At most so many bytes a second go up; none: as many as the line carries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes_per_second: Option<u32>,
+    /// What is set in the store from here; the rest stands in its own file.
+    #[serde(default, skip_serializing_if = "StoreSettings::is_empty")]
+    pub settings: StoreSettings,
 }
 
 /// Whether tills of an environment may sell and send (`enabled` of the tenant's profile).

@@ -57,7 +57,7 @@ pub(super) async fn page(
                 (sheet("Tills", None, &tills))
             }))
             div class="two" {
-                (live(&visit, "lag", &card("How far it is", &facts(&visit, &row))))
+                (live(&visit, "lag", &card("How far it is", &facts(&visit, store, &row))))
                 div class="stack" {
                     @if visit.may(Role::Operator) && row.get::<_, Option<Timestamp>>(2).is_none() { (card("Actions", &actions(&visit, store, &row))) }
                     (log)
@@ -91,7 +91,7 @@ fn trouble(row: &Row, join: &str) -> Markup {
     }
 }
 
-fn facts(visit: &Visit, row: &Row) -> Markup {
+fn facts(visit: &Visit, store: Uuid, row: &Row) -> Markup {
     let acked: Option<i64> = row.get(4);
     let last: Option<i64> = row.get(14);
     let behind = last
@@ -120,6 +120,7 @@ fn facts(visit: &Visit, row: &Row) -> Markup {
                 }
             }
             dt { "Settings" } dd {
+                a href=(visit.href(&format!("/stores/{store}/settings"))) { "Settings of the store" } ": "
                 @if revision == Some(wanted) { "as wanted (revision " (wanted) ")" }
                 @else { (tag(Tone::Warn, "on the way")) " revision " (words::or_none(revision)) " of " (wanted) }
             }

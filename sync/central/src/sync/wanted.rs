@@ -1,5 +1,5 @@
-//! What head office wants a store to be: gates, blocked tills and switches, from the tenant's profile and the store's tills
-//! (docs/HQ.md, Gates).
+//! What head office wants a store to be: gates, blocked tills and switches, from the tenant's profile and the store's tills, and
+//! the settings of the store (docs/HQ.md, Gates and Settings).
 
 use std::collections::BTreeMap;
 
@@ -71,7 +71,8 @@ pub async fn of(tx: &Transaction<'_>, tenant: TenantId, store: Uuid) -> Result<W
     let select = tx
         .prepare_cached(
             "SELECT t.revision, p.environment, p.enabled_test, p.decided_test_at IS NOT NULL, s.was_selling_test,
-               p.enabled_prod, p.decided_prod_at IS NOT NULL, s.was_selling_prod, p.reason, p.bytes_per_second
+               p.enabled_prod, p.decided_prod_at IS NOT NULL, s.was_selling_prod, p.reason, p.bytes_per_second,
+               s.settings
              FROM tenants t
              JOIN stores s ON s.tenant_id = t.tenant_id AND s.store_id = $2
              JOIN tenant_fiscal_profiles p ON p.tenant_id = t.tenant_id
@@ -98,6 +99,8 @@ pub async fn of(tx: &Transaction<'_>, tenant: TenantId, store: Uuid) -> Result<W
         switches: switches(&places, target, prod),
         blocked: blocked(&places),
         bytes_per_second: bytes.and_then(|bytes| u32::try_from(bytes).ok()),
+        // They were checked when they were written.
+        settings: serde_json::from_value(row.get(10)).unwrap_or_default(),
     })
 }
 

@@ -61,6 +61,8 @@ pub(crate) struct Store<'a> {
     pub(crate) line: &'static str,
     /// It switches new sales as it is told.
     pub(crate) switches: bool,
+    /// What holds in it; none: its gateway does not tell.
+    pub(crate) settings: Option<StoreSettings>,
 }
 
 impl<'a> Store<'a> {
@@ -100,6 +102,7 @@ impl<'a> Store<'a> {
             fault: None,
             line: "up",
             switches: true,
+            settings: None,
         }
     }
 
@@ -410,6 +413,7 @@ impl<'a> Store<'a> {
             clock_skew_ms: Some(self.skew_ms),
             fault: self.fault.clone(),
             revision: self.wanted.revision,
+            settings: self.settings.clone(),
             tills: self.tills.iter().map(till).collect(),
         }
     }

@@ -315,6 +315,7 @@ impl Shop {
             clock_skew_ms: Some(12),
             fault: None,
             revision: self.revision,
+            settings: None,
             tills: vec![TillState {
                 till: self.till,
                 serial_no: format!("SN-{}", self.till.device_id),

@@ -1,0 +1,322 @@
+//! The settings of a store that head office sets: written here, put into effect by the store with its next exchange
+//! (docs/HQ.md, Settings).
+
+use axum::Json;
+use axum::extract::{Path, State};
+use clock::Timestamp;
+use deadpool_postgres::Transaction;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sync_wire::settings::{
+    Answers, DayClosing, DayOpening, MAX_WAIT_MS, PrintPolicy, StoreSettings,
+};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::input::id;
+use crate::access::{Caller, Role};
+use crate::audit::{self, Deed};
+use crate::db;
+use crate::hq::SharedHq;
+use crate::problem::{Body, Code, Problem};
+use crate::sync::wanted;
+
+/// Currencies that may be named.
+const MOST_CURRENCIES: usize = 20;
+
+/// What head office sets in a store: `[store]` of its configuration file, by the same names and words. What is left out (or
+/// null) stands in the store's own file; what that file says of a single till stands above both.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Currencies that may be sold in, three capital letters each.
+    #[serde(default)]
+    pub currencies: Option<Vec<String>>,
+    /// `first_sale` or `by_hand`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub day_opening: Option<DayOpening>,
+    /// `by_hand`, `before_longest`, or a time like `22:30`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub day_closing: Option<DayClosing>,
+    /// Whether a day that has lasted its longest is closed and the next opened by itself.
+    #[serde(default)]
+    pub rollover_offline: Option<bool>,
+    /// `hybrid` (at once) or `online` (with FDMS's word, where it comes in time).
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub answers: Option<Answers>,
+    /// How long an `online` answer waits, milliseconds; at most 60000.
+    #[serde(default)]
+    pub online_wait_ms: Option<u32>,
+    /// `always`, `on_request` or `never`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub print: Option<PrintPolicy>,
+}
+
+impl Settings {
+    fn checked(self) -> Result<StoreSettings, Problem> {
+        if let Some(currencies) = &self.currencies {
+            check_currencies(currencies)?;
+        }
+        if self.online_wait_ms.is_some_and(|ms| ms > MAX_WAIT_MS) {
+            let text = format!("online_wait_ms must be at most {MAX_WAIT_MS}, a minute");
+            return Err(Problem::field("/online_wait_ms", text));
+        }
+        Ok(StoreSettings {
+            currencies: self.currencies,
+            day_opening: self.day_opening,
+            day_closing: self.day_closing,
+            rollover_offline: self.rollover_offline,
+            answers: self.answers,
+            online_wait_ms: self.online_wait_ms,
+            print: self.print,
+        })
+    }
+
+    fn of(settings: StoreSettings) -> Self {
+        Self {
+            currencies: settings.currencies,
+            day_opening: settings.day_opening,
+            day_closing: settings.day_closing,
+            rollover_offline: settings.rollover_offline,
+            answers: settings.answers,
+            online_wait_ms: settings.online_wait_ms,
+            print: settings.print,
+        }
+    }
+}
+
+fn check_currencies(named: &[String]) -> Result<(), Problem> {
+    let wrong = |text: String| Err(Problem::field("/currencies", text));
+    if named.is_empty() || named.len() > MOST_CURRENCIES {
+        return wrong(format!(
+            "currencies must be 1 to {MOST_CURRENCIES}; leave it out and the store's own file holds"
+        ));
+    }
+    for (place, name) in named.iter().enumerate() {
+        if name.len() != 3 || !name.bytes().all(|byte| byte.is_ascii_uppercase()) {
+            let shown: String = name.chars().take(20).collect();
+            return wrong(format!("`{shown}` is not three capital letters, like USD"));
+        }
+        if named.iter().take(place).any(|other| other == name) {
+            return wrong(format!("{name} is there twice"));
+        }
+    }
+    Ok(())
+}
+
+/// The settings of a store.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Steered {
+    /// What head office has set.
+    pub set: Settings,
+    /// What holds in the store, as it said itself with its last exchange; none before that, or from a gateway that is older than this.
+    pub in_force: Option<Settings>,
+}
+
+/// Reads what is set in a store and what holds there.
+///
+/// # Errors
+/// There is no such store, or Postgres is away.
+pub async fn read(tx: &Transaction<'_>, caller: &Caller, store: Uuid) -> Result<Steered, Problem> {
+    let select = tx
+        .prepare_cached(
+            "SELECT s.settings, c.state->'settings' FROM stores s
+             LEFT JOIN store_cursors c ON c.tenant_id = s.tenant_id AND c.store_id = s.store_id
+             WHERE s.tenant_id = $1 AND s.store_id = $2",
+        )
+        .await?;
+    let row = tx
+        .query_opt(&select, &[&caller.tenant.0, &store])
+        .await?
+        .ok_or_else(|| Problem::not_found("store"))?;
+    let known = |value: Value| serde_json::from_value::<StoreSettings>(value).ok();
+    let in_force: Option<Value> = row.get(1);
+    Ok(Steered {
+        set: Settings::of(known(row.get(0)).unwrap_or_default()),
+        in_force: in_force.and_then(known).map(Settings::of),
+    })
+}
+
+/// What is set in a store, and what holds there.
+#[utoipa::path(
+    get,
+    path = "/fiscal_devices/stores/{store_id}/settings",
+    tag = "fiscal_devices",
+    operation_id = "storeSettings",
+    params(("store_id" = String, Path, description = "The store.")),
+    responses(
+        (status = 200, description = "The settings.", body = Steered),
+        (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn get(
+    State(hq): State<SharedHq>,
+    caller: Caller,
+    Path(store_id): Path<String>,
+) -> Result<Json<Steered>, Problem> {
+    caller.at_least(Role::Viewer)?;
+    let store = id(&store_id, "store")?;
+    let mut client = hq.db.client().await?;
+    let tx = db::tenant(&mut client, caller.tenant).await?;
+    Ok(Json(read(&tx, &caller, store).await?))
+}
+
+/// Set a store's settings: all of them at once, what is left out is the store's own again.
+///
+/// The store puts them into effect with its next exchange, without a restart; `in_force` says when it has. A receipt, once
+/// issued, and a fiscal day, once opened, stay as they are; when an open day closes follows what holds then.
+#[utoipa::path(
+    put,
+    path = "/fiscal_devices/stores/{store_id}/settings",
+    tag = "fiscal_devices",
+    operation_id = "setStoreSettings",
+    params(("store_id" = String, Path, description = "The store.")),
+    request_body = Settings,
+    responses(
+        (status = 200, description = "The settings.", body = Steered),
+        (status = 409, description = "The store is retired.", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "Any other problem.", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn put(
+    State(hq): State<SharedHq>,
+    caller: Caller,
+    Path(store_id): Path<String>,
+    Body(settings): Body<Settings>,
+) -> Result<Json<Steered>, Problem> {
+    caller.at_least(Role::Admin)?;
+    let store = id(&store_id, "store")?;
+    let mut client = hq.db.client().await?;
+    let tx = db::tenant(&mut client, caller.tenant).await?;
+    wanted::lock(&tx, caller.tenant).await?;
+    if set(&tx, &caller, Some(store), settings, hq.now()).await? == 0 {
+        let select = tx
+            .prepare_cached("SELECT 1 FROM stores WHERE tenant_id = $1 AND store_id = $2")
+            .await?;
+        let is_there = tx.query_opt(&select, &[&caller.tenant.0, &store]).await?;
+        is_there.ok_or_else(|| Problem::not_found("store"))?;
+        let detail = "the store is retired: nothing is set in it any more";
+        return Err(Problem::new(Code::Conflict, detail));
+    }
+    let steered = read(&tx, &caller, store).await?;
+    tx.commit().await?;
+    Ok(Json(steered))
+}
+
+/// How many stores it was set in.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct SetInAll {
+    /// Stores that are not retired.
+    pub stores: usize,
+}
+
+/// Set the same settings in every store of the company that is not retired.
+#[utoipa::path(
+    put,
+    path = "/fiscal_devices/settings",
+    tag = "fiscal_devices",
+    operation_id = "setAllSettings",
+    request_body = Settings,
+    responses(
+        (status = 200, description = "In how many stores.", body = SetInAll),
+        (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn put_all(
+    State(hq): State<SharedHq>,
+    caller: Caller,
+    Body(settings): Body<Settings>,
+) -> Result<Json<SetInAll>, Problem> {
+    caller.at_least(Role::Admin)?;
+    let mut client = hq.db.client().await?;
+    let tx = db::tenant(&mut client, caller.tenant).await?;
+    wanted::lock(&tx, caller.tenant).await?;
+    let stores = set(&tx, &caller, None, settings, hq.now()).await?;
+    tx.commit().await?;
+    Ok(Json(SetInAll { stores }))
+}
+
+/// Sets them in one store or in all that are not retired; in how many. One audit row for each whose settings change.
+async fn set(
+    tx: &Transaction<'_>,
+    caller: &Caller,
+    store: Option<Uuid>,
+    settings: Settings,
+    now: Timestamp,
+) -> Result<usize, Problem> {
+    let settings = json!(settings.checked()?);
+    let select = tx
+        .prepare_cached(
+            "SELECT store_id, settings FROM stores
+             WHERE tenant_id = $1 AND ($2::uuid IS NULL OR store_id = $2) AND retired_at IS NULL
+             ORDER BY store_id FOR NO KEY UPDATE",
+        )
+        .await?;
+    let stores = tx.query(&select, &[&caller.tenant.0, &store]).await?;
+    let update = tx
+        .prepare_cached("UPDATE stores SET settings = $3 WHERE tenant_id = $1 AND store_id = $2")
+        .await?;
+    let mut is_changed = false;
+    for row in &stores {
+        let (store, before): (Uuid, Value) = (row.get(0), row.get(1));
+        if before == settings {
+            continue;
+        }
+        is_changed = true;
+        tx.execute(&update, &[&caller.tenant.0, &store, &settings])
+            .await?;
+        let subject = format!("store {store}");
+        let deed = Deed {
+            actor: &caller.actor,
+            action: "store.settings",
+            subject: &subject,
+            before: Some(before),
+            after: Some(settings.clone()),
+        };
+        audit::record(tx, caller.tenant, now, &deed).await?;
+    }
+    if is_changed {
+        wanted::bump(tx, caller.tenant).await?;
+    }
+    Ok(stores.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What makes no sense in a store is refused here, by its field.
+    #[test]
+    fn only_what_makes_sense() {
+        let check = |text: &str| {
+            let settings: Settings = serde_json::from_str(text).unwrap();
+            settings.checked().map_err(|problem| problem.detail)
+        };
+        assert_eq!(check("{}").unwrap(), StoreSettings::default());
+        let good = check(r#"{"currencies":["USD","ZWG"],"online_wait_ms":60000}"#).unwrap();
+        assert_eq!(good.currencies.unwrap().len(), 2);
+        for (wrong, told) in [
+            (r#"{"currencies":[]}"#, "1 to 20"),
+            (r#"{"currencies":["usd"]}"#, "`usd` is not three"),
+            (r#"{"currencies":["USD","USD"]}"#, "twice"),
+            (r#"{"online_wait_ms":60001}"#, "60000"),
+        ] {
+            let why = check(wrong).unwrap_err();
+            assert!(why.contains(told), "{why}");
+        }
+        for unread in [
+            r#"{"day_closing":"25:00"}"#,
+            r#"{"print":"sometimes"}"#,
+            r#"{"footer":"x"}"#,
+        ] {
+            assert!(
+                serde_json::from_str::<Settings>(unread).is_err(),
+                "{unread}"
+            );
+        }
+    }
+}

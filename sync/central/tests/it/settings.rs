@@ -1,0 +1,135 @@
+//! Settings of stores: set over HTTP and on the page, told with each exchange, shown as they hold.
+
+use fiscal_hq::access::Role;
+use reqwest::Method;
+use serde_json::{Value, json};
+use sync_wire::settings::{DayClosing, DayOpening, PrintPolicy, StoreSettings};
+
+use crate::played::{Admin, Store};
+use crate::support::Test;
+
+async fn put(admin: &Admin<'_>, path: &str, body: Value) -> (u16, Value) {
+    admin.ask(Method::PUT, path, Some(body)).await
+}
+
+/// What is set reaches its store and no other with the next exchange; what holds there is what it says itself.
+#[tokio::test]
+async fn settings_reach_their_store() {
+    let test = Test::start().await;
+    let admin = Admin::of_new(&test, "Baobab").await;
+    let (store, code) = admin.new_store("Harare").await;
+    let (_, other) = admin.new_store("Bulawayo").await;
+    let mut shop = Store::join(&test, &code).await;
+    let mut other = Store::join(&test, &other).await;
+    shop.sync().await;
+    other.sync().await;
+    let path = format!("/fiscal_devices/stores/{store}/settings");
+    let nothing = admin.get(&path).await;
+    assert_eq!(nothing["in_force"], json!(null), "{nothing}");
+    assert_eq!(nothing["set"]["print"], json!(null));
+    let before = shop.wanted.revision;
+    let body = json!({ "day_opening": "by_hand", "day_closing": "22:30", "currencies": ["USD"] });
+    let (status, set) = put(&admin, &path, body.clone()).await;
+    assert_eq!((status, &set["set"]["day_closing"]), (200, &json!("22:30")));
+    shop.sync().await;
+    other.sync().await;
+    let expected = StoreSettings {
+        day_opening: Some(DayOpening::ByHand),
+        day_closing: Some(DayClosing::try_from("22:30".to_owned()).unwrap()),
+        currencies: Some(vec!["USD".to_owned()]),
+        ..StoreSettings::default()
+    };
+    assert_eq!(shop.wanted.settings, expected);
+    assert!(shop.wanted.revision > before);
+    assert!(other.wanted.settings.is_empty());
+    shop.settings = Some(StoreSettings {
+        print: Some(PrintPolicy::Never),
+        ..expected
+    });
+    shop.sync().await;
+    let steered = admin.get(&path).await;
+    assert_eq!(steered["in_force"]["print"], "never", "{steered}");
+    // The same again is no change: nothing is told, nothing audited.
+    let revision = shop.wanted.revision;
+    assert_eq!(put(&admin, &path, body).await.0, 200);
+    shop.sync().await;
+    assert_eq!(shop.wanted.revision, revision);
+    assert_eq!(audited(&test, &admin).await, 1);
+    assert_eq!(put(&admin, &path, json!({})).await.0, 200);
+    shop.sync().await;
+    assert!(shop.wanted.settings.is_empty());
+    assert_eq!(audited(&test, &admin).await, 2);
+}
+
+async fn audited(test: &Test, admin: &Admin<'_>) -> i64 {
+    let client = test.database.connect("postgres").await;
+    let count = "SELECT count(*) FROM fdms_audit_logs WHERE tenant_id = $1 AND action = 'store.settings'";
+    let row = client.query_one(count, &[&admin.tenant.0]).await.unwrap();
+    row.get(0)
+}
+
+/// What makes no sense is refused with its field and changes nothing; so is whoever may not, and a store that is not there.
+#[tokio::test]
+async fn what_is_refused() {
+    let test = Test::start().await;
+    let admin = Admin::of_new(&test, "Baobab").await;
+    let (store, code) = admin.new_store("Harare").await;
+    let mut shop = Store::join(&test, &code).await;
+    shop.sync().await;
+    let path = format!("/fiscal_devices/stores/{store}/settings");
+    for (body, told) in [
+        (json!({ "currencies": [] }), "currencies"),
+        (json!({ "currencies": ["dollar"] }), "dollar"),
+        (json!({ "online_wait_ms": 60_001 }), "60000"),
+        (json!({ "day_closing": "half past ten" }), "22:30"),
+        (json!({ "print": "sometimes" }), "print"),
+        (json!({ "footer": "thanks" }), "footer"),
+    ] {
+        let (status, problem) = put(&admin, &path, body.clone()).await;
+        assert!((400..=422).contains(&status), "{body}: {problem}");
+        assert!(problem.to_string().contains(told), "{body}: {problem}");
+    }
+    let unknown = "/fiscal_devices/stores/9b2ae1f5-0a68-4b28-9d4e-111111111111/settings";
+    assert_eq!(put(&admin, unknown, json!({})).await.0, 404);
+    assert_eq!(admin.ask(Method::GET, unknown, None).await.0, 404);
+    let body = json!({ "print": "never" });
+    for role in [Role::Viewer, Role::Operator] {
+        let other = Admin::of(&test, admin.tenant, role).await;
+        for path in [path.as_str(), "/fiscal_devices/settings"] {
+            assert_eq!(put(&other, path, body.clone()).await.0, 403);
+        }
+        assert_eq!(other.ask(Method::GET, &path, None).await.0, 200);
+    }
+    shop.sync().await;
+    assert!(shop.wanted.settings.is_empty());
+    assert_eq!(audited(&test, &admin).await, 0);
+}
+
+/// The same for every store of the company that is not retired, and for nobody else's.
+#[tokio::test]
+async fn every_store_at_once() {
+    let test = Test::start().await;
+    let admin = Admin::of_new(&test, "Baobab").await;
+    let stranger = Admin::of_new(&test, "Msasa").await;
+    let mut shops = Vec::new();
+    for (admin, name) in [(&admin, "Harare"), (&admin, "Mutare"), (&stranger, "Gweru")] {
+        let (_, code) = admin.new_store(name).await;
+        shops.push(Store::join(&test, &code).await);
+    }
+    let (gone, _) = admin.new_store("Chegutu").await;
+    let why = json!({ "reason": "the shop is closed" });
+    admin.post(&format!("/fiscal_devices/stores/{gone}/retire"), why).await;
+    let (status, done) = put(&admin, "/fiscal_devices/settings", json!({ "print": "never" })).await;
+    assert_eq!((status, &done["stores"]), (200, &json!(2)), "{done}");
+    for shop in &mut shops {
+        shop.sync().await;
+    }
+    let print: Vec<_> = shops.iter().map(|shop| shop.wanted.settings.print).collect();
+    let never = Some(PrintPolicy::Never);
+    assert_eq!(print, [never, never, None]);
+    let path = format!("/fiscal_devices/stores/{gone}/settings");
+    let (status, problem) = put(&admin, &path, json!({})).await;
+    assert_eq!(status, 409, "{problem}");
+    let set = admin.get(&path).await;
+    assert_eq!(set["set"]["print"], json!(null));
+}
