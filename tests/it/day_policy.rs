@@ -5,7 +5,9 @@ use std::time::Duration;
 use fdms_sandbox::DeviceChange;
 use fiscald::days::keep;
 use fiscald::ledger::verify::verify;
-use fiscald::ledger::{DayClosing, DayOpening, DayPolicy, Environment, Seq, Settings};
+use fiscald::ledger::{
+    DayClosing, DayOpening, DayPolicy, Environment, Seq, Settings, TillSettings,
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::support::pass::pass_until;
@@ -92,10 +94,11 @@ async fn closed_before_its_longest() {
         ..Settings::default()
     };
     let second = fiscal::DeviceId::new(102).unwrap();
-    let by_hand = closing("by_hand");
-    settings
-        .days_of
-        .insert((Environment::Test, second), by_hand);
+    let by_hand = TillSettings {
+        closing: Some(DayClosing::ByHand),
+        ..TillSettings::default()
+    };
+    settings.tills.insert((Environment::Test, second), by_hand);
     let (house, first_keeper) = house_with(settings, 2).await;
     for place in 0..2 {
         house.sell_many(place, 2).await;

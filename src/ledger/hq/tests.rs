@@ -489,7 +489,10 @@ fn settings_are_followed() {
     second.settings.day_opening = Some(DayOpening::ByHand);
     assert!(store.core.write(|core| core.hq_apply(&second)).unwrap());
     store.issue(store.sale("A1")).unwrap();
-    store.core.write(|core| core.close_day(till, "test")).unwrap();
+    store
+        .core
+        .write(|core| core.close_day(till, "test"))
+        .unwrap();
     assert!(store.issue(store.sale("A2")).is_err());
     store.core.write(|core| core.hq_leave("test")).unwrap();
     store.issue(store.sale("A2")).unwrap();

@@ -310,6 +310,7 @@ impl Store for Shared {
             version: String::new(),
             clock_skew_ms: None,
             fault: None,
+            settings: None,
             revision: world.ledger.revision,
             tills: Vec::new(),
         })

@@ -22,7 +22,9 @@ async fn a_store_follows_its_settings() {
     };
     let holds = async |name: &str, value: serde_json::Value| {
         world
-            .until("the settings", async || admin.get(&path).await["in_force"][name] == value)
+            .until("the settings", async || {
+                admin.get(&path).await["in_force"][name] == value
+            })
             .await;
     };
     holds("day_opening", json!("first_sale")).await;
@@ -37,7 +39,11 @@ async fn a_store_follows_its_settings() {
             shop.start().await;
         }
         let (status, refused) = shop.offer(TILL.1, "early").await;
-        assert_eq!((status, &refused["code"]), (409, &json!("day_not_open")), "{refused}");
+        assert_eq!(
+            (status, &refused["code"]),
+            (409, &json!("day_not_open")),
+            "{refused}"
+        );
     }
     set(json!({})).await;
     holds("day_opening", json!("first_sale")).await;

@@ -14,7 +14,7 @@ use fiscal::testing::Random;
 use fiscald::days::keep;
 use fiscald::keys::KeyKind;
 use fiscald::ledger::verify::verify;
-use fiscald::ledger::{DayClosing, DayPolicy, Environment, Settings};
+use fiscald::ledger::{DayClosing, Environment, Settings, TillSettings};
 use fiscald::submit::Doing;
 use indicatif::ProgressBar;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -199,12 +199,12 @@ fn line_faults(seed: u64) -> Vec<Fault> {
 pub(crate) fn plan(seed: u64) -> Plan {
     let mut settings = Settings::default();
     let closing = DayClosing::try_from("20:00".to_owned()).unwrap();
-    let kept = DayPolicy {
-        closing,
-        ..DayPolicy::default()
+    let kept = TillSettings {
+        closing: Some(closing),
+        ..TillSettings::default()
     };
     let last = DeviceId::new(100 + u32::try_from(TILLS).unwrap()).unwrap();
-    settings.days_of.insert((Environment::Test, last), kept);
+    settings.tills.insert((Environment::Test, last), kept);
     Plan {
         tills: vec![KeyKind::EcP256; TILLS],
         settings,

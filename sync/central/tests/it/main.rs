@@ -30,6 +30,7 @@ mod schema;
 mod secured;
 mod seed;
 mod service;
+mod settings;
 mod sign_in;
 mod support;
 mod switched;

@@ -15,6 +15,7 @@ use sync_wire::entry::{
 };
 use sync_wire::exchange::{Down, Up};
 use sync_wire::seal::SealKey;
+use sync_wire::settings::StoreSettings;
 use sync_wire::state::{
     CertificateState, DayState, HeadState, ParkedState, QueueState, StoreState, TillState, Wanted,
 };

@@ -63,7 +63,8 @@ async fn settings_reach_their_store() {
 
 async fn audited(test: &Test, admin: &Admin<'_>) -> i64 {
     let client = test.database.connect("postgres").await;
-    let count = "SELECT count(*) FROM fdms_audit_logs WHERE tenant_id = $1 AND action = 'store.settings'";
+    let count =
+        "SELECT count(*) FROM fdms_audit_logs WHERE tenant_id = $1 AND action = 'store.settings'";
     let row = client.query_one(count, &[&admin.tenant.0]).await.unwrap();
     row.get(0)
 }
@@ -118,13 +119,23 @@ async fn every_store_at_once() {
     }
     let (gone, _) = admin.new_store("Chegutu").await;
     let why = json!({ "reason": "the shop is closed" });
-    admin.post(&format!("/fiscal_devices/stores/{gone}/retire"), why).await;
-    let (status, done) = put(&admin, "/fiscal_devices/settings", json!({ "print": "never" })).await;
+    admin
+        .post(&format!("/fiscal_devices/stores/{gone}/retire"), why)
+        .await;
+    let (status, done) = put(
+        &admin,
+        "/fiscal_devices/settings",
+        json!({ "print": "never" }),
+    )
+    .await;
     assert_eq!((status, &done["stores"]), (200, &json!(2)), "{done}");
     for shop in &mut shops {
         shop.sync().await;
     }
-    let print: Vec<_> = shops.iter().map(|shop| shop.wanted.settings.print).collect();
+    let print: Vec<_> = shops
+        .iter()
+        .map(|shop| shop.wanted.settings.print)
+        .collect();
     let never = Some(PrintPolicy::Never);
     assert_eq!(print, [never, never, None]);
     let path = format!("/fiscal_devices/stores/{gone}/settings");
