@@ -29,8 +29,8 @@ const fn good_for(order: &Order) -> Duration {
 pub fn not_joined() -> Problem {
     Problem::new(
         Code::Conflict,
-        "the store has not joined yet: make it a code, and run `fiscald hq join` there (of a store that is retired nothing \
-         is asked any more)",
+        "the store has not joined yet: make it a code, and run there the command that the code is shown with (of a store \
+         that is retired nothing is asked any more)",
     )
 }
 

@@ -27,7 +27,7 @@ pub struct Step {
 }
 
 /// All steps of this program, in order.
-pub const STEPS: [Step; 6] = [
+pub const STEPS: [Step; 7] = [
     Step {
         no: 1,
         name: "base",
@@ -57,6 +57,11 @@ pub const STEPS: [Step; 6] = [
         no: 6,
         name: "months",
         sql: include_str!("../migrations/0006_months.sql"),
+    },
+    Step {
+        no: 7,
+        name: "settings",
+        sql: include_str!("../migrations/0007_settings.sql"),
     },
 ];
 

@@ -156,8 +156,8 @@ async fn deliver(
     let public = public.ok_or_else(|| {
         Problem::new(
             Code::Conflict,
-            "the till's store has not joined yet, so nothing can be sealed for it: make it a code, and run `fiscald hq join` \
-             there",
+            "the till's store has not joined yet, so nothing can be sealed for it: make it a code, and run there the \
+             command that the code is shown with",
         )
     })?;
     let place = place(caller.tenant, till, credential.version);

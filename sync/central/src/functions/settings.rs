@@ -111,6 +111,10 @@ fn check_currencies(named: &[String]) -> Result<(), Problem> {
 /// The settings of a store.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Steered {
+    /// The store's name.
+    pub name: String,
+    /// It was given up: nothing is set in it any more.
+    pub is_retired: bool,
     /// What head office has set.
     pub set: Settings,
     /// What holds in the store, as it said itself with its last exchange; none before that, or from a gateway that is older than this.
@@ -124,7 +128,7 @@ pub struct Steered {
 pub async fn read(tx: &Transaction<'_>, caller: &Caller, store: Uuid) -> Result<Steered, Problem> {
     let select = tx
         .prepare_cached(
-            "SELECT s.settings, c.state->'settings' FROM stores s
+            "SELECT s.settings, c.state->'settings', s.name, s.retired_at IS NOT NULL FROM stores s
              LEFT JOIN store_cursors c ON c.tenant_id = s.tenant_id AND c.store_id = s.store_id
              WHERE s.tenant_id = $1 AND s.store_id = $2",
         )
@@ -136,6 +140,8 @@ pub async fn read(tx: &Transaction<'_>, caller: &Caller, store: Uuid) -> Result<
     let known = |value: Value| serde_json::from_value::<StoreSettings>(value).ok();
     let in_force: Option<Value> = row.get(1);
     Ok(Steered {
+        name: row.get(2),
+        is_retired: row.get(3),
         set: Settings::of(known(row.get(0)).unwrap_or_default()),
         in_force: in_force.and_then(known).map(Settings::of),
     })
@@ -194,11 +200,7 @@ pub(super) async fn put(
     let tx = db::tenant(&mut client, caller.tenant).await?;
     wanted::lock(&tx, caller.tenant).await?;
     if set(&tx, &caller, Some(store), settings, hq.now()).await? == 0 {
-        let select = tx
-            .prepare_cached("SELECT 1 FROM stores WHERE tenant_id = $1 AND store_id = $2")
-            .await?;
-        let is_there = tx.query_opt(&select, &[&caller.tenant.0, &store]).await?;
-        is_there.ok_or_else(|| Problem::not_found("store"))?;
+        read(&tx, &caller, store).await?;
         let detail = "the store is retired: nothing is set in it any more";
         return Err(Problem::new(Code::Conflict, detail));
     }

@@ -17,7 +17,7 @@ use crate::access::Role;
 use crate::db;
 use crate::functions::settings::{self, Steered};
 use crate::hq::SharedHq;
-use crate::problem::{At, Problem};
+use crate::problem::At;
 
 /// A setting, its words, and what may be chosen; nothing to choose from: it is typed.
 struct Setting {
@@ -146,6 +146,8 @@ pub(super) async fn save(
     posted: Posted,
 ) -> Result<Response, Failed> {
     let Posted { visit, form } = &posted;
+    // Another company's store is not there, whatever the form says.
+    steered(visit, &hq, store).await?;
     let every = form.is_set("every_store");
     let path = match every {
         true => "/fiscal_devices/settings".to_owned(),
@@ -201,6 +203,12 @@ fn written(form: &Query) -> Result<Value, String> {
     Ok(Value::Object(body))
 }
 
+async fn steered(visit: &Visit, hq: &SharedHq, store: Uuid) -> Result<Steered, Failed> {
+    let mut client = hq.db.client().await?;
+    let tx = db::tenant(&mut client, visit.caller.tenant).await?;
+    Ok(settings::read(&tx, &visit.caller, store).await?)
+}
+
 /// The page; after a refusal with what was typed, and why it was refused.
 async fn show(
     visit: &Visit,
@@ -208,31 +216,19 @@ async fn show(
     store: Uuid,
     refused: Option<(&Query, &str)>,
 ) -> Result<Response, Failed> {
-    let mut client = hq.db.client().await?;
-    let tx = db::tenant(&mut client, visit.caller.tenant).await?;
-    let steered = settings::read(&tx, &visit.caller, store).await?;
-    let find = tx
-        .prepare_cached(
-            "SELECT name, retired_at IS NOT NULL FROM stores WHERE tenant_id = $1 AND store_id = $2",
-        )
-        .await?;
-    let row = tx
-        .query_opt(&find, &[&visit.caller.tenant.0, &store])
-        .await?;
-    let row = row.ok_or_else(|| Problem::not_found("store"))?;
-    let (name, is_retired): (String, bool) = (row.get(0), row.get(1));
+    let steered = steered(visit, hq, store).await?;
     let body = html! {
         @if let Some((_, why)) = refused { div class="note bad" role="alert" { (why) } }
         div class="two" {
             (sheet("What holds", None, &table(&steered)))
-            @if !is_retired {
+            @if !steered.is_retired {
                 (card("Set from here", &form(visit, store, &steered, refused.map(|(typed, _)| typed))))
             }
         }
     };
     let crumbs = [
         ("Overview".to_owned(), "/".to_owned()),
-        (name, format!("/stores/{store}")),
+        (steered.name.clone(), format!("/stores/{store}")),
     ];
     let mut shown = Page::new(Nav::Overview, "Settings of the store");
     shown.crumbs = &crumbs;

@@ -1,5 +1,5 @@
 //! What head office wants a store to be: gates, blocked tills and switches, from the tenant's profile and the store's tills, and
-//! the settings of the store (docs/HQ.md, Gates and Settings).
+//! the settings of the store (docs/HQ.md, Gates; docs/HQ.md, Settings).
 
 use std::collections::BTreeMap;
 

@@ -111,6 +111,11 @@ impl World {
             "kind" if path.ends_with("/command") => json!("block"),
             "month" => json!("2026-05"),
             "year" => json!(2026),
+            "currencies" => json!(["USD"]),
+            "day_opening" => json!("by_hand"),
+            "day_closing" => json!("22:30"),
+            "answers" => json!("online"),
+            "print" => json!("never"),
             _ => return None,
         })
     }

@@ -1,11 +1,14 @@
 //! Settings of stores: set over HTTP and on the page, told with each exchange, shown as they hold.
 
+use std::time::Duration;
+
 use fiscal_hq::access::Role;
 use reqwest::Method;
 use serde_json::{Value, json};
+use sync_wire::Environment;
 use sync_wire::settings::{DayClosing, DayOpening, PrintPolicy, StoreSettings};
 
-use crate::played::{Admin, Store};
+use crate::played::{Admin, Store, certificate, till};
 use crate::support::Test;
 
 async fn put(admin: &Admin<'_>, path: &str, body: Value) -> (u16, Value) {
@@ -21,6 +24,7 @@ async fn settings_reach_their_store() {
     let (_, other) = admin.new_store("Bulawayo").await;
     let mut shop = Store::join(&test, &code).await;
     let mut other = Store::join(&test, &other).await;
+    shop.add(till(Environment::Test, 42), certificate("ab"));
     shop.sync().await;
     other.sync().await;
     let path = format!("/fiscal_devices/stores/{store}/settings");
@@ -46,6 +50,7 @@ async fn settings_reach_their_store() {
         print: Some(PrintPolicy::Never),
         ..expected
     });
+    test.clock.advance(Duration::from_secs(30));
     shop.sync().await;
     let steered = admin.get(&path).await;
     assert_eq!(steered["in_force"]["print"], "never", "{steered}");
