@@ -20,7 +20,7 @@ use super::report::{Demand, Report};
 use super::scratch;
 use super::store::{BenchStore, LIVE};
 use crate::backup::{
-    BackupView, Backups, Manifest, Pause, Restored, Restoring, aside, check, restore, take,
+    BackupView, Backups, Manifest, Pause, RestoreError, Restoring, aside, restore, take,
 };
 use crate::config::{Config, Keep};
 use crate::keys::RecoveryPassphrase;
@@ -219,31 +219,32 @@ async fn restored(
     let text = format!("[store]\ndata_dir = {elsewhere:?}\n");
     let config = Config::parse(&elsewhere, &text)?;
     let ledger = config.ledger_path();
-    let restoring = tokio::task::spawn_blocking(move || -> anyhow::Result<Restored> {
-        let ends = check(&backup)?;
+    let in_backup = receipts(&backup).await?;
+    let restoring = tokio::task::spawn_blocking(move || {
         let mut passphrase = Some(passphrase);
-        let restored = restore(&mut Restoring {
+        restore(&mut Restoring {
             config: &config,
             backup: &backup,
             over: None,
             passphrase: &mut || {
                 let asked = "the passphrase was asked for twice".to_owned();
-                passphrase
-                    .take()
-                    .ok_or(crate::backup::RestoreError::Asking(asked))
+                passphrase.take().ok_or(RestoreError::Asking(asked))
             },
             progress: &mut |_, _| {},
             clock: Arc::new(SystemClock),
             actor: "bench",
-        })?;
-        ensure!(restored.ends == ends, "it is not what was in the backup");
-        Ok(restored)
+        })
     });
-    let restored = restoring.await??;
-    restored
+    restoring
+        .await??
         .recovered_key
         .context("the sealing key did not come out of the passphrase")?;
-    receipts(&ledger).await
+    let restored = receipts(&ledger).await?;
+    ensure!(
+        restored == in_backup,
+        "{in_backup} receipts are in the backup, {restored} where it was put back"
+    );
+    Ok(restored)
 }
 
 /// How many receipts are in a ledger, all verified.

@@ -152,7 +152,7 @@ mod tests {
         assert_eq!(missed(50.1), [true, false]);
         assert_eq!(missed(0.2), [false, true]);
         assert_eq!(missed(f64::NAN), [true, true]);
-        let unknown = Demand::at_most("a", None, 1.0);
+        let unknown = Demand::at_most("a", None::<f64>, 1.0);
         assert!(!unknown.is_missed() && unknown.to_string().starts_with("not measured"));
     }
 

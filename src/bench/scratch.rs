@@ -1,6 +1,7 @@
 //! A folder for a measurement, which goes when the measurement ends: in good order, by an error, or by Ctrl-C. Ledgers
 //! with the keys of their tills are made in it, and nobody wants to find those in his working directory.
 
+use std::cell::OnceCell;
 use std::path::Path;
 use std::time::Duration;
 
@@ -31,13 +32,17 @@ pub(super) fn within<T>(
 ) -> anyhow::Result<T> {
     std::fs::create_dir_all(base).with_context(|| format!("{} cannot be made", base.display()))?;
     machine::refuse_tmpfs(base)?;
-    let dir = folder(base)?;
-    until_interrupted(async || {
-        let result = tokio::select! {
-            result = work(dir.path()) => result,
-            signal = stop_signal() => interrupted(signal),
-        };
-        clear(dir.path()).await?;
+    on_a_runtime(async || {
+        // Made once the signals are listened to, so that no moment is left at which it would stay.
+        let dir = OnceCell::new();
+        let result = or_signal(async {
+            let made = folder(base)?;
+            work(dir.get_or_init(|| made).path()).await
+        });
+        let result = result.await;
+        if let Some(dir) = dir.get() {
+            clear(dir.path()).await?;
+        }
         result
     })
 }
@@ -46,20 +51,21 @@ pub(super) fn within<T>(
 pub(super) fn or_interrupted<T>(
     work: impl AsyncFnOnce() -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    until_interrupted(async || {
-        tokio::select! {
-            result = work() => result,
-            signal = stop_signal() => interrupted(signal),
+    on_a_runtime(async || or_signal(work()).await)
+}
+
+async fn or_signal<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::select! {
+        biased;
+        signal = stop_signal() => {
+            signal?;
+            bail!("it was interrupted, and nothing is told")
         }
-    })
+        result = work => result,
+    }
 }
 
-fn interrupted<T>(signal: std::io::Result<()>) -> anyhow::Result<T> {
-    signal?;
-    bail!("it was interrupted, and nothing is told")
-}
-
-fn until_interrupted<T>(work: impl AsyncFnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+fn on_a_runtime<T>(work: impl AsyncFnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
