@@ -13,7 +13,6 @@ const BETWEEN_LOOKS: u32 = 1_000;
 /// Nanoseconds of each sale, while every core counts on the same counters: no sale pays more.
 ///
 /// A batch tells its signing and its commit once for all its sales; here each sale does.
-#[expect(clippy::float_arithmetic, reason = "a time of a report, no money")]
 pub(super) fn ns_per_sale(duration: Duration) -> anyhow::Result<f64> {
     let metrics = Metrics::default();
     let rates = std::thread::scope(|scope| {
