@@ -93,7 +93,13 @@ impl Report for Drained {
     }
 
     fn demands(&self) -> Vec<Demand> {
-        Vec::new()
+        let handshakes = u32::try_from(self.one_till_handshakes).unwrap_or(u32::MAX);
+        vec![
+            Demand::at_least("one_till_of_bound", self.one_till_of_bound, 0.8),
+            Demand::at_least("many_tills_of_one", self.many_tills_of_one, 0.8),
+            // The connection is kept: some calls besides receipts have one of their own.
+            Demand::at_most("one_till_handshakes", f64::from(handshakes), 10.0),
+        ]
     }
 }
 

@@ -272,7 +272,11 @@ impl Report for Printed {
         );
     }
 
+    /// Nobody at a counter notices a quarter of a second.
     fn demands(&self) -> Vec<Demand> {
-        Vec::new()
+        vec![
+            Demand::at_most("api_p99_ms", self.api_p99_ms, 250.0),
+            Demand::at_most("captured_p99_ms", self.captured_p99_ms, 250.0),
+        ]
     }
 }
