@@ -18,13 +18,20 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 mod copies;
+mod counting;
 mod drain;
 mod footprint;
 mod load;
 mod machine;
 mod print;
+mod process;
+mod report;
+mod scratch;
 mod store;
 mod years;
+
+use report::{Demand, Report, cores, tell};
+use scratch::{or_interrupted, within};
 
 /// Options of `fiscald bench`.
 #[derive(Debug, Clone, Args)]
@@ -71,93 +78,73 @@ enum What {
 
 /// What was measured.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct BenchReport {
+pub(crate) struct BenchReport {
     /// Empty HTTP answers per second over the same number of connections.
-    pub empty_http_per_s: f64,
+    empty_http_per_s: f64,
     /// Signatures per second of one core.
-    pub signs_per_s: f64,
+    signs_per_s: f64,
     /// Appends per second, each with fdatasync, of as many bytes as one sale's commit.
-    pub fsync_append_per_s: f64,
+    fsync_append_per_s: f64,
     /// Receipts per second.
-    pub receipts_per_s: f64,
+    receipts_per_s: f64,
     /// 1 / (1/empty_http + 1/(cores × signs)).
-    pub bound_per_s: f64,
+    bound_per_s: f64,
+    /// Receipts per second as a share of that bound.
+    of_bound: f64,
     /// Median time of a sale on one connection, in microseconds.
-    pub single_p50_us: f64,
+    single_p50_us: f64,
     /// 99th percentile of the same.
-    pub single_p99_us: f64,
+    single_p99_us: f64,
     /// Empty HTTP answer + signature + append, one after the other, in microseconds.
-    pub single_floor_us: f64,
+    single_floor_us: f64,
+    /// The median of a sale on one connection, in such floors.
+    median_in_floors: f64,
+    /// The 99th percentile of a sale on one connection, in medians.
+    p99_in_medians: f64,
+    /// What counting and measuring for Prometheus takes of each sale, in nanoseconds, all cores counting at once.
+    counting_ns: f64,
+    /// That, as a share of the processor time that there is for a sale at these receipts per second.
+    counting_share: f64,
     /// Connections.
-    pub connections: usize,
+    connections: usize,
     /// Receipts in the ledger at the end, all verified.
-    pub receipts: u64,
+    receipts: u64,
     /// Sales that were not answered with 201.
-    pub errors: u64,
+    errors: u64,
     /// Bytes that one sale's commit writes.
-    pub commit_bytes: u64,
-    /// Processor cores.
-    pub cores: usize,
+    commit_bytes: u64,
 }
 
 /// Runs the benchmark.
 ///
 /// # Errors
-/// The folder is no real disk, a sale fails, or the ledger does not verify at the end.
+/// The folder is no real disk, a sale fails, the ledger does not verify at the end, or it is interrupted.
 pub fn main(args: &BenchArgs) -> anyhow::Result<ExitCode> {
-    if let Some(What::Years(options)) = &args.what {
-        return years::print(&years::run(options)?, args.json);
-    }
     let base = args.dir.clone().unwrap_or_else(|| PathBuf::from("."));
-    std::fs::create_dir_all(&base)?;
-    machine::refuse_tmpfs(&base)?;
-    let dir = tempfile_in(&base)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
+    let json = args.json;
     match &args.what {
-        None | Some(What::Years(_)) => {}
+        None => tell(&within(&base, async |dir| run(args, dir).await)?, json),
+        Some(What::Footprint(options)) => {
+            let work = async |dir: &Path| footprint::run(options, dir).await;
+            tell(&within(&base, work)?, json)
+        }
+        Some(What::Drain(options)) => {
+            let work = async |dir: &Path| drain::run(options, dir).await;
+            tell(&within(&base, work)?, json)
+        }
         Some(What::Backup(options)) => {
-            let result = runtime.block_on(copies::run(options, &dir));
-            std::fs::remove_dir_all(&dir)?;
-            return copies::print(&result?, args.json);
+            let work = async |dir: &Path| copies::run(options, dir).await;
+            tell(&within(&base, work)?, json)
         }
-        Some(What::Footprint(footprint)) => {
-            let result = runtime.block_on(footprint::run(footprint, &dir));
-            std::fs::remove_dir_all(&dir)?;
-            return footprint::print(&result?, args.json);
-        }
-        Some(What::Drain(drain)) => {
-            let result = runtime.block_on(drain::run(drain, &dir));
-            std::fs::remove_dir_all(&dir)?;
-            return drain::print(&result?, args.json);
+        Some(What::Years(options)) => {
+            let work = async || years::run(options).await;
+            tell(&or_interrupted(work)?, json)
         }
         Some(What::Print(options)) => {
-            let result = runtime.block_on(print::run(options, &dir));
-            std::fs::remove_dir_all(&dir)?;
-            return print::print(&result?, args.json);
+            let work = async |dir: &Path| print::run(options, dir).await;
+            tell(&within(&base, work)?, json)
         }
     }
-    let result = runtime.block_on(run(args, &dir));
-    std::fs::remove_dir_all(&dir)?;
-    let report = result?;
-    if args.json {
-        println!("{}", serde_json::to_string(&report)?);
-    } else {
-        print_table(&report);
-    }
-    Ok(if report.errors == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
-}
-
-/// A new folder inside `base`, named by this process.
-fn tempfile_in(base: &Path) -> std::io::Result<PathBuf> {
-    let dir = base.join(format!("fiscald-bench-{}", std::process::id()));
-    std::fs::create_dir(&dir)?;
-    Ok(dir)
 }
 
 async fn run(args: &BenchArgs, dir: &Path) -> anyhow::Result<BenchReport> {
@@ -179,6 +166,7 @@ async fn run(args: &BenchArgs, dir: &Path) -> anyhow::Result<BenchReport> {
         rounds
             .appends
             .push(machine::appends_per_second(dir, commit_bytes, piece / 2)?);
+        rounds.counting.push(counting::ns_per_sale(piece / 4)?);
         let all = store
             .tills
             .sell_for(
@@ -215,6 +203,7 @@ struct Rounds {
     empty: Vec<f64>,
     signs: Vec<f64>,
     appends: Vec<f64>,
+    counting: Vec<f64>,
     receipts: Vec<f64>,
     empty_single: Vec<f64>,
     singles: Vec<f64>,
@@ -232,25 +221,34 @@ impl Rounds {
         receipts: u64,
         commit_bytes: u64,
     ) -> BenchReport {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let empty = quantile(&mut self.empty, 0.5);
         let signs = quantile(&mut self.signs, 0.5);
         let appends = quantile(&mut self.appends, 0.5);
-        let cores_f = f64::from(u32::try_from(cores).unwrap_or(1));
+        let receipts_per_s = quantile(&mut self.receipts, 0.5);
+        let cores = f64::from(u32::try_from(cores()).unwrap_or(1));
+        let bound = 1.0 / (1.0 / empty + 1.0 / (cores * signs));
+        let floor = quantile(&mut self.empty_single, 0.5) + 1e6 / signs + 1e6 / appends;
+        let p50 = quantile(&mut self.singles, 0.5);
+        let p99 = quantile(&mut self.singles, 0.99);
+        let counting = quantile(&mut self.counting, 0.5);
         BenchReport {
             empty_http_per_s: empty,
             signs_per_s: signs,
             fsync_append_per_s: appends,
-            receipts_per_s: quantile(&mut self.receipts, 0.5),
-            bound_per_s: 1.0 / (1.0 / empty + 1.0 / (cores_f * signs)),
-            single_p50_us: quantile(&mut self.singles, 0.5),
-            single_p99_us: quantile(&mut self.singles, 0.99),
-            single_floor_us: quantile(&mut self.empty_single, 0.5) + 1e6 / signs + 1e6 / appends,
+            receipts_per_s,
+            bound_per_s: bound,
+            of_bound: receipts_per_s / bound,
+            single_p50_us: p50,
+            single_p99_us: p99,
+            single_floor_us: floor,
+            median_in_floors: p50 / floor,
+            p99_in_medians: p99 / p50,
+            counting_ns: counting,
+            counting_share: counting / 1e9 * receipts_per_s / cores,
             connections: args.connections,
             receipts,
             errors: sold.errors,
             commit_bytes,
-            cores,
         }
     }
 }
@@ -269,39 +267,50 @@ fn quantile(values: &mut [f64], share: f64) -> f64 {
     values.get(place).copied().unwrap_or(0.0)
 }
 
-#[expect(clippy::float_arithmetic, reason = "ratios of a report, no money")]
-fn print_table(report: &BenchReport) {
-    let row = |name: &str, value: f64, unit: &str| println!("{name:<44} {value:>12.0} {unit}");
-    println!("machine ({} cores)", report.cores);
-    row("  empty HTTP answers", report.empty_http_per_s, "/s");
-    row("  signatures, one core", report.signs_per_s, "/s");
-    row(
-        &format!("  appends of {} bytes with fdatasync", report.commit_bytes),
-        report.fsync_append_per_s,
-        "/s",
-    );
-    println!("gateway ({} connections)", report.connections);
-    row("  receipts", report.receipts_per_s, "/s");
-    row("  bound by HTTP and signing", report.bound_per_s, "/s");
-    row("  one connection: median", report.single_p50_us, "µs");
-    row(
-        "  one connection: 99th percentile",
-        report.single_p99_us,
-        "µs",
-    );
-    row(
-        "  floor: HTTP + signature + append",
-        report.single_floor_us,
-        "µs",
-    );
-    println!(
-        "receipts are {:.2} of the bound; the median is {:.1} floors; the 99th percentile is {:.1} medians",
-        report.receipts_per_s / report.bound_per_s,
-        report.single_p50_us / report.single_floor_us,
-        report.single_p99_us / report.single_p50_us,
-    );
-    println!(
-        "{} receipts verified, {} errors",
-        report.receipts, report.errors
-    );
+impl Report for BenchReport {
+    const COMMAND: &'static str = "bench";
+
+    fn print(&self) {
+        let row = |name: &str, value: f64, unit: &str| println!("{name:<44} {value:>12.0} {unit}");
+        println!("machine ({} cores)", cores());
+        row("  empty HTTP answers", self.empty_http_per_s, "/s");
+        row("  signatures, one core", self.signs_per_s, "/s");
+        let appends = format!("  appends of {} bytes with fdatasync", self.commit_bytes);
+        row(&appends, self.fsync_append_per_s, "/s");
+        println!("gateway ({} connections)", self.connections);
+        row("  receipts", self.receipts_per_s, "/s");
+        row("  bound by HTTP and signing", self.bound_per_s, "/s");
+        row("  one connection: median", self.single_p50_us, "µs");
+        row(
+            "  one connection: 99th percentile",
+            self.single_p99_us,
+            "µs",
+        );
+        row(
+            "  floor: HTTP + signature + append",
+            self.single_floor_us,
+            "µs",
+        );
+        row("  counting for Prometheus, a sale", self.counting_ns, "ns");
+        println!(
+            "receipts are {:.2} of the bound; the median is {:.1} floors; the 99th percentile is {:.1} medians; \
+             counting is {:.4} of a sale's processor time",
+            self.of_bound, self.median_in_floors, self.p99_in_medians, self.counting_share
+        );
+        println!(
+            "{} receipts verified, {} errors",
+            self.receipts, self.errors
+        );
+    }
+
+    fn demands(&self) -> Vec<Demand> {
+        let errors = u32::try_from(self.errors).unwrap_or(u32::MAX);
+        vec![
+            Demand::at_least("of_bound", self.of_bound, 0.25),
+            Demand::at_most("median_in_floors", self.median_in_floors, 2.0),
+            Demand::at_most("p99_in_medians", self.p99_in_medians, 3.0),
+            Demand::at_most("counting_share", self.counting_share, 0.01),
+            Demand::at_most("errors", f64::from(errors), 0.0),
+        ]
+    }
 }

@@ -7,7 +7,6 @@
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
-use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,6 +22,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::report::{Demand, Report};
 use super::store::sale;
 use crate::config::Config;
 use crate::fdms::{Fdms as _, Identity, Outcome};
@@ -74,27 +74,33 @@ pub(super) struct Drained {
     many_tills_handshakes: u64,
 }
 
-pub(super) fn print(drained: &Drained, json: bool) -> anyhow::Result<ExitCode> {
-    if json {
-        println!("{}", serde_json::to_string(drained)?);
-        return Ok(ExitCode::SUCCESS);
+impl Report for Drained {
+    const COMMAND: &'static str = "bench drain";
+
+    fn print(&self) {
+        let Self {
+            receipts, tills, ..
+        } = self;
+        println!("round trip of a receipt   {:>9.1} ms", self.round_trip_ms);
+        println!(
+            "one till, {receipts} receipts: {:>8.2} /s, {:.2} of one in each round trip, {} TLS handshakes",
+            self.one_till_per_s, self.one_till_of_bound, self.one_till_handshakes
+        );
+        println!(
+            "{tills} tills, {receipts} each: {:>8.2} /s, {:.2} of {tills} times one till, {} TLS handshakes",
+            self.many_tills_per_s, self.many_tills_of_one, self.many_tills_handshakes
+        );
     }
-    let Drained {
-        receipts, tills, ..
-    } = drained;
-    println!(
-        "round trip of a receipt   {:>9.1} ms",
-        drained.round_trip_ms
-    );
-    println!(
-        "one till, {receipts} receipts: {:>8.2} /s, {:.2} of one in each round trip, {} TLS handshakes",
-        drained.one_till_per_s, drained.one_till_of_bound, drained.one_till_handshakes
-    );
-    println!(
-        "{tills} tills, {receipts} each: {:>8.2} /s, {:.2} of {tills} times one till, {} TLS handshakes",
-        drained.many_tills_per_s, drained.many_tills_of_one, drained.many_tills_handshakes
-    );
-    Ok(ExitCode::SUCCESS)
+
+    fn demands(&self) -> Vec<Demand> {
+        let handshakes = u32::try_from(self.one_till_handshakes).unwrap_or(u32::MAX);
+        vec![
+            Demand::at_least("one_till_of_bound", self.one_till_of_bound, 0.8),
+            Demand::at_least("many_tills_of_one", self.many_tills_of_one, 0.8),
+            // The connection is kept: some calls besides receipts have one of their own.
+            Demand::at_most("one_till_handshakes", f64::from(handshakes), 10.0),
+        ]
+    }
 }
 
 /// The machine's clock, ahead by what was skipped.

@@ -94,12 +94,13 @@ impl Connection {
 }
 
 impl Connection {
-    /// Asks for a path; true if the answer is 200.
+    /// Asks for a path, with the till's token if there is one; true if the answer is 200.
     pub(super) async fn get(&mut self, path: &str) -> anyhow::Result<bool> {
-        let request = Request::builder()
-            .uri(path)
-            .header("host", &self.host)
-            .body(Full::default())?;
+        let mut request = Request::builder().uri(path).header("host", &self.host);
+        if let Some(selling) = &self.selling {
+            request = request.header("authorization", format!("Bearer {}", selling.token));
+        }
+        let request = request.body(Full::default())?;
         self.sender.ready().await?;
         let response = self.sender.send_request(request).await?;
         let is_good = response.status().as_u16() == 200;

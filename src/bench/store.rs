@@ -11,13 +11,14 @@ use clock::{Clock as _, SystemClock, TestClock};
 use fiscal::DeviceId;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::load::{Connection, Selling, Sold, run_connections};
 use crate::api::{ApiSettings, Devices};
 use crate::config::Config;
 use crate::daemon::{ConfiguredConnector, Daemon, DaemonError, Listeners};
-use crate::keys::SealingKey;
+use crate::join::renew_recovery;
+use crate::keys::{RecoveryPassphrase, SealingKey};
 use crate::ledger::core::Core;
 use crate::ledger::verify::verify;
 use crate::ledger::{Ledger, Settings};
@@ -29,6 +30,8 @@ const TICK: Duration = Duration::from_millis(500);
 const PER_TICK: Duration = Duration::from_secs(60);
 /// Where nobody listens.
 const NO_FDMS: &str = "https://127.0.0.1:1";
+/// Where a live copy is kept unless another folder is named: another disk than the ledger's, if one in memory.
+pub(super) const LIVE: &str = "/dev/shm";
 /// Sales before anything is measured.
 const WARM_UP: Duration = Duration::from_millis(300);
 
@@ -41,9 +44,13 @@ pub(super) struct Tills {
 
 /// A daemon in this process, and its tills.
 pub(super) struct BenchStore {
-    path: PathBuf,
+    pub(super) path: PathBuf,
+    pub(super) ledger: Ledger,
     pub(super) tills: Tills,
-    stop: CancellationToken,
+    /// Opens its backups where its sealing key is not.
+    pub(super) passphrase: RecoveryPassphrase,
+    /// Dropped, it stops the daemon.
+    stop: DropGuard,
     daemon: JoinHandle<Result<(), DaemonError>>,
 }
 
@@ -53,11 +60,16 @@ pub(super) fn add_tills(core: &mut Core, tills: u32) -> anyhow::Result<Vec<Arc<s
     for number in 1..=tills {
         let device = DeviceId::new(number).context("too many tills")?;
         let till = crate::testing::add_till(core, device)?;
-        let token = format!("bench-{number}");
+        let token = token(device);
         core.write(|core| core.add_token(&token, Some(till), &token, "setup"))?;
-        tokens.push(Arc::from(token));
+        tokens.push(token);
     }
     Ok(tokens)
+}
+
+/// The token of a till.
+pub(super) fn token(device: DeviceId) -> Arc<str> {
+    Arc::from(format!("bench-{device}"))
 }
 
 impl BenchStore {
@@ -72,12 +84,10 @@ impl BenchStore {
     ) -> anyhow::Result<Self> {
         let path = dir.join("ledger.db");
         let clock = TestClock::new(SystemClock.wall());
-        let mut core = Core::open(
-            &path,
-            SealingKey::random()?,
-            clock.clone(),
-            Settings::default(),
-        )?;
+        let sealing = SealingKey::random()?;
+        let settings = Settings::default();
+        let mut core = Core::open(&path, sealing.clone(), clock.clone(), settings)?;
+        let passphrase = renew_recovery(&mut core, &sealing)?;
         let tokens = add_tills(&mut core, tills)?;
         let ledger = Ledger::start(core, &path)?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -93,15 +103,17 @@ impl BenchStore {
             submitter: crate::submit::Submitter::default(),
             hq: None,
             ledger_path: Some(path.clone()),
-            ledger,
+            ledger: ledger.clone(),
             api: ApiSettings::default(),
             listeners: Some(Listeners::http_only(listener)),
             stop: stop.clone(),
         };
         Ok(Self {
             path,
+            ledger,
             tills: Tills::new(address, tokens),
-            stop,
+            passphrase,
+            stop: stop.drop_guard(),
             daemon: tokio::spawn(daemon.run()),
         })
     }
@@ -133,7 +145,7 @@ impl BenchStore {
 
     /// Stops the daemon, verifies its ledger, and counts the receipts in it.
     pub(super) async fn finish(self, sold: &Sold) -> anyhow::Result<u64> {
-        self.stop.cancel();
+        drop(self.stop);
         self.daemon.await??;
         let path = self.path;
         let verified = tokio::task::spawn_blocking(move || verify(&path, &mut |_, _| {})).await??;

@@ -11,6 +11,7 @@ mod api;
 mod archive;
 mod attack;
 mod backup;
+mod bench;
 mod certificates;
 mod clock_rules;
 mod crash;
