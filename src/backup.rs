@@ -12,6 +12,7 @@ use std::sync::Arc;
 use clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::crash::{self, Point};
 use crate::digest;
 use crate::ledger::archiving::{Archive, archive_name};
 use crate::ledger::copies::{self, Ends};
@@ -169,12 +170,15 @@ pub fn take(
     for (file, sha256) in &manifest.archives {
         carry(&ledger.with_file_name(file), &folder.join(file), sha256)?;
     }
+    crash::at(Point::BackupChecked);
     let path = folder.join(&name);
     // Manifest first: a backup that is there has one.
     let text = serde_json::to_vec_pretty(&manifest).unwrap_or_default();
     write_whole(&manifest_path(&path), &text)?;
+    crash::at(Point::BackupDescribed);
     std::fs::rename(&part, &path).map_err(file_error(&path))?;
     sync_folder(folder).map_err(file_error(folder))?;
+    crash::at(Point::BackupNamed);
     for old in surplus(&list(folder), keep) {
         remove(folder, &old.file);
     }
@@ -190,6 +194,7 @@ fn write(
 ) -> Result<Manifest, BackupError> {
     let mut copying = |done, total| pace(Phase::Copying, done, total).is_continue();
     let ends = copies::copy(ledger, part, &mut copying)?.ok_or(BackupError::Stopped)?;
+    crash::at(Point::BackupCopied);
     let (sha256, bytes) = digest(part, &mut |done, total| {
         pace(Phase::Checking, done, total).is_continue()
     })?;

@@ -10,6 +10,7 @@ use clock::SharedClock;
 
 use super::{BackupError, Manifest, archives, carry, check, file_error, manifest, sync_folder};
 use crate::config::Config;
+use crate::crash::{self, Point};
 use crate::keys::{KeyError, RecoveryPassphrase, SealingKey};
 use crate::ledger::copies::{Ends, ends, recovery, try_key};
 use crate::ledger::core::Core;
@@ -142,6 +143,7 @@ pub fn restore(restoring: &mut Restoring<'_>) -> Result<Restored, RestoreError> 
         )?;
     }
     place(restoring.backup, &new)?;
+    crash::at(Point::RestorePlaced);
     let manifest = manifest(restoring.backup);
     let detail = serde_json::json!({
         "backup": restoring.backup.file_name().map(|name| name.to_string_lossy()),
@@ -154,13 +156,16 @@ pub fn restore(restoring: &mut Restoring<'_>) -> Result<Restored, RestoreError> 
     drop(core);
     verify(&new, restoring.progress).map_err(|error| RestoreError::Wrong(Box::new(error)))?;
     clear_log(&new)?;
+    crash::at(Point::RestoreVerified);
     let stamp = restoring
         .clock
         .wall()
         .strftime("%Y%m%d-%H%M%SZ")
         .to_string();
     let replaced = set_aside(&ledger, &stamp)?;
+    crash::at(Point::RestoreAside);
     std::fs::rename(&new, &ledger).map_err(file_error(&ledger))?;
+    crash::at(Point::RestoreNamed);
     sync_folder(&folder).map_err(file_error(&folder))?;
     Ok(Restored {
         ends,
@@ -272,6 +277,7 @@ fn set_aside(ledger: &Path, stamp: &str) -> Result<Option<PathBuf>, BackupError>
     if was_there {
         std::fs::rename(ledger, &aside).map_err(file_error(ledger))?;
     }
+    crash::at(Point::RestoreHalfAside);
     // A log that stayed behind would be read into the ledger that comes next.
     let log = beside(ledger, "-wal");
     if log.exists() {

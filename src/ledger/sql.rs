@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use super::StorageError;
+use crate::crash::{self, Point};
 
 /// SQLite's page cache at most, in KiB (negative: KiB instead of pages).
 const CACHE_KIB: i64 = -8 * 1024;
@@ -138,10 +139,12 @@ pub(super) fn number<T>(
 
 /// Copies the log into the database; whether nobody was in the way.
 pub(super) fn wal_checkpoint(conn: &Connection, mode: &str) -> bool {
+    crash::at(Point::CheckpointBegun);
     let busy: rusqlite::Result<i64> =
         conn.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
             row.get(0)
         });
+    crash::at(Point::CheckpointDone);
     match busy {
         Ok(busy) => busy == 0,
         Err(error) => {
