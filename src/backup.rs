@@ -84,6 +84,17 @@ pub enum BackupError {
         /// What is wrong.
         why: Box<VerifyError>,
     },
+    /// The copy's last commit is not whole, and cannot be undone.
+    #[error(
+        "the machine or the disk of {path} went away in the middle of a commit. Its journal {path}-journal lies beside it and puts it back to the commit before, but that failed ({why}). Copy both files to a folder where you may write, and use them there",
+        path = path.display()
+    )]
+    CutShort {
+        /// The copy.
+        path: PathBuf,
+        /// What failed.
+        why: StorageError,
+    },
     /// The ledger cannot be read.
     #[error(transparent)]
     Ledger(#[from] StorageError),
@@ -272,9 +283,15 @@ fn check_file(path: &Path) -> Result<Ends, BackupError> {
 /// Whether a backup is whole: its pages, the ends of its chains, and, where a manifest lies beside it, that it is the
 /// very file that was written.
 ///
+/// A live copy whose machine went down in the middle of a commit is put back to the one before it.
+///
 /// # Errors
 /// What is wrong with it.
 pub fn check(path: &Path) -> Result<Ends, BackupError> {
+    copies::undo_unfinished(path).map_err(|why| BackupError::CutShort {
+        path: path.to_owned(),
+        why,
+    })?;
     let ends = check_file(path)?;
     let Some(manifest) = manifest(path) else {
         return Ok(ends);

@@ -12,7 +12,7 @@ use super::{BackupError, Manifest, archives, carry, check, file_error, manifest,
 use crate::config::Config;
 use crate::crash::{self, Point};
 use crate::keys::{KeyError, RecoveryPassphrase, SealingKey};
-use crate::ledger::copies::{Ends, ends, recovery, try_key};
+use crate::ledger::copies::{Ends, ends, fold, recovery, try_key};
 use crate::ledger::core::Core;
 use crate::ledger::lock::only_one;
 use crate::ledger::verify::{VerifyError, verify};
@@ -275,6 +275,10 @@ fn set_aside(ledger: &Path, stamp: &str) -> Result<Option<PathBuf>, BackupError>
     let aside = ledger.with_file_name(format!("ledger-replaced-{stamp}.db"));
     let was_there = ledger.exists();
     if was_there {
+        // Two files cannot be renamed at once. What cannot be folded is damaged, and keeps its log beside it.
+        if let Err(error) = fold(ledger) {
+            tracing::warn!(%error, "the ledger that is replaced is set aside together with its log");
+        }
         std::fs::rename(ledger, &aside).map_err(file_error(ledger))?;
     }
     crash::at(Point::RestoreHalfAside);

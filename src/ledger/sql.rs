@@ -80,10 +80,17 @@ pub(super) fn open_copy(path: &Path) -> Result<Connection, StorageError> {
     Ok(conn)
 }
 
-/// Makes a copy one file that can be read where nothing can be written: the ledger's own mode needs a log beside it.
-pub(super) fn seal_copy(path: &Path) -> Result<(), StorageError> {
+/// Opens a database that is there for reading and writing, as it is.
+pub(super) fn open_present(path: &Path) -> Result<Connection, StorageError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags)?;
+    conn.busy_timeout(BUSY)?;
+    Ok(conn)
+}
+
+/// Makes a copy one file that can be read where nothing can be written: the ledger's own mode needs a log beside it.
+pub(super) fn seal_copy(path: &Path) -> Result<(), StorageError> {
+    let conn = open_present(path)?;
     let mode: String = conn.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0))?;
     if mode != "delete" {
         return Err(damaged(format!("{} stays in mode {mode}", path.display())));

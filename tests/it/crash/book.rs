@@ -19,6 +19,8 @@ struct Told {
 pub(super) struct Book {
     /// Sales that were answered, by key.
     answered: Mutex<BTreeMap<String, Told>>,
+    /// Those of them that were not looked for since.
+    fresh: Mutex<Vec<String>>,
     /// Sales that were sent and not answered.
     unanswered: Mutex<Vec<String>>,
     next: AtomicU64,
@@ -65,6 +67,7 @@ impl Book {
             number: answer.member("receiptGlobalNo"),
             hash: answer.member("hash"),
         };
+        self.fresh.lock().unwrap().push(key.to_owned());
         let mut answered = self.answered.lock().unwrap();
         let before = answered.insert(key.to_owned(), told.clone());
         assert!(
@@ -94,6 +97,17 @@ impl Book {
 
     /// Sales that were answered and are not in the ledger as they were told.
     pub(super) fn lost(&self, store: &Store) -> Vec<String> {
+        let all = self.answered.lock().unwrap().keys().cloned().collect();
+        self.lost_of(store, all)
+    }
+
+    /// The same of those that were answered since this was asked last.
+    pub(super) fn just_lost(&self, store: &Store) -> Vec<String> {
+        let fresh = std::mem::take(&mut *self.fresh.lock().unwrap());
+        self.lost_of(store, fresh)
+    }
+
+    fn lost_of(&self, store: &Store, keys: Vec<String>) -> Vec<String> {
         let (reader, till) = (store.reader(), store.till().id);
         let answered = self.answered.lock().unwrap();
         let is_there = |key: &str, told: &Told| match reader.by_key(till, key) {
@@ -103,7 +117,8 @@ impl Book {
             }
             Ok(None) | Err(_) => false,
         };
-        let lost = answered.iter().filter(|(key, told)| !is_there(key, told));
+        let told = keys.iter().map(|key| (key, &answered[key]));
+        let lost = told.filter(|(key, told)| !is_there(key, told));
         lost.map(|(key, told)| format!("{key}: {told:?}")).collect()
     }
 

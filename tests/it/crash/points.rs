@@ -304,6 +304,7 @@ fn a_live_copy() {
         };
         reached += u64::from(passing.reached(live(&mut store, &book, passing)));
         let is_whole = |copy: &std::path::Path| {
+            fiscald::backup::check(copy).unwrap_or_else(|error| panic!("{passing:?}: {error}"));
             let verified = fiscald::ledger::verify::verify(copy, &mut |_, _| {});
             verified.unwrap_or_else(|error| panic!("{passing:?}: {error}"));
         };
