@@ -8,6 +8,7 @@ use fiscald::ledger::verify::verify;
 use super::book::Book;
 use super::points::{ARCHIVE, BACKUP, MIGRATION, Passing, RESTORE, pass_while, passings, settle};
 use super::report;
+use super::volume::Ground;
 use crate::support::process::{Http, Store};
 
 /// A store with a closed day that FDMS has; it does not run.
@@ -29,8 +30,9 @@ fn sell(store: &mut Store, book: &Book) {
 }
 
 /// Runs a command that ends itself at a point; whether it was reached.
-fn ends_itself(store: &Store, args: &[&str], passing: Passing) -> bool {
+fn ends_itself(store: &Store, args: &[&str], passing: Passing, ground: &Ground) -> bool {
     let ended = store.fiscald_with(args, &[("FISCALD_CRASH_AT", &passing.wish())]);
+    ground.power_goes();
     passing.reached(ended.status)
 }
 
@@ -46,17 +48,21 @@ fn only_backup(folder: &Path) -> PathBuf {
     folder.join(&backups[0].file)
 }
 
-/// Whatever is called a backup is one, at every moment.
 #[test]
 fn a_backup() {
     let dir = tempfile::tempdir().unwrap();
-    let (store, book) = shop(dir.path(), 4310);
+    backup(dir.path(), &Ground::Plain);
+}
+
+/// Whatever is called a backup is one, at every moment.
+pub(super) fn backup(dir: &Path, ground: &Ground) {
+    let (store, book) = shop(dir, 4310);
     let mut reached = 0;
     for (no, passing) in passings(BACKUP).into_iter().enumerate() {
-        let folder = dir.path().join(format!("backups-{no}"));
+        let folder = dir.join(format!("data/backups-{no}"));
         std::fs::create_dir(&folder).unwrap();
         let take = ["backup", "take", "--to", folder.to_str().unwrap()];
-        reached += u64::from(ends_itself(&store, &take, passing));
+        reached += u64::from(ends_itself(&store, &take, passing, ground));
         for backup in fiscald::backup::list(&folder) {
             let path = folder.join(&backup.file);
             if path.exists() {
@@ -80,15 +86,19 @@ fn a_backup() {
     report("points", 0, reached, book.sold());
 }
 
-/// A ledger of the step before is brought to this version, whenever that is cut short.
 #[test]
 fn a_migration() {
     let dir = tempfile::tempdir().unwrap();
-    let (store, book) = shop(dir.path(), 4311);
+    migration(dir.path(), &Ground::Plain);
+}
+
+/// A ledger of the step before is brought to this version, whenever that is cut short.
+pub(super) fn migration(dir: &Path, ground: &Ground) {
+    let (store, book) = shop(dir, 4311);
     let mut reached = 0;
     for passing in passings(MIGRATION) {
         let newest = a_step_back(&store.ledger());
-        reached += u64::from(ends_itself(&store, &["migrate"], passing));
+        reached += u64::from(ends_itself(&store, &["migrate"], passing, ground));
         done(&store, &["migrate"]);
         book.compare_with_ledger(&store, 0);
         let copy = store
@@ -113,11 +123,15 @@ fn a_step_back(ledger: &Path) -> i64 {
     newest
 }
 
-/// A year leaves the ledger for an archive, cut short at every point in turn.
 #[test]
 fn an_archive() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut store, book) = shop(dir.path(), 4312);
+    archive(dir.path(), &Ground::Plain);
+}
+
+/// A year leaves the ledger for an archive, cut short at every point in turn.
+pub(super) fn archive(dir: &Path, ground: &Ground) {
+    let (mut store, book) = shop(dir, 4312);
     store.clock.advance(Duration::from_secs(400 * 24 * 60 * 60));
     let socket = store.dir.join("clock.sock");
     let archive = [
@@ -130,7 +144,7 @@ fn an_archive() {
     let mut reached = 0;
     // Each goes on where the one before it was cut short, so only the first passing of a point is left to be tried.
     for passing in passings(ARCHIVE).into_iter().filter(|p| p.is_first()) {
-        reached += u64::from(ends_itself(&store, &archive, passing));
+        reached += u64::from(ends_itself(&store, &archive, passing, ground));
         book.compare_with_ledger(&store, 0);
     }
     done(&store, &archive);
@@ -198,14 +212,18 @@ fn what_is_set_aside_is_whole() {
     assert_eq!(verified.receipts, u64::try_from(book.sold()).unwrap());
 }
 
-/// A backup is put back, cut short at every point: done again, the store sells on, and nothing is used twice.
 #[test]
 fn a_restore() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut store, book) = shop(dir.path(), 4313);
+    restore(dir.path(), &Ground::Plain);
+}
+
+/// A backup is put back, cut short at every point: done again, the store sells on, and nothing is used twice.
+pub(super) fn restore(dir: &Path, ground: &Ground) {
+    let (mut store, book) = shop(dir, 4313);
     let mut reached = 0;
     for (no, passing) in passings(RESTORE).into_iter().enumerate() {
-        let folder = dir.path().join(format!("backups-{no}"));
+        let folder = dir.join(format!("data/backups-{no}"));
         std::fs::create_dir(&folder).unwrap();
         done(
             &store,
@@ -213,7 +231,7 @@ fn a_restore() {
         );
         let backup = only_backup(&folder);
         let restore = ["restore", "--yes", backup.to_str().unwrap()];
-        let was_reached = ends_itself(&store, &restore, passing);
+        let was_reached = ends_itself(&store, &restore, passing, ground);
         reached += u64::from(was_reached);
         let again = store.fiscald(&restore);
         let said = String::from_utf8_lossy(&again.stderr);

@@ -8,8 +8,9 @@ use std::time::Duration;
 use clock::{Clock as _, SystemClock};
 
 use super::book::Book;
-use super::volume::{self, Volume};
+use super::volume::{self, Ground, Volume};
 use super::{Session, sell_until, wished};
+use super::{commands, points};
 use crate::support::process::{PATIENCE, Store};
 
 /// Answered sales are there after each cut, and the store goes on as if nothing had happened.
@@ -41,7 +42,29 @@ fn cut(volume: &Volume, store: &mut Store, book: &Book) {
     store.kill();
 }
 
-/// The same where the daemon's syncs do nothing: answered sales are lost, and that is found.
+/// The power goes at each named point of the daemon's day and of the commands: what was done stays done, and what was
+/// not is done again.
+#[test]
+fn the_power_goes_at_every_point() {
+    let Some(place) = volume::place("crash::cuts::the_power_goes_at_every_point") else {
+        return;
+    };
+    let stories: [(&str, fn(&Path, &Ground)); 6] = [
+        ("backup", commands::backup),
+        ("migration", commands::migration),
+        ("archive", commands::archive),
+        ("restore", commands::restore),
+        ("file", points::day_by_file),
+        ("day", points::day),
+    ];
+    for (name, story) in stories {
+        let dir = place.join(name);
+        std::fs::create_dir(&dir).unwrap();
+        story(&dir, &Ground::disk(&dir));
+    }
+}
+
+/// Where the daemon's syncs do nothing, answered sales are lost, and that is found.
 #[test]
 fn without_syncing_sales_are_lost() {
     let Some(place) = volume::place("crash::cuts::without_syncing_sales_are_lost") else {

@@ -4,6 +4,7 @@
 //! point was never reached, or belongs to no story. `CRASH_DEPTH=3` tries the second and third passing of each as well.
 
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use tempfile::TempDir;
 use vprinter::{LinkSetup, PrinterSetup, VirtualPrinter};
 
 use super::book::Book;
+use super::volume::Ground;
 use super::{report, wished};
 use crate::support::process::{Http, PATIENCE, Store};
 
@@ -116,29 +118,38 @@ fn a_wrong_name_is_refused() {
     );
 }
 
-/// Sales, openings and closes, their way to FDMS, and what a stop does.
 #[test]
 fn a_day() {
     let dir = tempfile::tempdir().unwrap();
-    days(Store::set_up(dir.path(), 4301), DAY);
+    day(dir.path(), &Ground::Plain);
 }
 
-/// The same of a device that reports by file.
 #[test]
 fn a_day_by_file() {
     let dir = tempfile::tempdir().unwrap();
+    day_by_file(dir.path(), &Ground::Plain);
+}
+
+/// Sales, openings and closes, their way to FDMS, and what a stop does.
+pub(super) fn day(dir: &Path, ground: &Ground) {
+    days(Store::set_up(dir, 4301), DAY, ground);
+}
+
+/// The same of a device that reports by file.
+pub(super) fn day_by_file(dir: &Path, ground: &Ground) {
     let spec = DeviceSpec {
         operating_mode: OperatingMode::Offline,
         ..DeviceSpec::new(4302)
     };
-    days(Store::set_up_with(dir.path(), spec, ""), FILES);
+    days(Store::set_up_with(dir, spec, ""), FILES, ground);
 }
 
-fn days(mut store: Store, story: &[&str]) {
+fn days(mut store: Store, story: &[&str], ground: &Ground) {
     let book = Book::default();
     let mut reached = 0;
     for passing in passings(story) {
         reached += u64::from(passing.reached(live(&mut store, &book, passing)));
+        ground.power_goes();
         store.start();
         settle(&mut store, &book);
         book.compare_with_ledger(&store, 0);
@@ -303,7 +314,7 @@ fn a_live_copy() {
             copied < ends(&store.ledger()).unwrap().last_event
         };
         reached += u64::from(passing.reached(live(&mut store, &book, passing)));
-        let is_whole = |copy: &std::path::Path| {
+        let is_whole = |copy: &Path| {
             fiscald::backup::check(copy).unwrap_or_else(|error| panic!("{passing:?}: {error}"));
             let verified = fiscald::ledger::verify::verify(copy, &mut |_, _| {});
             verified.unwrap_or_else(|error| panic!("{passing:?}: {error}"));

@@ -67,6 +67,29 @@ fn in_namespace(dir: &Path) -> Command {
     command
 }
 
+/// What a store's data lie on.
+pub(super) enum Ground {
+    /// A folder.
+    Plain,
+    /// A disk whose power goes whenever a process has ended itself.
+    Disk(Volume),
+}
+
+impl Ground {
+    /// A disk for the store that is to be set up in `dir`.
+    pub(super) fn disk(dir: &Path) -> Self {
+        Self::Disk(Volume::make(dir.join("disk"), dir.join("data")))
+    }
+
+    /// A process has ended itself: the power goes with it, and is back.
+    pub(super) fn power_goes(&self) {
+        if let Self::Disk(volume) = self {
+            volume.cut();
+            volume.again();
+        }
+    }
+}
+
 /// A disk.
 pub(super) struct Volume {
     image: PathBuf,
