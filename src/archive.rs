@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use clock::SharedClock;
 
+use crate::crash::{self, Point};
 use crate::digest;
 use crate::ledger::archiving::{
     Archive, Plan, archive_name, archive_path, verify_archive, write_archive,
@@ -159,12 +160,15 @@ fn write(
     }
     read_only(&part).map_err(file_error(&part))?;
     let sha256 = hash(&part)?;
+    crash::at(Point::ArchiveWritten);
     std::fs::rename(&part, &path).map_err(file_error(&path))?;
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::File::open(folder)
         .and_then(|folder| folder.sync_all())
         .map_err(file_error(folder))?;
+    crash::at(Point::ArchiveNamed);
     core.write(|core| core.archived(plan, &name, &sha256, actor))?;
+    crash::at(Point::ArchiveKept);
     Ok(())
 }
 
@@ -177,6 +181,7 @@ fn empty(core: &mut Core, archive: &Archive, pace: &mut Pace<'_>) -> Result<(), 
     let (mut from, mut done) = (archive.first_seq - 1, 0_u64);
     while let Some(last) = core.write(|core| core.empty_archived(archive.year, from))? {
         from = last;
+        crash::at(Point::ArchiveEmptying);
         core.fold_log();
         done = (done + 200).min(archive.receipts);
         if pace(Phase::Emptying, done, archive.receipts).is_break() {

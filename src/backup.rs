@@ -12,6 +12,7 @@ use std::sync::Arc;
 use clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::crash::{self, Point};
 use crate::digest;
 use crate::ledger::archiving::{Archive, archive_name};
 use crate::ledger::copies::{self, Ends};
@@ -82,6 +83,17 @@ pub enum BackupError {
         path: PathBuf,
         /// What is wrong.
         why: Box<VerifyError>,
+    },
+    /// The copy's last commit is not whole, and cannot be undone.
+    #[error(
+        "the machine or the disk of {path} went away in the middle of a commit. Its journal {path}-journal lies beside it and puts it back to the commit before, but that failed ({why}). Copy both files to a folder where you may write, and use them there",
+        path = path.display()
+    )]
+    CutShort {
+        /// The copy.
+        path: PathBuf,
+        /// What failed.
+        why: StorageError,
     },
     /// The ledger cannot be read.
     #[error(transparent)]
@@ -169,12 +181,15 @@ pub fn take(
     for (file, sha256) in &manifest.archives {
         carry(&ledger.with_file_name(file), &folder.join(file), sha256)?;
     }
+    crash::at(Point::BackupChecked);
     let path = folder.join(&name);
     // Manifest first: a backup that is there has one.
     let text = serde_json::to_vec_pretty(&manifest).unwrap_or_default();
     write_whole(&manifest_path(&path), &text)?;
+    crash::at(Point::BackupDescribed);
     std::fs::rename(&part, &path).map_err(file_error(&path))?;
     sync_folder(folder).map_err(file_error(folder))?;
+    crash::at(Point::BackupNamed);
     for old in surplus(&list(folder), keep) {
         remove(folder, &old.file);
     }
@@ -190,6 +205,7 @@ fn write(
 ) -> Result<Manifest, BackupError> {
     let mut copying = |done, total| pace(Phase::Copying, done, total).is_continue();
     let ends = copies::copy(ledger, part, &mut copying)?.ok_or(BackupError::Stopped)?;
+    crash::at(Point::BackupCopied);
     let (sha256, bytes) = digest(part, &mut |done, total| {
         pace(Phase::Checking, done, total).is_continue()
     })?;
@@ -267,9 +283,15 @@ fn check_file(path: &Path) -> Result<Ends, BackupError> {
 /// Whether a backup is whole: its pages, the ends of its chains, and, where a manifest lies beside it, that it is the
 /// very file that was written.
 ///
+/// A live copy whose machine went down in the middle of a commit is put back to the one before it.
+///
 /// # Errors
 /// What is wrong with it.
 pub fn check(path: &Path) -> Result<Ends, BackupError> {
+    copies::undo_unfinished(path).map_err(|why| BackupError::CutShort {
+        path: path.to_owned(),
+        why,
+    })?;
     let ends = check_file(path)?;
     let Some(manifest) = manifest(path) else {
         return Ok(ends);

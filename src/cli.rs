@@ -497,6 +497,11 @@ type Done = Result<ExitCode, Failure>;
 pub fn main() -> ExitCode {
     end_quietly_on_broken_pipe();
     let cli = Cli::parse();
+    #[cfg(feature = "crash-points")]
+    if let Err(wrong) = crate::crash::check() {
+        eprintln!("fiscald: {wrong}");
+        return ExitCode::from(EX_CONFIG);
+    }
     match dispatch(&cli) {
         Ok(code) => code,
         Err(failure) => {

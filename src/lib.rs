@@ -16,6 +16,7 @@ pub mod backup;
 pub mod bench;
 pub mod cli;
 pub mod config;
+pub mod crash;
 pub mod daemon;
 pub mod days;
 #[cfg(feature = "demo")]

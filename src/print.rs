@@ -14,6 +14,7 @@ use drivers::transport::Stop;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{PrintPlan, PrinterSetup};
+use crate::crash::{self, Point};
 use crate::ledger::printing::{NewPrint, PrintableEvent};
 use crate::ledger::{Ledger, LedgerError, PrintPolicy, Seq, Settings, StorageError};
 
@@ -275,6 +276,9 @@ impl Printers {
         ledger
             .write(move |core| core.print_events(&jobs, upto))
             .await?;
+        if !names.is_empty() {
+            crash::at(Point::PrintQueued);
+        }
         for name in names {
             self.ring(&name);
         }

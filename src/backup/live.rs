@@ -11,6 +11,7 @@ use clock::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::{BackupError, BackupView, Pause, aside, carry, file_error, on_same_disk, sync_folder};
+use crate::crash::{self, Point};
 use crate::ledger::mirror::{Mirror, MirrorError};
 use crate::ledger::{Ledger, copies};
 
@@ -216,6 +217,7 @@ fn make(
     if made.is_none() {
         return Err(BackupError::Stopped.into());
     }
+    crash::at(Point::LiveMade);
     std::fs::rename(&part, to).map_err(file_error(to))?;
     let folder = to.parent().unwrap_or(Path::new("."));
     Ok(sync_folder(folder).map_err(file_error(folder))?)

@@ -10,8 +10,9 @@ use clock::SharedClock;
 
 use super::{BackupError, Manifest, archives, carry, check, file_error, manifest, sync_folder};
 use crate::config::Config;
+use crate::crash::{self, Point};
 use crate::keys::{KeyError, RecoveryPassphrase, SealingKey};
-use crate::ledger::copies::{Ends, ends, recovery, try_key};
+use crate::ledger::copies::{Ends, ends, fold, recovery, try_key};
 use crate::ledger::core::Core;
 use crate::ledger::lock::only_one;
 use crate::ledger::verify::{VerifyError, verify};
@@ -142,6 +143,7 @@ pub fn restore(restoring: &mut Restoring<'_>) -> Result<Restored, RestoreError> 
         )?;
     }
     place(restoring.backup, &new)?;
+    crash::at(Point::RestorePlaced);
     let manifest = manifest(restoring.backup);
     let detail = serde_json::json!({
         "backup": restoring.backup.file_name().map(|name| name.to_string_lossy()),
@@ -154,13 +156,16 @@ pub fn restore(restoring: &mut Restoring<'_>) -> Result<Restored, RestoreError> 
     drop(core);
     verify(&new, restoring.progress).map_err(|error| RestoreError::Wrong(Box::new(error)))?;
     clear_log(&new)?;
+    crash::at(Point::RestoreVerified);
     let stamp = restoring
         .clock
         .wall()
         .strftime("%Y%m%d-%H%M%SZ")
         .to_string();
     let replaced = set_aside(&ledger, &stamp)?;
+    crash::at(Point::RestoreAside);
     std::fs::rename(&new, &ledger).map_err(file_error(&ledger))?;
+    crash::at(Point::RestoreNamed);
     sync_folder(&folder).map_err(file_error(&folder))?;
     Ok(Restored {
         ends,
@@ -270,8 +275,13 @@ fn set_aside(ledger: &Path, stamp: &str) -> Result<Option<PathBuf>, BackupError>
     let aside = ledger.with_file_name(format!("ledger-replaced-{stamp}.db"));
     let was_there = ledger.exists();
     if was_there {
+        // Two files cannot be renamed at once. What cannot be folded is damaged, and keeps its log beside it.
+        if let Err(error) = fold(ledger) {
+            tracing::warn!(%error, "the ledger that is replaced is set aside together with its log");
+        }
         std::fs::rename(ledger, &aside).map_err(file_error(ledger))?;
     }
+    crash::at(Point::RestoreHalfAside);
     // A log that stayed behind would be read into the ledger that comes next.
     let log = beside(ledger, "-wal");
     if log.exists() {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use clock::{SharedClock, SystemClock};
+use clock::SharedClock;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Done;
@@ -29,6 +29,20 @@ pub(super) struct ArchiveArgs {
     /// Only verify this archive.
     #[arg(long, value_name = "FILE", conflicts_with = "list")]
     verify: Option<PathBuf>,
+    /// Read the time from this socket instead of the machine's clock.
+    #[cfg(feature = "test-clock")]
+    #[arg(long, value_name = "SOCKET", hide = true)]
+    test_clock: Option<PathBuf>,
+}
+
+#[cfg(feature = "test-clock")]
+fn the_clock(args: &ArchiveArgs) -> anyhow::Result<SharedClock> {
+    super::run::clock_at(args.test_clock.as_deref())
+}
+
+#[cfg(not(feature = "test-clock"))]
+fn the_clock(_: &ArchiveArgs) -> anyhow::Result<SharedClock> {
+    Ok(Arc::new(clock::SystemClock))
 }
 
 pub(super) fn archive_years(config: &Config, args: &ArchiveArgs) -> Done {
@@ -52,7 +66,7 @@ pub(super) fn archive_years(config: &Config, args: &ArchiveArgs) -> Done {
         );
     }
     let reader = Reader::new(&ledger);
-    let clock: SharedClock = Arc::new(SystemClock);
+    let clock = the_clock(args)?;
     let years = due(&reader, clock::local(clock.wall()).year(), args.keep)?;
     if args.list {
         for one in reader.archives()? {

@@ -112,12 +112,17 @@ async fn serve(config: &Config, daemon: Daemon, reload: &Reload<'_>) -> Done {
 }
 
 #[cfg(feature = "test-clock")]
-fn the_clock(args: &RunArgs) -> anyhow::Result<SharedClock> {
-    match &args.test_clock {
+pub(super) fn clock_at(socket: Option<&Path>) -> anyhow::Result<SharedClock> {
+    match socket {
         None => Ok(Arc::new(SystemClock)),
         Some(path) => Ok(clock::TestClock::connect(path)
             .with_context(|| format!("nobody serves a clock at {}", path.display()))?),
     }
+}
+
+#[cfg(feature = "test-clock")]
+fn the_clock(args: &RunArgs) -> anyhow::Result<SharedClock> {
+    clock_at(args.test_clock.as_deref())
 }
 
 #[cfg(not(feature = "test-clock"))]

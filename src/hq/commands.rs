@@ -14,6 +14,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::{HeadOffice, log, test_receipt};
+use crate::crash::{self, Point};
 use crate::join::{JoinError, import};
 use crate::keys::Imported;
 use crate::ledger::core::Core;
@@ -159,7 +160,9 @@ impl Executor {
             again = is_begun,
             "head office asks for something"
         );
+        crash::at(Point::HqBegun);
         self.carry_out(&command).await?;
+        crash::at(Point::HqEnded);
         Ok(true)
     }
 
@@ -200,6 +203,7 @@ impl Executor {
             (order, Some(till)) => return self.in_the_ledger(command, order.clone(), till).await,
             (_, None) => End::refused("it names no till"),
         };
+        crash::at(Point::HqCarriedOut);
         self.end(command, end).await
     }
 
@@ -213,6 +217,7 @@ impl Executor {
         let ending = command.clone();
         let done = self.write(move |core| {
             let end = act(core, &order, &till, &ending.actor)?;
+            crash::at(Point::HqCarriedOut);
             core.hq_end_command(&end.answer(&ending))
         });
         match done.await {

@@ -9,6 +9,7 @@ use sync_wire::state::{StoreState, Wanted};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use crate::crash::{self, Point};
 use crate::ledger::hq::till_ref;
 use crate::ledger::{Ledger, LedgerError};
 use crate::submit::{Connection, Submitter};
@@ -79,10 +80,13 @@ impl Store for LedgerStore {
         acked: i64,
         hash: ChainHash,
     ) -> Result<(), StoreError> {
+        crash::at(Point::HqAnswered);
         let kept = self
             .ledger
             .write(move |core| core.hq_acknowledge(epoch, acked, hash));
-        match kept.await.map_err(said)? {
+        let kept = kept.await.map_err(said)?;
+        crash::at(Point::HqAcknowledged);
+        match kept {
             true => Ok(()),
             false => Err(StoreError(format!(
                 "head office's acknowledgement up to {acked} does not fit this ledger any more; it is asked again"
@@ -102,6 +106,7 @@ impl Store for LedgerStore {
             .ledger
             .write(move |core| core.hq_keep_commands(&commands));
         kept.await.map_err(said)?;
+        crash::at(Point::HqCommanded);
         self.bell.notify_one();
         Ok(())
     }

@@ -185,6 +185,31 @@ pub fn copy(
     Ok(Some(ends))
 }
 
+/// Undoes the last commit of a copy that was cut short in the middle of it, as SQLite does for whoever may write there:
+/// a live copy has its journal beside it until its commit is whole. Nothing happens where there is none.
+///
+/// # Errors
+/// The copy cannot be written.
+pub fn undo_unfinished(copy: &Path) -> Result<(), StorageError> {
+    let mut journal = copy.as_os_str().to_owned();
+    journal.push("-journal");
+    if !Path::new(&journal).exists() {
+        return Ok(());
+    }
+    let conn = sql::open_present(copy)?;
+    // The first who reads undoes it.
+    conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+    conn.close().map_err(|(_, error)| StorageError::from(error))
+}
+
+/// Writes a ledger's log into it, so that it is one file until it is opened again.
+///
+/// # Errors
+/// It cannot be read or written, or somebody uses it.
+pub fn fold(ledger: &Path) -> Result<(), StorageError> {
+    sql::seal_copy(ledger)
+}
+
 /// The wrapped sealing key in a ledger's file.
 ///
 /// # Errors

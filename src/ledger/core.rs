@@ -16,6 +16,7 @@ use super::{
     LedgerError, Migrated, Refusal, Sale, SaleDone, Seq, Settings, StorageError, TillId, migrating,
     schema, sql,
 };
+use crate::crash::{self, Point};
 use crate::keys::SealingKey;
 use crate::time::{Anchor, TimeKeeper};
 
@@ -237,6 +238,7 @@ impl Core {
         let clock = Arc::clone(self.time.clock());
         let begun = clock.boot();
         let mut walked = begun;
+        let (has_tasks, has_sales) = (!tasks.is_empty(), !sales.is_empty());
         let result = self.transaction(|core| {
             for task in &mut tasks {
                 core.conn.execute_batch("SAVEPOINT task")?;
@@ -249,8 +251,11 @@ impl Core {
             }
             let issued = core.issue_all(sales);
             walked = clock.boot();
+            passed(has_sales && issued.is_ok(), Point::SaleWritten);
             issued
         });
+        passed(has_sales && result.is_ok(), Point::SaleCommitted);
+        passed(has_tasks && result.is_ok(), Point::TaskCommitted);
         self.last_batch = BatchTimes {
             signed: walked.saturating_sub(begun),
             committed: clock.boot().saturating_sub(walked),
@@ -466,6 +471,13 @@ impl Core {
     #[cfg(test)]
     pub(crate) fn plant(&mut self, defect: Planted) {
         self.planted = defect;
+    }
+}
+
+/// A point of a batch that has what the point is about.
+fn passed(is_so: bool, point: Point) {
+    if is_so {
+        crash::at(point);
     }
 }
 

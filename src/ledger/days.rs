@@ -10,6 +10,7 @@ use super::core::Core;
 use super::policy::warned_from;
 use super::signers::sign_checked;
 use super::{CloseFacts, DayFacts, LedgerError, Refusal, TillId, sql};
+use crate::crash::{self, Point};
 
 /// What the cashier is told of a day that nears its longest.
 #[must_use]
@@ -177,6 +178,7 @@ impl Core {
                 is_vat_payer
             ])?;
         self.audit(actor, "day.open", Some(till), &format!("{no} {opened}"))?;
+        crash::at(Point::DayOpened);
         let day = OpenDay {
             day_id: seq,
             no,
@@ -231,6 +233,7 @@ impl Core {
             ])?;
         let detail = format!("{} {}", day.no, signature.hash);
         self.audit(actor, "day.close", Some(till), &detail)?;
+        crash::at(Point::DayClosed);
         let state = self.tills.get_mut(&till).ok_or(Refusal::NoSuchTill)?;
         state.head.day = None;
         state.head.last_counter = ReceiptCounter::ZERO;

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::core::Core;
 use super::{Ledger, LedgerError, Reader, StorageError, sql};
+use crate::crash::{self, Point};
 
 /// The name of the file that it lives in.
 const FILE: &str = "file";
@@ -51,7 +52,10 @@ impl Epoch {
         // Numbers and texts always serialise.
         file.write_all(&serde_json::to_vec(self).unwrap_or_default())?;
         file.sync_data()?;
-        std::fs::rename(&draft, path)
+        crash::at(Point::EpochWritten);
+        std::fs::rename(&draft, path)?;
+        crash::at(Point::EpochRenamed);
+        Ok(())
     }
 
     /// What of `self`, kept outside, the ledger has not.

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 
 use super::verify::verify_quick;
 use super::{StorageError, copies, schema};
+use crate::crash::{self, Point};
 
 /// What the name of a copy begins with; it lies beside the ledger.
 const PREFIX: &str = "ledger.before-step-";
@@ -40,7 +41,9 @@ pub(super) fn migrate(
         backup: backup.display().to_string(),
         why,
     })?;
+    crash::at(Point::MigrateNamed);
     schema::migrate(conn)?;
+    crash::at(Point::MigrateKept);
     // Of the steps before this one nothing is lost: the copy just made has come from them.
     remove_others(path, &backup);
     tracing::info!(from, to, backup = %backup.display(), "the ledger was brought to this version; a copy of it as it was is kept");
@@ -53,6 +56,7 @@ fn copy(ledger: &Path, to: &Path) -> Result<(), String> {
     let _ = std::fs::remove_file(&draft);
     let say = |error: std::io::Error| error.to_string();
     let copied = checked(ledger, &draft)
+        .inspect(|()| crash::at(Point::MigrateCopied))
         .and_then(|()| std::fs::rename(&draft, to).map_err(say))
         .and_then(|()| sync_folder(to).map_err(say));
     if copied.is_err() {

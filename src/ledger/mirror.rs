@@ -13,6 +13,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
 use super::file_id::LEDGER_ID;
 use super::{StorageError, schema, sql};
+use crate::crash::{self, Point};
 
 /// Why a file does not follow the ledger.
 #[derive(Debug, thiserror::Error)]
@@ -194,7 +195,9 @@ impl Mirror {
             follow_changes(&tx, table, id, open)?;
         }
         let now = last(&tx, "main", "event", "seq")?;
+        crash::at(Point::LiveWritten);
         tx.commit()?;
+        crash::at(Point::LiveKept);
         Ok(now)
     }
 }

@@ -7,6 +7,7 @@
 use rusqlite::Connection;
 
 use super::StorageError;
+use crate::crash::{self, Point};
 
 /// One step each; the number of steps done is SQLite's `user_version`.
 const MIGRATIONS: &[&str] = &[
@@ -424,6 +425,9 @@ pub(super) fn migrate_to(conn: &mut Connection, newest: i64) -> Result<(), Stora
         tx.execute_batch(step)?;
     }
     tx.pragma_update(None, "user_version", newest)?;
+    if version < newest {
+        crash::at(Point::MigrateWritten);
+    }
     tx.commit()?;
     Ok(())
 }

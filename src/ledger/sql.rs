@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use super::StorageError;
+use crate::crash::{self, Point};
 
 /// SQLite's page cache at most, in KiB (negative: KiB instead of pages).
 const CACHE_KIB: i64 = -8 * 1024;
@@ -79,10 +80,17 @@ pub(super) fn open_copy(path: &Path) -> Result<Connection, StorageError> {
     Ok(conn)
 }
 
-/// Makes a copy one file that can be read where nothing can be written: the ledger's own mode needs a log beside it.
-pub(super) fn seal_copy(path: &Path) -> Result<(), StorageError> {
+/// Opens a database that is there for reading and writing, as it is.
+pub(super) fn open_present(path: &Path) -> Result<Connection, StorageError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags)?;
+    conn.busy_timeout(BUSY)?;
+    Ok(conn)
+}
+
+/// Makes a copy one file that can be read where nothing can be written: the ledger's own mode needs a log beside it.
+pub(super) fn seal_copy(path: &Path) -> Result<(), StorageError> {
+    let conn = open_present(path)?;
     let mode: String = conn.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0))?;
     if mode != "delete" {
         return Err(damaged(format!("{} stays in mode {mode}", path.display())));
@@ -138,10 +146,12 @@ pub(super) fn number<T>(
 
 /// Copies the log into the database; whether nobody was in the way.
 pub(super) fn wal_checkpoint(conn: &Connection, mode: &str) -> bool {
+    crash::at(Point::CheckpointBegun);
     let busy: rusqlite::Result<i64> =
         conn.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
             row.get(0)
         });
+    crash::at(Point::CheckpointDone);
     match busy {
         Ok(busy) => busy == 0,
         Err(error) => {

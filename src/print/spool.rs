@@ -9,6 +9,7 @@ use drivers::transport::{Stop, SystemMonotonic};
 use super::Printers;
 use super::pages::{PageError, page};
 use crate::config::{PrinterSetup, picture};
+use crate::crash::{self, Point};
 use crate::ledger::Ledger;
 use crate::ledger::printing::PrintWhat;
 
@@ -81,6 +82,7 @@ impl Spool for LedgerSpool {
             let Some(taken) = taken.map_err(refused)? else {
                 return Ok(None);
             };
+            crash::at(Point::PrintTaken);
             if taken.what == PrintWhat::Drawer && !self.setup.profile.drawer {
                 let why = "the printer's profile has no drawer";
                 self.keep(taken.id, &JobState::Failed(why.to_owned()))?;
@@ -115,9 +117,12 @@ impl Spool for LedgerSpool {
 
     fn keep(&mut self, job: JobId, state: &JobState) -> Result<(), SpoolError> {
         let (state, copies) = (state.clone(), self.printers.copies(&self.setup.name));
+        crash::at(Point::PrintBefore);
         self.ledger
             .write_blocking(move |core| core.keep_print(job, &state, copies))
-            .map_err(refused)
+            .map_err(refused)?;
+        crash::at(Point::PrintKept);
+        Ok(())
     }
 
     fn wait(&mut self, at_most: Duration) {

@@ -19,6 +19,7 @@ use super::file_outcome::{Then, closed_before, is_closed_by_file, judge};
 use super::line::{Doing, Line, is_cut};
 use super::plan::{self, Tick};
 use super::reconcile::{self, Theirs};
+use crate::crash::{self, Point};
 use crate::fdms::wire::{FileList, FileRow as Listed};
 use crate::fdms::{Answer, Evidence, FILES_A_PAGE, Outcome, Refusal, backoff};
 use crate::ledger::core::Core;
@@ -194,7 +195,9 @@ impl FileSender {
     async fn submit(&mut self, state: StreamState, file: File) -> Result<Rest, Stopping> {
         let line = Arc::clone(&self.line);
         self.in_doubt = true;
+        crash::at(Point::FileBegun);
         let answer = line.ask(line.fdms.submit_file(&file.body)).await;
+        crash::at(Point::FileAnswered);
         let till = line.till.id;
         match answer.outcome {
             Outcome::Accepted(_) => {
@@ -245,6 +248,7 @@ impl FileSender {
             }
         };
         self.succeeded();
+        crash::at(Point::FileListed);
         let till = self.line.till.id;
         let day = file.row.day_id;
         let earlier = self
@@ -355,6 +359,7 @@ impl FileSender {
             } else if state.parked.is_some() {
                 core.retry_stream(till, "system")?;
             }
+            crash::at(Point::FileWritten);
             Ok(())
         });
         match kept.await {

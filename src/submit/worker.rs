@@ -17,6 +17,7 @@ use super::line::{Doing, Line, is_cut};
 use super::plan::{self, Facts, Tick, Todo, Verdict, Why};
 use super::reconcile::{self, Theirs};
 use super::{Jitter, announce, attempt, heal, send};
+use crate::crash::{self, Point};
 use crate::fdms::{Evidence, Outcome, PROBE_EVERY, Refusal, backoff};
 use crate::ledger::stream::{Item, ItemKind, Step, StreamState, Submission};
 use crate::ledger::{LedgerError, Seq, StorageError};
@@ -297,6 +298,7 @@ impl Worker {
                 let answer = line.ask(line.fdms.get_status()).await;
                 match answer.outcome {
                     Outcome::Accepted(status) => {
+                        crash::at(Point::CompareAnswered);
                         let kept = line.ledger.write(move |core| {
                             reconcile::keep(core, till, &seen.state, Theirs::from(&status))?;
                             core.stream(till)
@@ -356,7 +358,9 @@ impl Worker {
         self.fresh = false;
         self.line.doing(Doing::Busy);
         let line = Arc::clone(&self.line);
+        crash::at(Point::SubmitBegun);
         let sent = send::send(&line, &item).await;
+        crash::at(Point::SubmitAnswered);
         let (outcome, evidence) = (sent.outcome, sent.evidence);
         self.note_cut(&outcome, &evidence);
         let tick = self.tick();
@@ -424,6 +428,7 @@ impl Worker {
         self.fresh = false;
         self.line.doing(Doing::Busy);
         let answer = self.line.ask(self.line.fdms.get_status()).await;
+        crash::at(Point::StatusAnswered);
         self.note_cut(&answer.outcome, &answer.evidence);
         let why = match &refused {
             Some((refusal, evidence)) => Why::Refused(refusal, evidence),
@@ -502,10 +507,12 @@ impl Worker {
                 if let Some(attempt) = &told {
                     core.log_attempt(till, attempt)?;
                 }
+                crash::at(Point::SubmitWritten);
                 core.stream(till)
             });
             match kept.await {
                 Ok((state, head)) => {
+                    crash::at(Point::SubmitKept);
                     if matches!(verdict, Verdict::Finish(_)) {
                         self.count_sent();
                     }

@@ -1,79 +1,149 @@
-//! The daemon is killed with SIGKILL at random moments while sales are on their way.
+//! The daemon is killed with SIGKILL at random moments while sales are on their way, or the power goes.
 //!
 //! After each restart the tills repeat what was not answered, as POS software does. At the end every sale
 //! that was answered is in the ledger exactly once, with the number and hash that the till was told;
 //! nothing is skipped or doubled, everything verifies, FDMS holds the same receipts without a colour, and
-//! the day closes. `scripts/crash` runs many sessions of this; `CRASH_KILLS` and `CRASH_SEED` steer it.
+//! the day closes. `scripts/crash` runs many sessions of this; `CRASH_KILLS`, `CRASH_CUTS` and `CRASH_SEED` steer it,
+//! and what a session has done is added to the file that `CRASH_REPORT` names.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clock::{Clock as _, SystemClock};
 
 use crate::support::process::{Http, Store};
 
+mod book;
+mod commands;
+mod cuts;
+mod head_office;
+mod points;
+mod volume;
+
+use book::Book;
+
 /// Tills' connections that sell at once.
 const CONNECTIONS: usize = 8;
 
-/// What a till was told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Told {
-    number: String,
-    hash: String,
-}
-
-#[derive(Default)]
-struct Book {
-    /// Sales that were answered, by key.
-    answered: Mutex<BTreeMap<String, Told>>,
-    /// Sales that were sent and not answered.
-    unanswered: Mutex<Vec<String>>,
-    next: AtomicU64,
-    in_flight: AtomicI64,
-    killed: AtomicBool,
-}
-
 #[test]
 fn killed_at_random_moments() {
-    let read = |name: &str| std::env::var(name).ok();
-    let kills: u32 = read("CRASH_KILLS").map_or(20, |text| text.parse().unwrap());
-    let seed: u64 = read("CRASH_SEED").map_or(1, |text| text.parse().unwrap());
-    println!("seed {seed}, {kills} kills");
     let dir = tempfile::tempdir().unwrap();
     let mut store = Store::set_up(dir.path(), 4242);
-    let book = Arc::new(Book::default());
-    let mut random = seed;
-    let mut killed = 0;
-    while killed < kills {
-        store.start();
-        repeat_unanswered(&store, &book);
-        if sell_until_killed(&mut store, &book, pause(&mut random)) {
-            killed += 1;
-        }
-        let verified = fiscald::ledger::verify::verify(&store.ledger(), &mut |_, _| {}).unwrap();
-        let answered = book.answered.lock().unwrap().len() as u64;
-        assert!(
-            verified.receipts >= answered,
-            "seed {seed}: an answered sale is lost"
-        );
+    let mut session = Session::new("kills", wished("CRASH_KILLS", 20));
+    while session.goes_on() {
+        let is_in_flight = session.sell(&mut store, |store, _| store.kill());
+        session.count(is_in_flight);
+        session.nothing_is_lost(&store);
     }
-    store.start();
-    repeat_unanswered(&store, &book);
-    compare_with_ledger(&store, &book);
-    let mut http = Http::open(store.address).unwrap();
-    let closed = http.post("/v1/days/close", &store.token, "").unwrap();
-    assert_eq!(closed.status / 100, 2, "{}", closed.body);
-    store.drain();
-    compare_with_fdms(&store, &book);
-    println!(
-        "{killed} kills, {} sales",
-        book.answered.lock().unwrap().len()
-    );
+    session.finish(&mut store);
 }
 
-/// A pause of 2 to 60 ms, drawn from the seed: the random moment of the kill.
+/// A number from the environment.
+fn wished(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).map_or(otherwise, |text| text.parse().unwrap())
+}
+
+/// A store that sells, and is ended again and again.
+struct Session {
+    book: Arc<Book>,
+    /// What ends it, as the report names it.
+    kind: &'static str,
+    seed: u64,
+    random: u64,
+    done: u64,
+    of: u64,
+    /// The boot clock at its start.
+    began: Duration,
+}
+
+impl Session {
+    fn new(kind: &'static str, of: u64) -> Self {
+        let seed = wished("CRASH_SEED", 1);
+        println!("seed {seed}, {of} {kind}");
+        Self {
+            book: Arc::default(),
+            kind,
+            seed,
+            random: seed,
+            done: 0,
+            of,
+            began: SystemClock.boot(),
+        }
+    }
+
+    fn goes_on(&self) -> bool {
+        self.done < self.of
+    }
+
+    /// One that comes while nothing is on its way does not count.
+    fn count(&mut self, is_in_flight: bool) {
+        self.done += u64::from(is_in_flight);
+    }
+
+    /// Starts the store, repeats what was not answered, and sells on all connections, until `end` after a moment.
+    /// False if no sale was on its way then.
+    fn sell(&mut self, store: &mut Store, end: impl FnOnce(&mut Store, &Book)) -> bool {
+        store.start();
+        self.book.repeat_unanswered(store);
+        let pause = pause(&mut self.random);
+        sell_until(store, &self.book, pause, end)
+    }
+
+    /// Each sale that was answered before this end is there; now and then all are looked for, and everything is verified.
+    fn nothing_is_lost(&self, store: &Store) {
+        let lost = self.book.just_lost(store);
+        assert!(lost.is_empty(), "seed {}: {lost:?}", self.seed);
+        if self.done.is_multiple_of(VERIFY_EVERY) {
+            assert_eq!(self.book.lost(store), [""; 0], "seed {}", self.seed);
+            let verified = fiscald::ledger::verify::verify(&store.ledger(), &mut |_, _| {});
+            verified.unwrap_or_else(|error| panic!("seed {}: {error}", self.seed));
+        }
+    }
+
+    /// The tills repeat what is open, the day closes, FDMS has everything.
+    fn finish(&self, store: &mut Store) {
+        store.start();
+        self.book.repeat_unanswered(store);
+        self.book.compare_with_ledger(store, 0);
+        let mut http = Http::open(store.address).unwrap();
+        let closed = http.post("/v1/days/close", &store.token, "").unwrap();
+        assert_eq!(closed.status / 100, 2, "{}", closed.body);
+        store.drain();
+        self.book.compare_with_fdms(store, 0);
+        report(self.kind, self.seed, self.done, self.book.sold());
+        let took = SystemClock.boot() - self.began;
+        println!(
+            "{} {}, {} sales, {} s",
+            self.done,
+            self.kind,
+            self.book.sold(),
+            took.as_secs()
+        );
+    }
+}
+
+/// After so many ends the whole ledger is verified; it always is at the end of a session.
+const VERIFY_EVERY: u64 = 10;
+
+/// Adds a line of JSON to the report, where one is wished for.
+fn report(kind: &str, seed: u64, done: u64, sales: usize) {
+    let Some(path) = std::env::var_os("CRASH_REPORT") else {
+        return;
+    };
+    let line =
+        format!("{{\"kind\":\"{kind}\",\"seed\":{seed},\"done\":{done},\"sales\":{sales}}}\n");
+    let mut file = std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path)
+        .unwrap();
+    // One write: several sessions may append at once.
+    file.write_all(line.as_bytes()).unwrap();
+}
+
+/// A pause of 2 to 60 ms, drawn from the seed: the random moment of the end.
 fn pause(random: &mut u64) -> Duration {
     *random = random
         .wrapping_mul(6_364_136_223_846_793_005)
@@ -91,20 +161,22 @@ pub(crate) fn sale(key: &str) -> String {
     )
 }
 
-/// Sells on all connections, and kills the daemon after `pause` while a sale is on its way. False if none
-/// was: such a kill does not count.
-fn sell_until_killed(store: &mut Store, book: &Arc<Book>, pause: Duration) -> bool {
-    book.killed.store(false, Ordering::SeqCst);
+/// Sells on all connections until `end` is called, after `pause`, while a sale is on its way. False if none was.
+fn sell_until(
+    store: &mut Store,
+    book: &Arc<Book>,
+    pause: Duration,
+    end: impl FnOnce(&mut Store, &Book),
+) -> bool {
+    book.ended.store(false, Ordering::SeqCst);
     let sellers: Vec<_> = (0..CONNECTIONS)
         .map(|_| {
             let (book, token) = (Arc::clone(book), store.token.clone());
-            // Before the thread: on a loaded machine it may begin after the kill.
+            // Before the thread: on a loaded machine it may begin after the end.
             let mut http = Http::open(store.address).unwrap();
             std::thread::spawn(move || {
-                while !book.killed.load(Ordering::SeqCst) {
-                    let key = format!("K{}", book.next.fetch_add(1, Ordering::SeqCst));
-                    if !sell(&mut http, &book, &token, &key) {
-                        book.unanswered.lock().unwrap().push(key);
+                while !book.ended.load(Ordering::SeqCst) {
+                    if !book.sell_next(&mut http, &token) {
                         return;
                     }
                 }
@@ -120,80 +192,10 @@ fn sell_until_killed(store: &mut Store, book: &Arc<Book>, pause: Duration) -> bo
         std::hint::spin_loop();
     }
     let is_in_flight = book.in_flight.load(Ordering::SeqCst) > 0;
-    store.kill();
-    book.killed.store(true, Ordering::SeqCst);
+    end(store, book);
+    book.ended.store(true, Ordering::SeqCst);
     for seller in sellers {
         seller.join().unwrap();
     }
     is_in_flight
-}
-
-/// One sale; false if the daemon died before it answered.
-fn sell(http: &mut Http, book: &Book, token: &str, key: &str) -> bool {
-    book.in_flight.fetch_add(1, Ordering::SeqCst);
-    let answer = http.post("/v1/receipts", token, &sale(key));
-    book.in_flight.fetch_sub(1, Ordering::SeqCst);
-    let Ok(answer) = answer else { return false };
-    assert!(matches!(answer.status, 200 | 201), "{}", answer.body);
-    let told = Told {
-        number: answer.member("receiptGlobalNo"),
-        hash: answer.member("hash"),
-    };
-    let before = book
-        .answered
-        .lock()
-        .unwrap()
-        .insert(key.to_owned(), told.clone());
-    assert!(
-        before.is_none_or(|before| before == told),
-        "{key} has two receipts"
-    );
-    true
-}
-
-fn repeat_unanswered(store: &Store, book: &Book) {
-    let keys = std::mem::take(&mut *book.unanswered.lock().unwrap());
-    let mut http = Http::open(store.address).unwrap();
-    for key in keys {
-        assert!(sell(&mut http, book, &store.token, &key));
-    }
-}
-
-fn compare_with_ledger(store: &Store, book: &Book) {
-    let (reader, till) = (store.reader(), store.till().id);
-    let answered = book.answered.lock().unwrap();
-    let verified = fiscald::ledger::verify::verify(&store.ledger(), &mut |_, _| {}).unwrap();
-    assert_eq!(
-        verified.receipts,
-        answered.len() as u64,
-        "each sale once, no other receipt"
-    );
-    for (key, told) in answered.iter() {
-        let found = reader
-            .by_key(till, key)
-            .unwrap()
-            .expect("an answered sale is there");
-        assert_eq!(found.receipt.global_no.to_string(), told.number);
-        assert_eq!(found.signature.hash.to_string(), told.hash);
-    }
-}
-
-fn compare_with_fdms(store: &Store, book: &Book) {
-    let receipts = store.sandbox.receipts(store.device_id);
-    let answered = book.answered.lock().unwrap();
-    assert_eq!(receipts.len(), answered.len());
-    for receipt in receipts {
-        assert_eq!(
-            receipt.validation_errors,
-            [],
-            "receipt {}",
-            receipt.receipt_global_no
-        );
-        assert!(!receipt.is_grey);
-        assert_eq!(receipt.hash, answered[&receipt.invoice_no].hash);
-    }
-    for day in store.sandbox.days(store.device_id) {
-        let closed = fdms_sandbox::DayStatus::FiscalDayClosed;
-        assert_eq!(day.status, closed, "day {}", day.fiscal_day_no);
-    }
 }

@@ -142,6 +142,39 @@ async fn pulled_out_and_put_back() {
     running.stop().await;
 }
 
+/// The machine goes down in the middle of the copy's commit: its journal lies beside it, and whoever checks it or puts it
+/// back gets the commit before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cut_short_in_the_middle_of_a_commit() {
+    let mut house = house().await;
+    let dir = stick();
+    let copy = dir.path().join("live.db");
+    house.sell_many(0, 30).await;
+    let running = Running::start(&house, &copy);
+    running.up_to_date(&house).await;
+    running.stop().await;
+    house.stop().await;
+    let whole = ends(&copy).unwrap();
+    // As SQLite leaves it when pages had to go to the disk before the commit.
+    let conn = rusqlite::Connection::open(&copy).unwrap();
+    conn.execute_batch(
+        "PRAGMA cache_size = 1; BEGIN; UPDATE receipt SET body = 'cut short'; UPDATE audit SET hash = x'00'",
+    )
+    .unwrap();
+    let torn = dir.path().join("torn.db");
+    let journal = |path: &Path| path.with_extension("db-journal");
+    std::fs::copy(&copy, &torn).unwrap();
+    std::fs::copy(journal(&copy), journal(&torn)).unwrap();
+    drop(conn);
+    assert!(
+        verify(&torn, &mut |_, _| {}).is_err(),
+        "the test tears nothing"
+    );
+    assert_eq!(fiscald::backup::check(&torn).unwrap(), whole);
+    assert_eq!(verified(&torn), 30);
+    assert!(!journal(&torn).exists());
+}
+
 /// What must never be written over: a copy that has more than the ledger, and another ledger's. And a mount point whose
 /// stick is missing is the ledger's own disk.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

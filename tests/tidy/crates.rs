@@ -164,13 +164,30 @@ fn under_demo_only(manifest: &toml::Table, refuse: &mut impl FnMut(&str)) {
             .flatten()
             .filter_map(toml::Value::as_str);
         for part in parts
+            .clone()
             .filter(|p| *p == "dep:fdms-sandbox" || p.starts_with("fdms-sandbox/") || *p == name)
         {
             refuse(&format!(
                 "the feature {feature} brings in the sandbox by {part}; only demo may"
             ));
         }
+        if parts.clone().any(|part| part == "crash-points") {
+            refuse(&format!(
+                "the feature {feature} brings in points at which the daemon ends itself; only demo may"
+            ));
+        }
     }
+}
+
+/// What is packaged has no points at which it ends itself: it is built without features, and is looked through.
+fn looked_through(files: &[File]) -> Vec<String> {
+    let script = files.iter().filter(|f| f.path == "scripts/package");
+    let lacks = script.flat_map(|file| {
+        let needed = ["--no-default-features", "|FISCALD_CRASH_AT|"];
+        let lacking = needed.into_iter().filter(|word| !file.text.contains(word));
+        lacking.map(|word| format!("{}: it must build with, and look for, {word}", file.path))
+    });
+    lacks.collect()
 }
 
 fn manifests(files: &[File]) -> Vec<String> {
@@ -250,6 +267,7 @@ fn arrows_point_one_way() {
         "[package]\nname = 'fiscald'\n[dependencies]\nfdms-sandbox = '1'",
         "[package]\nname = 'fiscald'\n[dev-dependencies]\nfdms-sandbox = '1'",
         "[package]\nname = 'fiscald'\n[features]\ndefault = ['dep:fdms-sandbox']",
+        "[package]\nname = 'fiscald'\n[features]\ndefault = ['crash-points']",
         "[package]\nname = 'fiscald'\n[dependencies]\nnative-tls = '1'",
         "[package]\nname = 'fiscald'\n[dependencies]\nfiscal-hq = '1'",
         "[package]\nname = 'sync-wire'\n[dependencies]\nclock = '1'",
@@ -267,6 +285,19 @@ fn arrows_point_one_way() {
         arrows,
         &bad.map(|text| ("Cargo.toml", text)),
         &good.map(|text| ("Cargo.toml", text)),
+    );
+}
+
+/// A daemon that can be told to end itself is in no package.
+#[test]
+fn packages_are_looked_through() {
+    let good = "cargo build --no-default-features\ngrep -acE 'test_clock|FISCALD_CRASH_AT|x'";
+    let built = good.replace("--no-default-features", "");
+    let looked = good.replace("|FISCALD_CRASH_AT", "");
+    fence(
+        looked_through,
+        &[("scripts/package", &built), ("scripts/package", &looked)],
+        &[("scripts/package", good)],
     );
 }
 

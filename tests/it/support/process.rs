@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,10 +29,15 @@ pub(crate) struct Store {
 impl Store {
     /// Starts a sandbox, sets a store up in `dir` with one registered till and a token for it.
     pub(crate) fn set_up(dir: &Path, device_id: u32) -> Self {
+        Self::set_up_with(dir, DeviceSpec::new(device_id), "")
+    }
+
+    /// The same with a till that FDMS knows as `spec` says, and `more` at the end of the configuration.
+    pub(crate) fn set_up_with(dir: &Path, spec: DeviceSpec, more: &str) -> Self {
+        let device_id = spec.device_id;
         let clock = TestClock::new(SystemClock.wall());
         clock.serve(&dir.join("clock.sock")).unwrap();
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let spec = DeviceSpec::new(device_id);
         let sandbox = runtime.block_on(async {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             Sandbox::builder()
@@ -46,7 +51,7 @@ impl Store {
         std::fs::write(dir.join("ca.pem"), sandbox.ca_pem()).unwrap();
         std::fs::write(dir.join("activation"), &spec.activation_key).unwrap();
         let config = format!(
-            "[store]\ndata_dir = {:?}\n[api]\nlisten = \"{address}\"\n[fdms]\ntest_url = \"{}\"\nextra_ca = {:?}\n[log]\nlevel = \"warn\"\n",
+            "[store]\ndata_dir = {:?}\n[api]\nlisten = \"{address}\"\n[fdms]\ntest_url = \"{}\"\nextra_ca = {:?}\n[log]\nlevel = \"warn\"\n{more}",
             dir.join("data"),
             sandbox.url(),
             dir.join("ca.pem"),
@@ -91,7 +96,17 @@ impl Store {
 
     /// The same where new files get all rights but those of `umask`.
     pub(crate) fn fiscald_under(&self, umask: &str, args: &[&str]) -> Output {
+        self.fiscald_as(umask, args, &[])
+    }
+
+    /// The same with variables in its environment.
+    pub(crate) fn fiscald_with(&self, args: &[&str], variables: &[(&str, &str)]) -> Output {
+        self.fiscald_as("022", args, variables)
+    }
+
+    fn fiscald_as(&self, umask: &str, args: &[&str], variables: &[(&str, &str)]) -> Output {
         under(umask)
+            .envs(variables.iter().copied())
             .arg("--config")
             .arg(self.dir.join("fiscald.toml"))
             .args(args)
@@ -116,6 +131,17 @@ impl Store {
     }
 
     fn start_as(&mut self, umask: &str, variables: &[(&str, &str)]) {
+        self.launch(umask, variables);
+        assert!(self.is_ready(), "the daemon ended at its start");
+    }
+
+    /// Starts a daemon that may end itself: true once it takes sales, false if it has ended before.
+    pub(crate) fn try_start(&mut self, variables: &[(&str, &str)]) -> bool {
+        self.launch("022", variables);
+        self.is_ready()
+    }
+
+    fn launch(&mut self, umask: &str, variables: &[(&str, &str)]) {
         let child = under(umask)
             .arg("--config")
             .arg(self.dir.join("fiscald.toml"))
@@ -128,21 +154,47 @@ impl Store {
             .spawn()
             .unwrap();
         self.daemon = Some(child);
+    }
+
+    fn is_ready(&mut self) -> bool {
         let started = SystemClock.boot();
         loop {
             let ready =
                 Http::open(self.address).and_then(|mut http| http.get("/readyz", &self.token));
             if ready.is_ok_and(|answer| answer.status == 200) {
-                return;
+                return true;
             }
-            let ended = self.daemon.as_mut().unwrap().try_wait().unwrap();
-            assert!(ended.is_none(), "the daemon ended at its start: {ended:?}");
+            if !self.is_alive() {
+                return false;
+            }
             assert!(
                 SystemClock.boot() - started < PATIENCE,
                 "the daemon is not ready"
             );
             std::thread::yield_now();
         }
+    }
+
+    /// Whether the daemon runs.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        let daemon = self.daemon.as_mut();
+        daemon.is_some_and(|daemon| daemon.try_wait().unwrap().is_none())
+    }
+
+    /// Tells the daemon to stop, if it still runs, and how it has ended.
+    pub(crate) fn end(&mut self) -> ExitStatus {
+        let mut daemon = self.daemon.take().unwrap();
+        if daemon.try_wait().unwrap().is_none() {
+            let id = rustix::process::Pid::from_child(&daemon);
+            // It may end itself in this very moment.
+            let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
+        }
+        daemon.wait().unwrap()
+    }
+
+    /// Waits for something of another task in this process.
+    pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
     }
 
     /// The daemon's number.
