@@ -57,7 +57,7 @@ async fn refused(house: &House) -> HoldKind {
 }
 
 /// Sells three, keeps a copy, sells `more`, and puts the copy back; everything is sent each time.
-async fn put_back(more: usize) -> House {
+pub(crate) async fn put_back(more: usize) -> House {
     let mut house = House::new().await;
     house.sell_many(0, 3).await;
     house.drain().await;

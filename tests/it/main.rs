@@ -7,6 +7,7 @@
 
 mod adoption;
 mod agreement;
+mod alarms;
 mod api;
 mod archive;
 mod attack;
@@ -42,6 +43,7 @@ mod zfp;
 
 mod support {
     pub(crate) mod agreement;
+    pub(crate) mod alarms;
     pub(crate) mod api;
     pub(crate) mod browser;
     pub(crate) mod clinic;

@@ -11,7 +11,7 @@ use crate::support::api::{PATIENCE, Shop};
 use crate::support::operator::{Operator, PIN, link, set_pin};
 
 /// A printer on a port of its own.
-fn printer() -> VirtualPrinter {
+pub(crate) fn printer() -> VirtualPrinter {
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let setup = PrinterSetup {
         speed_mm_per_s: 0,
@@ -21,7 +21,7 @@ fn printer() -> VirtualPrinter {
 }
 
 /// A shop with that printer, with a drawer, which asks a person about papers in doubt.
-async fn shop_with(printer: &VirtualPrinter) -> Shop {
+pub(crate) async fn shop_with(printer: &VirtualPrinter) -> Shop {
     let config = format!(
         "[store]\nprint = \"on_request\"\n[[printers]]\nname = \"front\"\nlink = \"tcp:{}\"\nprofile = \"epson-tm-t20\"\n\
          drawer = true\nafter_unknown = \"ask\"\nz_reports = false\n",

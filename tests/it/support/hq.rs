@@ -37,6 +37,8 @@ pub(crate) struct Kept {
     pub(crate) state: Option<StoreState>,
     /// Bytes of all exchanges as they came over the line.
     pub(crate) came: u64,
+    /// It answers no exchange.
+    pub(crate) away: bool,
     secret: String,
 }
 
@@ -201,6 +203,9 @@ async fn past(State(hq): State<Hq>, headers: HeaderMap, Query(after): Query<Afte
 async fn exchanged(State(hq): State<Hq>, headers: HeaderMap, body: Bytes) -> Response {
     if !hq.may(&headers) {
         return problem(StatusCode::UNAUTHORIZED, "unknown secret");
+    }
+    if hq.lock().away {
+        return problem(StatusCode::SERVICE_UNAVAILABLE, "nobody is here");
     }
     let text = zstd::decode_all(&*body).unwrap();
     let mut lines = text
