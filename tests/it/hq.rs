@@ -25,7 +25,7 @@ const STEP: Duration = Duration::from_secs(2);
 /// Long after everything.
 const FOR_EVER: i64 = i64::MAX;
 
-async fn join_with(house: &House, hq: &Hq, code: &str) -> Result<Joined, JoinHqError> {
+pub(crate) async fn join_with(house: &House, hq: &Hq, code: &str) -> Result<Joined, JoinHqError> {
     let mut core = house.core();
     let joining = Joining {
         url: &hq.url,
@@ -66,7 +66,7 @@ pub(crate) async fn joined() -> (House, Hq) {
     (house, hq)
 }
 
-fn has_all(house: &House, hq: &Hq) -> bool {
+pub(crate) fn has_all(house: &House, hq: &Hq) -> bool {
     let own = house
         .ledger()
         .reader()
