@@ -13,7 +13,7 @@ use crate::ledger::stream::ParkedKind;
 
 /// Receipts that have waited so long are worth a look at the internet, seconds: half a day of selling.
 const UNSENT_LONG: i64 = 4 * 3600;
-/// Head office may be silent so long, seconds.
+/// Head office may be silent, and the live copy stand still, so long, seconds.
 const SILENT_LONG: i64 = 15 * 60;
 /// Below so many bytes the disk is nearly full: some weeks of a busy shop.
 const DISK_LOW: u64 = 512 * MB;
@@ -77,6 +77,7 @@ impl Alarm {
 
 fn of_store(facts: &StoreFacts, found: &mut Vec<Alarm>) {
     use AlarmCode as C;
+    let is_long = |since: &Timestamp| facts.now.duration_since(*since).as_secs() >= SILENT_LONG;
     if let Some(fault) = &facts.ledger_fault {
         found.push(alarm(C::LedgerFault, Severity::Stops).detail(Some(fault)));
     }
@@ -102,16 +103,27 @@ fn of_store(facts: &StoreFacts, found: &mut Vec<Alarm>) {
         };
         found.push(alarm(code, severity).detail(Some(skew)));
     }
-    if let Some((why, since)) = &facts.head_office
-        && facts.now.duration_since(*since).as_secs() >= SILENT_LONG
-    {
-        let silent = alarm(C::HeadOfficeSilent, Severity::Note);
-        found.push(
-            silent
-                .with("since", local(*since))
-                .since(*since)
-                .detail(Some(why)),
-        );
+    let silent = facts.head_office.as_ref();
+    let still = facts.live_copy.as_ref();
+    let lasting = [
+        (
+            C::HeadOfficeSilent,
+            Severity::Note,
+            silent.filter(|it| is_long(&it.1)),
+        ),
+        (
+            C::CopyStill,
+            Severity::Attend,
+            still.filter(|it| is_long(&it.1)),
+        ),
+        (C::BackupFailed, Severity::Attend, facts.backup.as_ref()),
+    ];
+    for (code, severity, trouble) in lasting {
+        let Some((why, since)) = trouble else {
+            continue;
+        };
+        let told = alarm(code, severity).with("since", local(*since));
+        found.push(told.since(*since).detail(Some(why)));
     }
     if facts.put_aside > 0 {
         found.push(alarm(C::PapersPutAside, Severity::Attend).with("count", facts.put_aside));

@@ -159,6 +159,12 @@ fn reasons_of_the_store() -> Vec<Reason> {
         (C::PortShut, Attend, |s| {
             s.shut_ports = vec![("old-till".to_owned(), "in use".to_owned())];
         }),
+        (C::CopyStill, Attend, |s| {
+            s.live_copy = Some(("no stick".to_owned(), at("2026-05-28T11:45:00")));
+        }),
+        (C::BackupFailed, Attend, |s| {
+            s.backup = Some(("no room".to_owned(), at("2026-05-28T11:59:00")));
+        }),
         (C::HeadOfficeSilent, Note, |s| {
             s.head_office = Some(("no route".to_owned(), at("2026-05-28T11:45:00")));
         }),
@@ -216,12 +222,49 @@ fn many_at_once() {
     assert_eq!(alarms(&store), []);
 }
 
+/// One thing is told of as one thing, any other number as several.
+#[test]
+fn one_is_one() {
+    let what = |change: fn(&mut StoreFacts)| {
+        let mut store = well();
+        change(&mut store);
+        alarms(&store)[0].what()
+    };
+    for (one, more, expected) in [
+        (
+            what(|s| s.put_aside = 1),
+            what(|s| s.put_aside = 11),
+            ("1 paper of", "11 papers of"),
+        ),
+        (
+            what(|s| s.printers[0].in_doubt = 1),
+            what(|s| s.printers[0].in_doubt = 2),
+            ("if 1 paper came", "if 2 papers came"),
+        ),
+        (
+            what(|s| s.tills[0].certificate_ends = Some(at("2026-05-29T12:00:01"))),
+            what(|s| s.tills[0].certificate_ends = Some(at("2026-05-28T12:00:01"))),
+            ("in 1 day, on", "in 0 days, on"),
+        ),
+        // A receipt's number is no count.
+        (
+            what(|s| s.tills[0].red = receipts(&[1])),
+            what(|s| s.tills[0].red = receipts(&[2])),
+            ("receipt 1 red", "receipt 2 red"),
+        ),
+    ] {
+        assert!(one.contains(expected.0), "{one}");
+        assert!(more.contains(expected.1), "{more}");
+    }
+}
+
 /// Short silences, of a receipt, of head office, of a certificate that has long to go, are no alarms.
 #[test]
 fn patience() {
     let mut store = well();
     store.tills[0].oldest_unsent = Some("2026-05-28T08:00:01".parse().unwrap());
     store.head_office = Some(("no route".to_owned(), at("2026-05-28T11:45:01")));
+    store.live_copy = Some(("no stick".to_owned(), at("2026-05-28T11:45:01")));
     store.tills[0].certificate_ends = Some(at("2026-06-27T12:00:00"));
     store.printers[0].connected = None;
     assert_eq!(alarms(&store), []);

@@ -11,8 +11,10 @@ use meter::{head, labels, line};
 use sync_wire::state::{StoreState, TillState};
 
 use super::access::{Arrival, Door};
+use super::copies::{Beyond, lag};
 use super::problem::{Problem, ProblemCode as P};
 use super::{Shared, schema};
+use crate::backup::LiveStanding;
 use crate::disk::{Space, space};
 use crate::ledger::hq::HqState;
 use crate::ledger::printing::PrintRow;
@@ -69,9 +71,14 @@ pub(super) async fn metrics(
             })
         })
         .await?;
+    let copies = shared.settings.backup.standing();
+    let beyond = shared.beyond(&copies).await?;
     let mut text = String::with_capacity(16 * 1024);
     shared.ledger.metrics().write(&mut text);
     shared.write_gauges(&mut text, &read);
+    if let Some(live) = &copies.live {
+        write_live(&mut text, live, beyond.as_ref(), shared.ledger.time().now());
+    }
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
 }
@@ -303,6 +310,20 @@ impl Shared {
             about,
             seconds(Some(heard)),
         );
+    }
+}
+
+fn write_live(text: &mut String, live: &LiveStanding, beyond: Option<&Beyond>, now: Timestamp) {
+    let about = "Whether the live copy follows the ledger.";
+    let follows = live.copied.is_some() && live.trouble.is_none();
+    one(text, "fiscald_live_copy_follows", about, u8::from(follows));
+    if let Some(beyond) = beyond {
+        let about = "Events that are not in the live copy yet.";
+        one(text, "fiscald_live_copy_waiting", about, beyond.events);
+    }
+    if let Some(lag) = lag(live, beyond, now) {
+        let about = "How long the oldest of them has waited, or the copy has not followed; 0 if nothing waits.";
+        one(text, "fiscald_live_copy_lag_seconds", about, lag);
     }
 }
 

@@ -11,6 +11,7 @@ use fiscald::alarms::AlarmCode;
 use crate::support::alarms::Watch;
 
 mod authority;
+mod copies;
 mod devices;
 mod disk;
 mod head_office;
@@ -49,6 +50,8 @@ stories! {
     store::a_ledger_that_takes_no_writes: LedgerFault;
     head_office::head_office_is_away: HeadOfficeSilent;
     head_office::tills_that_head_office_stops: TillDisabled TillBlocked;
+    copies::a_stick_that_is_pulled_out: CopyStill;
+    copies::a_backup_that_fails: BackupFailed;
     devices::a_printer: PrinterCoverOpen PrinterPaperOut PrinterPaperLow PrinterFault PrinterAway;
     devices::papers_in_doubt: PapersInDoubt;
     devices::papers_put_aside: PapersPutAside;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use clock::SystemClock;
+use clock::{Clock as _, SystemClock};
 use fiscald::hq::join::{Joining, join as join_hq};
 use fiscald::keys::SealingKey;
 use fiscald::ledger::Settings;
@@ -12,7 +12,7 @@ use fiscald::ledger::core::Core;
 use serde_json::Value;
 
 use crate::support::hq::Hq;
-use crate::support::process::{Http, Store, free_address};
+use crate::support::process::{Http, PATIENCE, Store, free_address};
 
 const DASHBOARD: &str = include_str!("../../packaging/grafana/fiscald.json");
 const RULES: &str = include_str!("../../packaging/prometheus/fiscald.rules.yml");
@@ -36,8 +36,9 @@ fn value(text: &str, name: &str) -> String {
         .to_owned()
 }
 
-/// A store with everything that a store can have: a till that has sold, a printer, a port, head office.
-fn whole_store(dir: &Path) -> (Store, tokio::runtime::Runtime) {
+/// A store with everything that a store can have: a till that has sold, a printer, a port, head office, a live copy in the
+/// folder `stick`.
+fn whole_store(dir: &Path, stick: &Path) -> (Store, tokio::runtime::Runtime) {
     let mut store = Store::set_up(dir, 4401);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
@@ -65,7 +66,8 @@ fn whole_store(dir: &Path) -> (Store, tokio::runtime::Runtime) {
         dir.join("paper.bin").display(),
         free_address()
     );
-    std::fs::write(dir.join("fiscald.toml"), format!("{config}{devices}")).unwrap();
+    let live = format!("[backup]\nlive = {:?}\n", stick.join("live.db"));
+    std::fs::write(dir.join("fiscald.toml"), format!("{config}{live}{devices}")).unwrap();
     store.start();
     (store, runtime)
 }
@@ -84,12 +86,29 @@ fn sell(http: &mut Http, store: &Store, number: u32) -> u16 {
         .status
 }
 
+/// What `/metrics` says once there is a live copy: it is made beside the selling.
+fn metrics_with_copy(http: &mut Http) -> String {
+    let started = SystemClock.boot();
+    loop {
+        let answer = http.get("/metrics", "no token at all").unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        if answer.body.contains("\nfiscald_live_copy_follows 1\n") {
+            return answer.body;
+        }
+        let waited = SystemClock.boot() - started;
+        assert!(waited < PATIENCE, "no live copy: {}", answer.body);
+        std::thread::yield_now();
+    }
+}
+
 /// Every name that dashboard and alerts ask for is served, and every name that is served is on the dashboard or in the
 /// documentation; sales are counted, and no buyer is told of.
 #[test]
 fn dashboard_and_alerts_ask_for_what_is_served() {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let (store, _hq) = whole_store(dir.path());
+    // Another disk than the ledger's: memory, in this test.
+    let stick = tempfile::tempdir_in("/dev/shm").unwrap();
+    let (store, _hq) = whole_store(dir.path(), stick.path());
     let mut http = Http::open(store.address).unwrap();
     for number in 1..=3 {
         assert_eq!(sell(&mut http, &store, number), 201);
@@ -102,9 +121,7 @@ fn dashboard_and_alerts_ask_for_what_is_served() {
     );
     assert_eq!(refused.unwrap().status, 422);
     store.drain();
-    let answer = http.get("/metrics", "no token at all").unwrap();
-    assert_eq!(answer.status, 200, "{}", answer.body);
-    let text = answer.body;
+    let text = metrics_with_copy(&mut http);
 
     for (line, expected) in [
         ("fiscald_sales_total{outcome=\"issued\"}", "3"),
@@ -131,6 +148,7 @@ fn dashboard_and_alerts_ask_for_what_is_served() {
         ("fiscald_ledger_writable", "1"),
         ("fiscald_hq_joined", "1"),
         ("fiscald_pos_port_open{port=\"old\"}", "1"),
+        ("fiscald_live_copy_follows", "1"),
     ] {
         assert_eq!(value(&text, line), expected, "{line} in {text}");
     }

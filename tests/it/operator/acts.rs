@@ -114,7 +114,7 @@ async fn papers_in_doubt_and_waiting() {
         let in_doubt = |jobs: &[PrintRow]| jobs.iter().any(|job| job.state == "unknown");
         jobs_when(&shop, in_doubt).await;
         let alarms = operator.page("/operator/alarms").await;
-        assert!(alarms.contains("Nobody knows if 1 papers came out of printer front."));
+        assert!(alarms.contains("Nobody knows if 1 paper came out of printer front."));
         let printers = operator.page("/operator/printers").await;
         operator.does(&link(&printers, act), &[]).await;
         jobs_when(&shop, |jobs| !in_doubt(jobs)).await;
@@ -201,7 +201,7 @@ async fn the_queue_and_papers_put_aside() {
         operator
             .page("/operator/alarms")
             .await
-            .contains("1 papers of the old till software")
+            .contains("1 paper of the old till software")
     );
     let paper = operator.page(&format!("/operator/paper/{id}")).await;
     assert!(paper.contains("Bread 1.20"));
