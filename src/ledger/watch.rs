@@ -118,8 +118,8 @@ fn healed(
     let mut statement = conn.prepare_cached(
         "SELECT json_extract(g.detail, '$.receiptGlobalNo') FROM event g
          WHERE g.seq > ?1 AND g.till_id = ?2 AND g.kind = 'receipt.grey' AND EXISTS
-         (SELECT 1 FROM event h WHERE h.seq > g.seq AND h.till_id = ?2 AND h.kind = 'day.healed'
-          AND json_extract(h.detail, '$.day') = ?1 AND json_extract(h.detail, '$.resent') > 0)",
+         (SELECT 1 FROM event h WHERE h.seq > g.seq AND h.till_id = ?2 AND CASE h.kind WHEN 'day.healed'
+          THEN json_extract(h.detail, '$.day') = ?1 AND json_extract(h.detail, '$.resent') > 0 ELSE 0 END)",
     )?;
     let mut rows = statement.query(params![day.0, till.0])?;
     let mut found = BTreeSet::new();

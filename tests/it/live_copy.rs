@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clock::{Clock as _, SystemClock, TestClock};
-use fiscald::api::{ApiSettings, schema};
+use fiscald::api::schema;
 use fiscald::backup::{BackupView, Backups, LiveStanding};
 use fiscald::config::BackupConfig;
 use fiscald::keys::KeyKind;
+use fiscald::ledger::Ledger;
 use fiscald::ledger::copies::ends;
 use fiscald::ledger::verify::verify;
-use fiscald::ledger::{Ledger, Settings};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::api::{Shop, get};
@@ -22,6 +22,14 @@ use crate::support::store::{GLANCE, House, Plan};
 /// A folder on another disk than the ledger: memory, in this test.
 pub(crate) fn stick() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").unwrap()
+}
+
+/// The configuration of a live copy.
+fn live(to: &Path) -> BackupConfig {
+    BackupConfig {
+        live: Some(to.to_owned()),
+        ..BackupConfig::default()
+    }
 }
 
 /// The part that keeps the copy.
@@ -36,24 +44,21 @@ pub(crate) struct Running {
 impl Running {
     fn start(house: &House, to: &Path) -> Self {
         let place = (house.ledger().clone(), house.path());
-        Self::keep(place, house.clock.clone(), to, BackupView::default())
+        Self::run(place, house.clock.clone(), live(to), BackupView::default())
     }
 
-    pub(crate) fn keep(
-        place: (Ledger, PathBuf),
-        clock: Arc<TestClock>,
-        to: &Path,
-        view: BackupView,
-    ) -> Self {
-        let config = BackupConfig {
-            live: Some(to.to_owned()),
-            ..BackupConfig::default()
-        };
-        Self::with(place, clock, config, view)
+    /// A live copy of a shop's ledger.
+    pub(crate) fn beside(shop: &Shop, to: &Path) -> Self {
+        Self::with(shop, live(to))
     }
 
-    /// Whatever copies are configured.
-    pub(crate) fn with(
+    /// Whatever copies are configured of a shop's ledger.
+    pub(crate) fn with(shop: &Shop, config: BackupConfig) -> Self {
+        let place = (shop.ledger.clone(), shop.ledger_path());
+        Self::run(place, shop.clock.clone(), config, shop.copies.clone())
+    }
+
+    fn run(
         place: (Ledger, PathBuf),
         clock: Arc<TestClock>,
         config: BackupConfig,
@@ -250,12 +255,7 @@ async fn metric(shop: &Shop, name: &str) -> Option<i64> {
 /// How far it is behind is shown: in the status, as metrics, and on the operator's page.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn its_lag_is_shown() {
-    let view = BackupView::default();
-    let settings = ApiSettings {
-        backup: view.clone(),
-        ..ApiSettings::default()
-    };
-    let shop = Shop::with(settings, Settings::default()).await;
+    let shop = Shop::open().await;
     let mut operator = Operator::at(&shop);
     shop.sell("T1-1").await;
     assert_eq!(metric(&shop, "fiscald_live_copy_follows").await, None);
@@ -265,8 +265,7 @@ async fn its_lag_is_shown() {
     let dir = stick();
     let folder = dir.path().join("stick");
     let (copy, away) = (folder.join("live.db"), dir.path().join("away"));
-    let place = (shop.ledger.clone(), shop.ledger_path());
-    let running = Running::keep(place, shop.clock.clone(), &copy, view);
+    let running = Running::beside(&shop, &copy);
     running
         .until("the stick is missed", |live| live.trouble.is_some())
         .await;

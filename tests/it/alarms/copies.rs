@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use fiscald::alarms::AlarmCode as C;
-use fiscald::api::ApiSettings;
-use fiscald::backup::BackupView;
 use fiscald::config::BackupConfig;
-use fiscald::ledger::Settings;
 
 use crate::live_copy::{Running, stick};
 use crate::support::alarms::Watch;
@@ -14,25 +11,13 @@ use crate::support::api::Shop;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A shop that shows how its copies stand.
-async fn shop() -> (Shop, BackupView) {
-    let view = BackupView::default();
-    let settings = ApiSettings {
-        backup: view.clone(),
-        ..ApiSettings::default()
-    };
-    (Shop::with(settings, Settings::default()).await, view)
-}
-
 /// The stick of the live copy is pulled out for a moment, and for longer; put back, the copy follows again.
 pub(super) async fn a_stick_that_is_pulled_out(watch: &mut Watch) {
-    let (shop, view) = shop().await;
+    let shop = Shop::open().await;
     let dir = stick();
     let (folder, away) = (dir.path().join("stick"), dir.path().join("away"));
     std::fs::create_dir(&folder).unwrap();
-    let place = (shop.ledger.clone(), shop.ledger_path());
-    let copy = folder.join("live.db");
-    let running = Running::keep(place, shop.clock.clone(), &copy, view);
+    let running = Running::beside(&shop, &folder.join("live.db"));
     shop.sell("T1-1").await;
     running.up_to_date().await;
     watch.shop(&shop, &[]).await;
@@ -52,7 +37,7 @@ pub(super) async fn a_stick_that_is_pulled_out(watch: &mut Watch) {
 
 /// The folder for backups is not there when one is due; it is tried again once it is.
 pub(super) async fn a_backup_that_fails(watch: &mut Watch) {
-    let (shop, view) = shop().await;
+    let shop = Shop::open().await;
     shop.sell("T1-1").await;
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("stick");
@@ -60,8 +45,7 @@ pub(super) async fn a_backup_that_fails(watch: &mut Watch) {
         folder: Some(folder.clone()),
         ..BackupConfig::default()
     };
-    let place = (shop.ledger.clone(), shop.ledger_path());
-    let running = Running::with(place, shop.clock.clone(), config, view);
+    let running = Running::with(&shop, config);
     watch.shop(&shop, &[C::BackupFailed]).await;
     std::fs::create_dir(&folder).unwrap();
     // It is tried again ten minutes later.

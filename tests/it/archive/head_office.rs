@@ -9,6 +9,7 @@ use tokio_util::sync::DropGuard;
 use super::{YEAR, all, bodies, file, move_year, receipts};
 use crate::adoption::Backup;
 use crate::hq::{has_all, join_with, joined, run};
+use crate::submit::bread;
 use crate::support::hq::Hq;
 use crate::support::pass::pass_until;
 use crate::support::store::House;
@@ -103,13 +104,14 @@ async fn head_office_loses_lines_that_are_archived() {
         assert_eq!(kept.lines.len(), count);
     };
     kept(3);
-    house.sell(0).await;
+    // No note on what is in the archive.
+    house.sell_json(0, &bread("1")).await.unwrap();
     arrives(&house, &hq).await;
 
     let away = file(&house).with_extension("away");
     std::fs::rename(file(&house), &away).unwrap();
     kept(3);
-    house.sell(0).await;
+    house.sell_json(0, &bread("2")).await.unwrap();
     pass_until(&house, STEP, "what is missing", |_| {
         let trouble = view.standing().trouble;
         trouble.is_some_and(|trouble| trouble.reason.contains("archive-2026.db"))
@@ -117,7 +119,7 @@ async fn head_office_loses_lines_that_are_archived() {
     .await;
     assert_eq!(hq.lock().lines.len(), 3);
     assert_eq!(house.ledger().fault(), None);
-    house.sell(0).await;
+    house.sell_json(0, &bread("3")).await.unwrap();
     std::fs::rename(&away, file(&house)).unwrap();
     arrives(&house, &hq).await;
     assert_eq!(view.standing().trouble, None);
