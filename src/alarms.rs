@@ -18,7 +18,7 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-pub use rules::alarms;
+pub use rules::{BACKUP_OLD, alarms};
 
 /// How much an alarm means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -118,6 +118,7 @@ codes! {
     HeadOfficeSilent "head_office_silent" "Head office has not answered since {since}." => "Go on selling. Look after the internet of the shop; what waits is sent by itself.";
     CopyStill "copy_still" "The copy of the ledger has stood still since {since}." => "Go on selling. Look if the disk or stick of the copy is in its place. The reason stands under Store.";
     BackupFailed "backup_failed" "The last backup of the ledger failed, at {since}." => "Go on selling. Look if the disk or stick for backups is in its place. The reason stands under Store; it is tried again by itself.";
+    BackupOld "backup_old" "No backup of the ledger was made since {since}." => "Go on selling. Look if the disk or stick for backups is in its place, then call your technician.";
 }
 
 /// An alarm.
@@ -197,6 +198,10 @@ pub struct StoreFacts {
     pub live_copy: Option<(String, Timestamp)>,
     /// Why the last backup failed, and when.
     pub backup: Option<(String, Timestamp)>,
+    /// Since when this run of the gateway makes backups; none where none are configured.
+    pub backups_since: Option<Timestamp>,
+    /// When the last backup was made, if there is one.
+    pub last_backup: Option<Timestamp>,
     /// The tills.
     pub tills: Vec<TillFacts>,
     /// The printers.

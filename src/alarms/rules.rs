@@ -15,6 +15,10 @@ use crate::ledger::stream::ParkedKind;
 const UNSENT_LONG: i64 = 4 * 3600;
 /// Head office may be silent, and the live copy stand still, so long, seconds.
 const SILENT_LONG: i64 = 15 * 60;
+/// So old the last backup may be, seconds: one is made every day, and takes its time.
+pub const BACKUP_OLD: i64 = 26 * 3600;
+/// A gateway that was started has so long to make a backup that was missed, seconds.
+const MADE_UP: i64 = 3600;
 /// Below so many bytes the disk is nearly full: some weeks of a busy shop.
 const DISK_LOW: u64 = 512 * MB;
 /// Below so many bytes the next sale may find no room.
@@ -125,6 +129,7 @@ fn of_store(facts: &StoreFacts, found: &mut Vec<Alarm>) {
         let told = alarm(code, severity).with("since", local(*since));
         found.push(told.since(*since).detail(Some(why)));
     }
+    found.extend(of_old_backup(facts));
     if facts.put_aside > 0 {
         found.push(alarm(C::PapersPutAside, Severity::Attend).with("count", facts.put_aside));
     }
@@ -132,6 +137,19 @@ fn of_store(facts: &StoreFacts, found: &mut Vec<Alarm>) {
         let shut = alarm(C::PortShut, Severity::Attend);
         found.push(shut.with("port", port).detail(Some(why)));
     }
+}
+
+/// No backup for long, though none has failed: none is begun, or the one that is made does not come to its end.
+fn of_old_backup(facts: &StoreFacts) -> Option<Alarm> {
+    let age = |at: Timestamp| facts.now.duration_since(at).as_secs();
+    let kept_since = facts.backups_since?;
+    let is_old = facts.last_backup.is_none_or(|at| age(at) > BACKUP_OLD);
+    if !is_old || age(kept_since) < MADE_UP || facts.backup.is_some() {
+        return None;
+    }
+    let since = facts.last_backup.unwrap_or(kept_since);
+    let old = alarm(AlarmCode::BackupOld, Severity::Attend);
+    Some(old.with("since", local(since)).since(since))
 }
 
 fn of_till(till: &TillFacts, now: Timestamp, found: &mut Vec<Alarm>) {

@@ -165,6 +165,10 @@ fn reasons_of_the_store() -> Vec<Reason> {
         (C::BackupFailed, Attend, |s| {
             s.backup = Some(("no room".to_owned(), at("2026-05-28T11:59:00")));
         }),
+        (C::BackupOld, Attend, |s| {
+            s.backups_since = Some(at("2026-05-20T08:00:00"));
+            s.last_backup = Some(at("2026-05-27T09:59:59"));
+        }),
         (C::HeadOfficeSilent, Note, |s| {
             s.head_office = Some(("no route".to_owned(), at("2026-05-28T11:45:00")));
         }),
@@ -268,6 +272,32 @@ fn patience() {
     store.tills[0].certificate_ends = Some(at("2026-06-27T12:00:00"));
     store.printers[0].connected = None;
     assert_eq!(alarms(&store), []);
+}
+
+/// A backup of the night before is none too old, and one that was missed while the machine was off is made up for; none
+/// for an hour is told of, unless it failed, which is told of anyway.
+#[test]
+fn patience_with_backups() {
+    let mut store = well();
+    store.backups_since = Some(at("2026-05-20T08:00:00"));
+    store.last_backup = Some(at("2026-05-27T10:00:00"));
+    assert_eq!(alarms(&store), []);
+    for last in [None, Some(at("2026-05-22T02:30:00"))] {
+        store.last_backup = last;
+        store.backups_since = Some(at("2026-05-28T11:00:01"));
+        assert_eq!(alarms(&store), [], "{last:?}");
+        let started = at("2026-05-28T11:00:00");
+        store.backups_since = Some(started);
+        let found = alarms(&store);
+        assert_eq!(found[0].code, AlarmCode::BackupOld);
+        assert_eq!(found[0].since, last.or(Some(started)));
+    }
+    store.backup = Some(("no room".to_owned(), store.now));
+    let codes: Vec<_> = alarms(&store).iter().map(|alarm| alarm.code).collect();
+    assert_eq!(codes, [AlarmCode::BackupFailed]);
+    store.backup = None;
+    store.backups_since = None;
+    assert_eq!(alarms(&store), [], "none are configured");
 }
 
 /// Codes are unique and stable words; sentences are sentences.

@@ -111,7 +111,9 @@ impl Shared {
             ledger_fault: self.ledger.fault(),
             disk_free,
             head_office: trouble.map(|trouble| (trouble.reason, trouble.since)),
-            live_copy: copies.live.and_then(|live| live.trouble),
+            live_copy: copies.still(),
+            backups_since: copies.kept_since.filter(|_| copies.folder.is_some()),
+            last_backup: copies.last,
             backup: copies.trouble,
             tills: of_tills,
             printers: printers

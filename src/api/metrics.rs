@@ -220,9 +220,24 @@ impl Shared {
             let about = "Size of the ledger, without its log.";
             one(text, "fiscald_ledger_bytes", about, read.ledger_bytes);
         }
+        self.write_backups(text);
         self.write_tills(text, read);
         self.write_devices(text, read);
         self.write_hq(text, read);
+    }
+
+    fn write_backups(&self, text: &mut String) {
+        let standing = self.settings.backup.standing();
+        let Some(kept_since) = standing.kept_since.filter(|_| standing.folder.is_some()) else {
+            return;
+        };
+        let about = "Whether the last try to make a backup has failed.";
+        let failed = u8::from(standing.trouble.is_some());
+        one(text, "fiscald_backup_failed", about, failed);
+        let about = "How long ago the latest backup was made; while there is none, how long the gateway has run.";
+        let since = standing.last.unwrap_or(kept_since);
+        let age = self.ledger.time().now().duration_since(since).as_secs();
+        one(text, "fiscald_backup_age_seconds", about, age.max(0));
     }
 
     fn write_tills(&self, text: &mut String, read: &Read) {

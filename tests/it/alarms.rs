@@ -11,6 +11,7 @@ use fiscald::alarms::AlarmCode;
 use crate::support::alarms::Watch;
 
 mod authority;
+mod backups;
 mod copies;
 mod devices;
 mod disk;
@@ -52,6 +53,7 @@ stories! {
     head_office::tills_that_head_office_stops: TillDisabled TillBlocked;
     copies::a_stick_that_is_pulled_out: CopyStill;
     copies::a_backup_that_fails: BackupFailed;
+    backups::none_for_long: BackupOld;
     devices::a_printer: PrinterCoverOpen PrinterPaperOut PrinterPaperLow PrinterFault PrinterAway;
     devices::papers_in_doubt: PapersInDoubt;
     devices::papers_put_aside: PapersPutAside;

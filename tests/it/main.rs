@@ -12,6 +12,7 @@ mod api;
 mod archive;
 mod attack;
 mod backup;
+mod backup_alarms;
 mod certificates;
 mod clock_rules;
 mod crash;

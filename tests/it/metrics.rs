@@ -36,8 +36,8 @@ fn value(text: &str, name: &str) -> String {
         .to_owned()
 }
 
-/// A store with everything that a store can have: a till that has sold, a printer, a port, head office, a live copy in the
-/// folder `stick`.
+/// A store with everything that a store can have: a till that has sold, a printer, a port, head office, backups, a live
+/// copy in the folder `stick`.
 fn whole_store(dir: &Path, stick: &Path) -> (Store, tokio::runtime::Runtime) {
     let mut store = Store::set_up(dir, 4401);
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -66,8 +66,12 @@ fn whole_store(dir: &Path, stick: &Path) -> (Store, tokio::runtime::Runtime) {
         dir.join("paper.bin").display(),
         free_address()
     );
-    let live = format!("[backup]\nlive = {:?}\n", stick.join("live.db"));
-    std::fs::write(dir.join("fiscald.toml"), format!("{config}{live}{devices}")).unwrap();
+    let folder = dir.join("backups");
+    std::fs::create_dir(&folder).unwrap();
+    let live = stick.join("live.db");
+    let copies = format!("[backup]\nfolder = {folder:?}\nlive = {live:?}\n");
+    let text = format!("{config}{copies}{devices}");
+    std::fs::write(dir.join("fiscald.toml"), text).unwrap();
     store.start();
     (store, runtime)
 }
@@ -145,6 +149,7 @@ fn dashboard_and_alerts_ask_for_what_is_served() {
             "1",
         ),
         ("fiscald_day_open{till=\"4401\",environment=\"test\"}", "1"),
+        ("fiscald_backup_failed", "0"),
         ("fiscald_ledger_writable", "1"),
         ("fiscald_hq_joined", "1"),
         ("fiscald_pos_port_open{port=\"old\"}", "1"),

@@ -79,10 +79,13 @@ fn as_a_user_who_may_nothing() {
     mode(&device, 0o400);
     mode(dir.path(), 0o755);
     mode(&dir.path().join("data"), 0o555);
+    let backups = dir.path().join("backups");
+    std::fs::create_dir(&backups).unwrap();
+    mode(&backups, 0o555);
     let path = dir.path().join("fiscald.toml");
     let config = std::fs::read_to_string(&path).unwrap();
     let printer = format!(
-        "[[printers]]\nname = \"front\"\nlink = \"file:{}\"\nprofile = {{ name = \"generic-80\", ack = \"one_way\" }}\n",
+        "[backup]\nfolder = {backups:?}\n[[printers]]\nname = \"front\"\nlink = \"file:{}\"\nprofile = {{ name = \"generic-80\", ack = \"one_way\" }}\n",
         device.display()
     );
     std::fs::write(&path, format!("{config}{printer}")).unwrap();
@@ -98,7 +101,11 @@ fn as_a_user_who_may_nothing() {
     let (found, exit) = codes(&command.output().unwrap());
     mode(&dir.path().join("data"), 0o755);
     drop(store);
-    for code in ["data_dir_unwritable", "printer_no_permission"] {
+    for code in [
+        "data_dir_unwritable",
+        "backup_folder_unwritable",
+        "printer_no_permission",
+    ] {
         assert!(found.iter().any(|found| found == code), "{found:?}");
     }
     if is_root {
