@@ -16,6 +16,7 @@ use super::problem::{Problem, ProblemCode as P};
 use super::{Shared, schema};
 use crate::backup::LiveStanding;
 use crate::disk::{Space, space};
+use crate::ledger::holds::HoldKind;
 use crate::ledger::hq::HqState;
 use crate::ledger::printing::PrintRow;
 use crate::ledger::{LedgerError, Reader, TillInfo};
@@ -254,12 +255,17 @@ impl Shared {
             "Whether something keeps the till from selling.",
             |_, _, state| Some(state.hold.is_some().into()),
         );
-        let online = |link: &LinkState| matches!(link.connection, Connection::Online { .. });
         read.each_till(
             text,
             "fiscald_fdms_online",
-            "Whether FDMS was reached at the last try.",
-            |_, info, _| Some(self.submitter.look(info.id, online).unwrap_or(false).into()),
+            "Whether FDMS was reached at the last try; of tills that are in use and have tried.",
+            |_, info, state| {
+                let hold = state.hold.as_ref();
+                if hold.is_some_and(|hold| hold.kind == HoldKind::Retired.as_str()) {
+                    return None;
+                }
+                self.submitter.look(info.id, online)?.map(i64::from)
+            },
         );
         read.each_till(
             text,
@@ -339,6 +345,15 @@ fn write_live(text: &mut String, live: &LiveStanding, beyond: Option<&Beyond>, n
     if let Some(lag) = lag(live, beyond, now) {
         let about = "How long the oldest of them has waited, or the copy has not followed; 0 if nothing waits.";
         one(text, "fiscald_live_copy_lag_seconds", about, lag);
+    }
+}
+
+/// Whether FDMS was reached at the last try; none before one was made.
+fn online(link: &LinkState) -> Option<bool> {
+    match link.connection {
+        Connection::Online { .. } => Some(true),
+        Connection::Offline { .. } => Some(false),
+        Connection::Unknown => None,
     }
 }
 

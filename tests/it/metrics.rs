@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clock::{Clock as _, SystemClock};
+use fiscal::DeviceId;
 use fiscald::hq::join::{Joining, join as join_hq};
 use fiscald::keys::SealingKey;
-use fiscald::ledger::Settings;
 use fiscald::ledger::core::Core;
+use fiscald::ledger::tills::NewTill;
+use fiscald::ledger::{Environment, Settings};
 use serde_json::Value;
 
 use crate::support::hq::Hq;
@@ -229,4 +232,61 @@ fn dashboard_and_alerts_are_whole() {
             "{alert}"
         );
     }
+}
+
+/// What is told of whether FDMS answers a till; none: nothing is.
+fn online(http: &mut Http, till: u32) -> Option<String> {
+    let text = http.get("/metrics", "no token at all").unwrap().body;
+    assert!(text.contains(&format!("fiscald_till_held{{till=\"{till}\"")));
+    let line = format!("fiscald_fdms_online{{till=\"{till}\",environment=\"test\"}} ");
+    let value = text.lines().find_map(|text| text.strip_prefix(&line));
+    value.map(str::to_owned)
+}
+
+/// Lets time pass until this is told of a till.
+fn until_online(store: &Store, http: &mut Http, till: u32, wanted: &str) {
+    let started = SystemClock.boot();
+    loop {
+        let told = online(http, till);
+        if told.as_deref() == Some(wanted) {
+            return;
+        }
+        let waited = SystemClock.boot() - started;
+        assert!(waited < PATIENCE, "{told:?}, not {wanted}");
+        store.clock.advance(Duration::from_secs(5));
+        std::thread::yield_now();
+    }
+}
+
+/// A till that has not called FDMS, for it is not registered, and one that is retired are neither online nor away: an
+/// alert would stand for ever.
+#[test]
+fn only_tills_that_call_are_online_or_away() {
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let mut store = Store::set_up(dir.path(), 4402);
+    let sealing = SealingKey::from_file(&dir.path().join("data/sealing.key")).unwrap();
+    let clock = Arc::new(SystemClock);
+    let unregistered = NewTill {
+        environment: Environment::Test,
+        device_id: DeviceId::new(4403).unwrap(),
+        serial_no: "till-4403".to_owned(),
+        model_name: "Server".to_owned(),
+        model_version: "v1".to_owned(),
+        invoice_prefix: "4403-".to_owned(),
+    };
+    let mut core = Core::open(&store.ledger(), sealing, clock, Settings::default()).unwrap();
+    let added = core.write(|core| core.add_till(&unregistered, "test"));
+    added.unwrap();
+    drop(core);
+    store.start();
+    let mut http = Http::open(store.address).unwrap();
+    until_online(&store, &mut http, 4402, "1");
+    store.sandbox.set_offline(true);
+    until_online(&store, &mut http, 4402, "0");
+    assert_eq!(online(&mut http, 4403), None);
+
+    let named = ["--confirm", "4402", "--device-id", "4402"];
+    let retired = store.fiscald(&[["till", "retire"].as_slice(), &named].concat());
+    assert!(retired.status.success(), "{retired:?}");
+    assert_eq!(online(&mut http, 4402), None);
 }
