@@ -17,6 +17,8 @@ use serde_json::Value;
 use crate::support::hq::Hq;
 use crate::support::process::{Http, PATIENCE, Store, free_address};
 
+mod expressions;
+
 const DASHBOARD: &str = include_str!("../../packaging/grafana/fiscald.json");
 const RULES: &str = include_str!("../../packaging/prometheus/fiscald.rules.yml");
 
@@ -166,6 +168,7 @@ fn dashboard_and_alerts_ask_for_what_is_served() {
         assert!(!text.contains(buyer), "{buyer} in {text}");
     }
 
+    expressions_ask_for_what_is_in(&text);
     let served: BTreeSet<String> = text
         .lines()
         .filter(|line| !line.starts_with('#'))
@@ -186,6 +189,50 @@ fn dashboard_and_alerts_ask_for_what_is_served() {
             page.contains(&format!("`{base}`")),
             "{base} is not in docs/DOCTOR.md"
         );
+    }
+}
+
+/// Every expression of alerts and dashboard, with the words beside it that name labels.
+fn expressions() -> Vec<(String, String)> {
+    let alerts = RULES.split("- alert: ").skip(1).map(|alert| {
+        let (_, expr) = alert.split_once("expr: '").unwrap();
+        let (expr, words) = expr.split_once("'\n").unwrap();
+        assert!(!expr.contains('\''), "{expr}");
+        (expr.to_owned(), words.to_owned())
+    });
+    let dashboard: Value = serde_json::from_str(DASHBOARD).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap().iter();
+    let targets = panels.flat_map(|panel| panel["targets"].as_array().unwrap());
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let targets = targets.map(|target| (text(&target["expr"]), text(&target["legendFormat"])));
+    alerts.chain(targets).collect()
+}
+
+/// Each of them is one that Prometheus can read, and no label or value that it names is missing.
+fn expressions_ask_for_what_is_in(text: &str) {
+    let served = expressions::served(text);
+    for (expr, words) in expressions() {
+        let wrong = expressions::faults(&expr, &words, &served);
+        assert!(wrong.is_empty(), "{expr}: {wrong:?}");
+    }
+}
+
+/// Prometheus itself finds nothing wrong with the alerts, where it is installed.
+#[test]
+fn prometheus_takes_the_alerts() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/packaging/prometheus/fiscald.rules.yml"
+    );
+    let checked = std::process::Command::new("promtool")
+        .args(["check", "rules", path])
+        .output();
+    match checked {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        checked => {
+            let checked = checked.unwrap();
+            assert!(checked.status.success(), "{checked:?}");
+        }
     }
 }
 
