@@ -18,7 +18,7 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-pub use rules::alarms;
+pub use rules::{BACKUP_OLD, alarms};
 
 /// How much an alarm means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,7 +44,9 @@ impl Severity {
 }
 
 macro_rules! codes {
-    ($($variant:ident $text:literal $what:literal => $action:literal;)*) => {
+    (@one) => { None };
+    (@one $value:literal $one:literal) => { Some(($value, $one)) };
+    ($($variant:ident $text:literal $what:literal $(one $value:literal $one:literal)? => $action:literal;)*) => {
         /// What can be alarming.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum AlarmCode {
@@ -65,6 +67,12 @@ macro_rules! codes {
             #[must_use]
             pub const fn what(self) -> &'static str {
                 match self { $(Self::$variant => $what),* }
+            }
+
+            /// Where the sentence counts something: which of its values is the count, and the sentence for one thing.
+            #[must_use]
+            pub const fn one(self) -> Option<(&'static str, &'static str)> {
+                match self { $(Self::$variant => codes!(@one $($value $one)?)),* }
             }
 
             /// What to do, with `{names}` of values.
@@ -93,9 +101,9 @@ codes! {
     ReceiptRed "receipt_red" "The authority has marked receipt {receipts} red. It will not let the device close this day." => "Go on selling. After the day is closed here, a technician closes it in the authority's portal, then presses Send again.";
     ReceiptGrey "receipt_grey" "The authority says that a receipt before receipt {receipts} is missing." => "The gateway sends the day's receipts again by itself. If this stays for a day, call your technician.";
     SignatureInvalid "signature_invalid" "The authority's signature on receipt {receipts} is wrong." => "Go on selling. Call your technician to report it to the authority's support.";
-    UnsentLong "unsent_long" "{receipts} receipts wait for the authority, the oldest since {since}." => "Go on selling. Look after the internet of the shop: cable, router, data bundle. They are sent by themselves.";
+    UnsentLong "unsent_long" "{receipts} receipts wait for the authority, the oldest since {since}." one "receipts" "{receipts} receipt waits for the authority, since {since}." => "Go on selling. Look after the internet of the shop: cable, router, data bundle. What waits is sent by itself.";
     CertificateEnded "certificate_ended" "The certificate of this till ended on {until}. Nothing is sent to the authority." => "Go on selling. Call your technician: a new activation key from the authority is needed.";
-    CertificateEnding "certificate_ending" "The certificate of this till ends in {days} days, on {until}." => "Keep the store on the internet: the certificate is renewed by itself. If not, press Renew under Store.";
+    CertificateEnding "certificate_ending" "The certificate of this till ends in {days} days, on {until}." one "days" "The certificate of this till ends in {days} day, on {until}." => "Keep the store on the internet: the certificate is renewed by itself. If not, press Renew under Store.";
     ConfigUnusable "config_unusable" "The authority's new settings for this till cannot be used." => "Go on selling with the old settings. Call your technician.";
     ClockOff "clock_off" "The clock of this machine is wrong." => "Set the date and time of this machine right, or call your technician. Receipts keep the right time.";
     ClockUnconfirmed "clock_unconfirmed" "Nobody has confirmed the clock since the machine was started." => "Connect the store to the internet; compare the time under Store with a watch.";
@@ -104,10 +112,13 @@ codes! {
     PrinterCoverOpen "printer_cover_open" "The cover of printer {printer} is open." => "Close the cover. Printing goes on by itself.";
     PrinterFault "printer_fault" "Printer {printer} has a fault." => "Switch the printer off and on. If that does not help, call your technician.";
     PrinterPaperLow "printer_paper_low" "The paper of printer {printer} is nearly used up." => "Have a new roll ready.";
-    PapersInDoubt "papers_in_doubt" "Nobody knows if {count} papers came out of printer {printer}." => "Look at the printer, then say under Printers if each paper came out.";
-    PapersPutAside "papers_put_aside" "{count} papers of the old till software could not be sold." => "They are no receipts. Call your technician: the reason stands under Queue.";
+    PapersInDoubt "papers_in_doubt" "Nobody knows if {count} papers came out of printer {printer}." one "count" "Nobody knows if {count} paper came out of printer {printer}." => "Look at the printer, then say under Printers if each paper came out.";
+    PapersPutAside "papers_put_aside" "{count} papers of the old till software could not be sold." one "count" "{count} paper of the old till software could not be sold." => "No receipt was made. Call your technician: the reason stands under Queue.";
     PortShut "port_shut" "The port {port} for old till software is closed." => "Call your technician. The old till software finds no printer.";
     HeadOfficeSilent "head_office_silent" "Head office has not answered since {since}." => "Go on selling. Look after the internet of the shop; what waits is sent by itself.";
+    CopyStill "copy_still" "The copy of the ledger has stood still since {since}." => "Go on selling. Look if the disk or stick of the copy is in its place. The reason stands under Store.";
+    BackupFailed "backup_failed" "The last backup of the ledger failed, at {since}." => "Go on selling. Look if the disk or stick for backups is in its place. The reason stands under Store; it is tried again by itself.";
+    BackupOld "backup_old" "No backup of the ledger was made since {since}." => "Go on selling. Look if the disk or stick for backups is in its place, then call your technician.";
 }
 
 /// An alarm.
@@ -131,7 +142,12 @@ impl Alarm {
     /// What is the matter.
     #[must_use]
     pub fn what(&self) -> String {
-        fill(self.code.what(), &self.values)
+        let is_one = |name: &str| {
+            let mut values = self.values.iter();
+            values.any(|(own, value)| *own == name && value == "1")
+        };
+        let one = self.code.one().filter(|(name, _)| is_one(name));
+        fill(one.map_or(self.code.what(), |(_, one)| one), &self.values)
     }
 
     /// What to do.
@@ -178,6 +194,14 @@ pub struct StoreFacts {
     pub disk_free: Option<u64>,
     /// Why head office does not answer, and since when.
     pub head_office: Option<(String, Timestamp)>,
+    /// Why the live copy does not follow, and since when.
+    pub live_copy: Option<(String, Timestamp)>,
+    /// Why the last backup failed, and when.
+    pub backup: Option<(String, Timestamp)>,
+    /// Since when this run of the gateway makes backups; none where none are configured.
+    pub backups_since: Option<Timestamp>,
+    /// When the last backup was made, if there is one.
+    pub last_backup: Option<Timestamp>,
     /// The tills.
     pub tills: Vec<TillFacts>,
     /// The printers.

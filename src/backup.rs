@@ -363,9 +363,15 @@ fn clear_parts(folder: &Path) -> Result<(), BackupError> {
     Ok(())
 }
 
-fn room(ledger: &Path, folder: &Path) -> Result<(), BackupError> {
+/// Bytes that must be free for a backup of the ledger.
+#[must_use]
+pub fn needed(ledger: &Path) -> u64 {
     let length = |path: &Path| std::fs::metadata(path).map_or(0, |meta| meta.len());
-    let needed = length(ledger) + length(&ledger.with_extension("db-wal")) + MARGIN;
+    length(ledger) + length(&ledger.with_extension("db-wal")) + MARGIN
+}
+
+fn room(ledger: &Path, folder: &Path) -> Result<(), BackupError> {
+    let needed = needed(ledger);
     let free = free_bytes(folder).map_err(file_error(folder))?;
     if free < needed {
         return Err(BackupError::NoRoom {

@@ -17,6 +17,7 @@ use crate::keys::SealingKey;
 use crate::time::TimeKeeper;
 
 pub mod bundle;
+mod copies;
 mod devices;
 mod disk;
 mod fdms;
@@ -42,6 +43,8 @@ pub enum Area {
     Disk,
     /// The ledger: whole, right, this store's; its tills and their keys.
     Ledger,
+    /// Backups and the live copy.
+    Backup,
     /// Whether the gateway runs.
     Gateway,
     /// This machine's clock.
@@ -75,6 +78,7 @@ impl Area {
             Self::Permissions => "permissions",
             Self::Disk => "disk",
             Self::Ledger => "ledger",
+            Self::Backup => "backup",
             Self::Gateway => "gateway",
             Self::Clock => "clock",
             Self::Queue => "queue",
@@ -319,6 +323,10 @@ impl Doctor {
         let running = gateway::look(config, found).await;
         ports::look(config, running, found).await;
         let store = ledger::look(config, key, found).await;
+        // A ledger that cannot be read is when a backup is wanted.
+        let now = store.as_ref().map(|store| self.keeper(store).now());
+        let now = now.unwrap_or_else(|| self.clock.wall());
+        copies::look(self, config, running, now, found).await;
         let known = match &store {
             Some(store) => store.tills.as_slice(),
             None => &[],
@@ -346,10 +354,11 @@ impl Doctor {
 }
 
 /// What rests on the configuration: everything.
-const REST_OF_CONFIG: [Area; 14] = [
+const REST_OF_CONFIG: [Area; 15] = [
     Area::Permissions,
     Area::Disk,
     Area::Ledger,
+    Area::Backup,
     Area::Gateway,
     Area::Clock,
     Area::Queue,

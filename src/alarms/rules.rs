@@ -13,8 +13,12 @@ use crate::ledger::stream::ParkedKind;
 
 /// Receipts that have waited so long are worth a look at the internet, seconds: half a day of selling.
 const UNSENT_LONG: i64 = 4 * 3600;
-/// Head office may be silent so long, seconds.
+/// Head office may be silent, and the live copy stand still, so long, seconds.
 const SILENT_LONG: i64 = 15 * 60;
+/// So old the last backup may be, seconds: one is made every day, and takes its time.
+pub const BACKUP_OLD: i64 = 26 * 3600;
+/// A gateway that was started has so long to make a backup that was missed, seconds.
+const MADE_UP: i64 = 3600;
 /// Below so many bytes the disk is nearly full: some weeks of a busy shop.
 const DISK_LOW: u64 = 512 * MB;
 /// Below so many bytes the next sale may find no room.
@@ -77,6 +81,7 @@ impl Alarm {
 
 fn of_store(facts: &StoreFacts, found: &mut Vec<Alarm>) {
     use AlarmCode as C;
+    let is_long = |since: &Timestamp| facts.now.duration_since(*since).as_secs() >= SILENT_LONG;
     if let Some(fault) = &facts.ledger_fault {
         found.push(alarm(C::LedgerFault, Severity::Stops).detail(Some(fault)));
     }
@@ -102,17 +107,29 @@ fn of_store(facts: &StoreFacts, found: &mut Vec<Alarm>) {
         };
         found.push(alarm(code, severity).detail(Some(skew)));
     }
-    if let Some((why, since)) = &facts.head_office
-        && facts.now.duration_since(*since).as_secs() >= SILENT_LONG
-    {
-        let silent = alarm(C::HeadOfficeSilent, Severity::Note);
-        found.push(
-            silent
-                .with("since", local(*since))
-                .since(*since)
-                .detail(Some(why)),
-        );
+    let silent = facts.head_office.as_ref();
+    let still = facts.live_copy.as_ref();
+    let lasting = [
+        (
+            C::HeadOfficeSilent,
+            Severity::Note,
+            silent.filter(|it| is_long(&it.1)),
+        ),
+        (
+            C::CopyStill,
+            Severity::Attend,
+            still.filter(|it| is_long(&it.1)),
+        ),
+        (C::BackupFailed, Severity::Attend, facts.backup.as_ref()),
+    ];
+    for (code, severity, trouble) in lasting {
+        let Some((why, since)) = trouble else {
+            continue;
+        };
+        let told = alarm(code, severity).with("since", local(*since));
+        found.push(told.since(*since).detail(Some(why)));
     }
+    found.extend(of_old_backup(facts));
     if facts.put_aside > 0 {
         found.push(alarm(C::PapersPutAside, Severity::Attend).with("count", facts.put_aside));
     }
@@ -120,6 +137,19 @@ fn of_store(facts: &StoreFacts, found: &mut Vec<Alarm>) {
         let shut = alarm(C::PortShut, Severity::Attend);
         found.push(shut.with("port", port).detail(Some(why)));
     }
+}
+
+/// No backup for long, though none has failed: none is begun, or the one that is made does not come to its end.
+fn of_old_backup(facts: &StoreFacts) -> Option<Alarm> {
+    let age = |at: Timestamp| facts.now.duration_since(at).as_secs();
+    let kept_since = facts.backups_since?;
+    let is_old = facts.last_backup.is_none_or(|at| age(at) > BACKUP_OLD);
+    if !is_old || age(kept_since) < MADE_UP || facts.backup.is_some() {
+        return None;
+    }
+    let since = facts.last_backup.unwrap_or(kept_since);
+    let old = alarm(AlarmCode::BackupOld, Severity::Attend);
+    Some(old.with("since", local(since)).since(since))
 }
 
 fn of_till(till: &TillFacts, now: Timestamp, found: &mut Vec<Alarm>) {

@@ -159,6 +159,16 @@ fn reasons_of_the_store() -> Vec<Reason> {
         (C::PortShut, Attend, |s| {
             s.shut_ports = vec![("old-till".to_owned(), "in use".to_owned())];
         }),
+        (C::CopyStill, Attend, |s| {
+            s.live_copy = Some(("no stick".to_owned(), at("2026-05-28T11:45:00")));
+        }),
+        (C::BackupFailed, Attend, |s| {
+            s.backup = Some(("no room".to_owned(), at("2026-05-28T11:59:00")));
+        }),
+        (C::BackupOld, Attend, |s| {
+            s.backups_since = Some(at("2026-05-20T08:00:00"));
+            s.last_backup = Some(at("2026-05-27T09:59:59"));
+        }),
         (C::HeadOfficeSilent, Note, |s| {
             s.head_office = Some(("no route".to_owned(), at("2026-05-28T11:45:00")));
         }),
@@ -216,15 +226,78 @@ fn many_at_once() {
     assert_eq!(alarms(&store), []);
 }
 
+/// One thing is told of as one thing, any other number as several.
+#[test]
+fn one_is_one() {
+    let what = |change: fn(&mut StoreFacts)| {
+        let mut store = well();
+        change(&mut store);
+        alarms(&store)[0].what()
+    };
+    for (one, more, expected) in [
+        (
+            what(|s| s.put_aside = 1),
+            what(|s| s.put_aside = 11),
+            ("1 paper of", "11 papers of"),
+        ),
+        (
+            what(|s| s.printers[0].in_doubt = 1),
+            what(|s| s.printers[0].in_doubt = 2),
+            ("if 1 paper came", "if 2 papers came"),
+        ),
+        (
+            what(|s| s.tills[0].certificate_ends = Some(at("2026-05-29T12:00:01"))),
+            what(|s| s.tills[0].certificate_ends = Some(at("2026-05-28T12:00:01"))),
+            ("in 1 day, on", "in 0 days, on"),
+        ),
+        // A receipt's number is no count.
+        (
+            what(|s| s.tills[0].red = receipts(&[1])),
+            what(|s| s.tills[0].red = receipts(&[2])),
+            ("receipt 1 red", "receipt 2 red"),
+        ),
+    ] {
+        assert!(one.contains(expected.0), "{one}");
+        assert!(more.contains(expected.1), "{more}");
+    }
+}
+
 /// Short silences, of a receipt, of head office, of a certificate that has long to go, are no alarms.
 #[test]
 fn patience() {
     let mut store = well();
     store.tills[0].oldest_unsent = Some("2026-05-28T08:00:01".parse().unwrap());
     store.head_office = Some(("no route".to_owned(), at("2026-05-28T11:45:01")));
+    store.live_copy = Some(("no stick".to_owned(), at("2026-05-28T11:45:01")));
     store.tills[0].certificate_ends = Some(at("2026-06-27T12:00:00"));
     store.printers[0].connected = None;
     assert_eq!(alarms(&store), []);
+}
+
+/// A backup of the night before is none too old, and one that was missed while the machine was off is made up for; none
+/// for an hour is told of, unless it failed, which is told of anyway.
+#[test]
+fn patience_with_backups() {
+    let mut store = well();
+    store.backups_since = Some(at("2026-05-20T08:00:00"));
+    store.last_backup = Some(at("2026-05-27T10:00:00"));
+    assert_eq!(alarms(&store), []);
+    for last in [None, Some(at("2026-05-22T02:30:00"))] {
+        store.last_backup = last;
+        store.backups_since = Some(at("2026-05-28T11:00:01"));
+        assert_eq!(alarms(&store), [], "{last:?}");
+        let started = at("2026-05-28T11:00:00");
+        store.backups_since = Some(started);
+        let found = alarms(&store);
+        assert_eq!(found[0].code, AlarmCode::BackupOld);
+        assert_eq!(found[0].since, last.or(Some(started)));
+    }
+    store.backup = Some(("no room".to_owned(), store.now));
+    let codes: Vec<_> = alarms(&store).iter().map(|alarm| alarm.code).collect();
+    assert_eq!(codes, [AlarmCode::BackupFailed]);
+    store.backup = None;
+    store.backups_since = None;
+    assert_eq!(alarms(&store), [], "none are configured");
 }
 
 /// Codes are unique and stable words; sentences are sentences.

@@ -96,6 +96,7 @@ impl Shared {
         let time = self.ledger.time();
         let (now, clock) = (time.now(), time.status());
         let trouble = self.settings.hq.standing().trouble.filter(|_| has_hq);
+        let copies = self.settings.backup.standing();
         let is_mine = |device| own.iter().any(|till| till.device_id == device);
         let printers = self.printers.plan().printers.iter();
         let printers = printers.filter(|printer| {
@@ -110,6 +111,10 @@ impl Shared {
             ledger_fault: self.ledger.fault(),
             disk_free,
             head_office: trouble.map(|trouble| (trouble.reason, trouble.since)),
+            live_copy: copies.still(),
+            backups_since: copies.kept_since.filter(|_| copies.folder.is_some()),
+            last_backup: copies.last,
+            backup: copies.trouble,
             tills: of_tills,
             printers: printers
                 .map(|printer| self.of_printer(&printer.name, &prints))

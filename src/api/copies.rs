@@ -1,10 +1,10 @@
-//! How backups and the live copy stand, in `GET /v1/status`.
+//! How backups and the live copy stand, in `GET /v1/status` and `GET /metrics`.
 
 use clock::Timestamp;
 use fiscal::wire::Object;
 
 use super::answer::local;
-use crate::backup::{Phase, Standing};
+use crate::backup::{LiveStanding, Phase, Standing};
 
 /// What the live copy has not yet.
 pub(super) struct Beyond {
@@ -12,6 +12,17 @@ pub(super) struct Beyond {
     pub(super) events: i64,
     /// When the first of them was.
     pub(super) since: Option<Timestamp>,
+}
+
+/// How far the live copy is behind, in seconds: how long the oldest event has waited that it lacks. Where nobody knows what
+/// is in it, since when it does not follow; none before the first try.
+pub(super) fn lag(live: &LiveStanding, beyond: Option<&Beyond>, now: Timestamp) -> Option<i64> {
+    let age = |since: Timestamp| now.duration_since(since).as_secs().max(0);
+    match (beyond, &live.trouble) {
+        (Some(beyond), _) => Some(beyond.since.map_or(0, age)),
+        (None, Some((_, since))) => Some(age(*since)),
+        (None, None) => None,
+    }
 }
 
 /// Writes it; `now` is the trusted time.

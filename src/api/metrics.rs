@@ -11,9 +11,12 @@ use meter::{head, labels, line};
 use sync_wire::state::{StoreState, TillState};
 
 use super::access::{Arrival, Door};
+use super::copies::{Beyond, lag};
 use super::problem::{Problem, ProblemCode as P};
 use super::{Shared, schema};
+use crate::backup::LiveStanding;
 use crate::disk::{Space, space};
+use crate::ledger::holds::HoldKind;
 use crate::ledger::hq::HqState;
 use crate::ledger::printing::PrintRow;
 use crate::ledger::{LedgerError, Reader, TillInfo};
@@ -69,9 +72,14 @@ pub(super) async fn metrics(
             })
         })
         .await?;
+    let copies = shared.settings.backup.standing();
+    let beyond = shared.beyond(&copies).await?;
     let mut text = String::with_capacity(16 * 1024);
     shared.ledger.metrics().write(&mut text);
     shared.write_gauges(&mut text, &read);
+    if let Some(live) = &copies.live {
+        write_live(&mut text, live, beyond.as_ref(), shared.ledger.time().now());
+    }
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
 }
@@ -213,9 +221,24 @@ impl Shared {
             let about = "Size of the ledger, without its log.";
             one(text, "fiscald_ledger_bytes", about, read.ledger_bytes);
         }
+        self.write_backups(text);
         self.write_tills(text, read);
         self.write_devices(text, read);
         self.write_hq(text, read);
+    }
+
+    fn write_backups(&self, text: &mut String) {
+        let standing = self.settings.backup.standing();
+        let Some(kept_since) = standing.kept_since.filter(|_| standing.folder.is_some()) else {
+            return;
+        };
+        let about = "Whether the last try to make a backup has failed.";
+        let failed = u8::from(standing.trouble.is_some());
+        one(text, "fiscald_backup_failed", about, failed);
+        let about = "How long ago the latest backup was made; while there is none, how long the gateway has run.";
+        let since = standing.last.unwrap_or(kept_since);
+        let age = self.ledger.time().now().duration_since(since).as_secs();
+        one(text, "fiscald_backup_age_seconds", about, age.max(0));
     }
 
     fn write_tills(&self, text: &mut String, read: &Read) {
@@ -232,12 +255,17 @@ impl Shared {
             "Whether something keeps the till from selling.",
             |_, _, state| Some(state.hold.is_some().into()),
         );
-        let online = |link: &LinkState| matches!(link.connection, Connection::Online { .. });
         read.each_till(
             text,
             "fiscald_fdms_online",
-            "Whether FDMS was reached at the last try.",
-            |_, info, _| Some(self.submitter.look(info.id, online).unwrap_or(false).into()),
+            "Whether FDMS was reached at the last try; of tills that are in use and have tried.",
+            |_, info, state| {
+                let hold = state.hold.as_ref();
+                if hold.is_some_and(|hold| hold.kind == HoldKind::Retired.as_str()) {
+                    return None;
+                }
+                self.submitter.look(info.id, online)?.map(i64::from)
+            },
         );
         read.each_till(
             text,
@@ -303,6 +331,29 @@ impl Shared {
             about,
             seconds(Some(heard)),
         );
+    }
+}
+
+fn write_live(text: &mut String, live: &LiveStanding, beyond: Option<&Beyond>, now: Timestamp) {
+    let about = "Whether the live copy follows the ledger.";
+    let follows = live.copied.is_some() && live.trouble.is_none();
+    one(text, "fiscald_live_copy_follows", about, u8::from(follows));
+    if let Some(beyond) = beyond {
+        let about = "Events that are not in the live copy yet.";
+        one(text, "fiscald_live_copy_waiting", about, beyond.events);
+    }
+    if let Some(lag) = lag(live, beyond, now) {
+        let about = "How long the oldest of them has waited, or the copy has not followed; 0 if nothing waits.";
+        one(text, "fiscald_live_copy_lag_seconds", about, lag);
+    }
+}
+
+/// Whether FDMS was reached at the last try; none before one was made.
+fn online(link: &LinkState) -> Option<bool> {
+    match link.connection {
+        Connection::Online { .. } => Some(true),
+        Connection::Offline { .. } => Some(false),
+        Connection::Unknown => None,
     }
 }
 

@@ -32,9 +32,9 @@ pub use requests::{
     Address, Buyer, Contacts, Credit, CreditLine, Sale, SaleLine, SaleOriginal, SalePayment,
 };
 pub use state::{
-    Alarm, Alarms, AppliedTax, Certificate, Clock, DayState, Event, Finding, HeadOffice, Health,
-    LastReceipt, LedgerState, Parked, Problem, Queue, QueueHead, Queues, RedReceipt, Status,
-    Taxpayer, TillQueue, TillState,
+    Alarm, Alarms, AppliedTax, BackupState, Certificate, Clock, DayState, Event, Finding,
+    HeadOffice, Health, LastReceipt, LedgerState, LiveCopyState, Parked, Problem, Queue, QueueHead,
+    Queues, RedReceipt, Status, Taxpayer, TillQueue, TillState,
 };
 pub use tills::{
     Adopt, AdoptOpenDay, AdoptedNumbers, CloseFailed, Compared, ConfigChange, ConfigEntry, Configs,

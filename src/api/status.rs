@@ -333,7 +333,10 @@ pub(super) async fn readyz(State(shared): State<Arc<Shared>>) -> Result<Response
 
 impl Shared {
     /// What the live copy has not yet: how many events, and when the first of them was.
-    async fn beyond(&self, backup: &crate::backup::Standing) -> Result<Option<Beyond>, Problem> {
+    pub(super) async fn beyond(
+        &self,
+        backup: &crate::backup::Standing,
+    ) -> Result<Option<Beyond>, Problem> {
         let Some(copied) = backup.live.as_ref().and_then(|live| live.copied) else {
             return Ok(None);
         };

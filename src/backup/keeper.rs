@@ -24,6 +24,8 @@ const AGAIN_AFTER: Duration = Duration::from_secs(10 * 60);
 pub struct Standing {
     /// The folder, where one is configured.
     pub folder: Option<PathBuf>,
+    /// Since when this run of the gateway makes them, and keeps the live copy.
+    pub kept_since: Option<Timestamp>,
     /// When the latest backup was made.
     pub last: Option<Timestamp>,
     /// One is being made: what it is at, done, of so many.
@@ -32,6 +34,23 @@ pub struct Standing {
     pub trouble: Option<(String, Timestamp)>,
     /// The live copy, where one is configured.
     pub live: Option<LiveStanding>,
+}
+
+impl Standing {
+    /// Since when the live copy is not what the ledger is, and why. A stick that hangs says nothing: the copy is compared
+    /// with the ledger all the time, also when nothing is sold, so this is never long ago while all is well.
+    #[must_use]
+    pub fn still(&self) -> Option<(String, Timestamp)> {
+        let live = self.live.as_ref()?;
+        if live.trouble.is_some() {
+            return live.trouble.clone();
+        }
+        let why = match live.running {
+            Some((done, total)) => format!("it is being made anew: {done} of {total} pages"),
+            None => "its disk or stick does not answer".to_owned(),
+        };
+        Some((why, live.at.or(self.kept_since)?))
+    }
 }
 
 /// How the backups stand, to be looked at. Clones show the same.
@@ -78,6 +97,8 @@ pub struct Backups {
 impl Backups {
     /// Makes backups of the ledger at `path` at their times, and keeps its live copy, until the stop signal.
     pub async fn run(&self, ledger: &Ledger, path: &Path, stop: &CancellationToken) {
+        let now = ledger.time().now();
+        self.view.change(|standing| standing.kept_since = Some(now));
         let live = async {
             if let Some(to) = &self.config.live {
                 live::keep(&self.view, ledger, path, to, stop).await;
@@ -128,6 +149,8 @@ impl Backups {
             view.change(|standing| standing.last = last);
             let times: Vec<Time> = config.at.iter().map(|at| at.0).collect();
             if !is_due(clock::local(now), &times, last.map(clock::local)) {
+                // One that was made by hand ends the trouble as well.
+                view.change(|standing| standing.trouble = None);
                 return Ok(None);
             }
             let result = take(
@@ -194,6 +217,34 @@ fn is_due(now: DateTime, times: &[Time], last: Option<DateTime>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A copy that does not follow says why; one that says nothing stands still since it was last compared, or begun.
+    #[test]
+    fn since_when_a_copy_stands_still() {
+        let at = |text: &str| -> Timestamp { text.parse().unwrap() };
+        let (begun, compared) = (at("2026-05-28T08:00:00Z"), at("2026-05-28T09:00:00Z"));
+        let mut standing = Standing {
+            kept_since: Some(begun),
+            ..Standing::default()
+        };
+        assert_eq!(standing.still(), None, "there is none");
+        standing.live = Some(LiveStanding {
+            running: Some((1, 9)),
+            ..LiveStanding::default()
+        });
+        let (why, since) = standing.still().unwrap();
+        assert!(why.contains("1 of 9 pages") && since == begun, "{why}");
+        let live = standing.live.as_mut().unwrap();
+        (live.running, live.at) = (None, Some(compared));
+        let (why, since) = standing.still().unwrap();
+        assert!(
+            why.contains("does not answer") && since == compared,
+            "{why}"
+        );
+        let trouble = Some(("no stick".to_owned(), at("2026-05-28T08:30:00Z")));
+        standing.live.as_mut().unwrap().trouble.clone_from(&trouble);
+        assert_eq!(standing.still(), trouble);
+    }
 
     /// Once for each time of day, and made up for when the machine was off.
     #[test]

@@ -10,6 +10,7 @@ use sync_wire::state::{QueueState, StoreState, TillState};
 use super::{Area, Finding};
 use crate::config::Config;
 use crate::keys::{DeviceKey, KeyError, SealingKey};
+use crate::ledger::copies;
 use crate::ledger::hq::HqState;
 use crate::ledger::verify::{Verified, VerifyError, verify};
 use crate::ledger::{Environment, FileDoubt, LedgerError, Reader, StorageError, TillId, TillInfo};
@@ -215,6 +216,8 @@ fn read(
             "there is no till in it",
             "Register one: `fiscald register`.",
         ));
+    } else {
+        found.extend(recovery(path, &store.reader)?);
     }
     let mut identities = Vec::new();
     let living: Vec<(TillInfo, TillState)> = store
@@ -237,6 +240,27 @@ fn read(
     }
     store.identities = identities;
     Ok(store)
+}
+
+/// Whether there is a passphrase that opens backups on another machine, and somebody has shown that he has it.
+fn recovery(path: &Path, reader: &Reader) -> Result<Option<Finding>, LedgerError> {
+    if copies::recovery(path)?.is_none() {
+        return Ok(Some(Finding::warning(
+            Area::Ledger,
+            "recovery_missing",
+            "it has no recovery passphrase: no till could sell from a backup on another machine",
+            "Make one, write it down and keep it away from this machine: `fiscald recovery renew`.",
+        )));
+    }
+    if reader.recovery_tested()?.is_none() {
+        return Ok(Some(Finding::warning(
+            Area::Ledger,
+            "recovery_untested",
+            "nobody has tested the recovery passphrase since it was made: the note may be lost or wrong",
+            "Type it in from the note: `fiscald recovery test`. If the note is lost: `fiscald recovery renew`.",
+        )));
+    }
+    Ok(None)
 }
 
 fn copied(doubt: &FileDoubt) -> Finding {

@@ -105,6 +105,7 @@ fn remove_others(ledger: &Path, kept: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::tests::Store;
 
     fn tables(path: &Path) -> (i64, i64) {
         let conn = Connection::open(path).unwrap();
@@ -136,6 +137,124 @@ mod tests {
         assert!(!older.exists());
         // Of this version now: nothing is copied any more.
         assert_eq!(migrate(&mut conn, &path).unwrap(), None);
+    }
+
+    /// A shop that has sold in two days, with a note and a key of its own.
+    fn sold() -> Store {
+        let mut store = Store::new();
+        let till = store.till;
+        for invoice_no in ["A1", "A2"] {
+            store.issue(store.sale(invoice_no)).unwrap();
+        }
+        store
+            .issue(store.credit("A3", "A1", "-1.20", "-2.40"))
+            .unwrap();
+        let closed = store.core.write(|core| core.close_day(till, "test"));
+        closed.unwrap();
+        let mut keyed = store.sale("A4");
+        keyed.key = Some("a key".to_owned());
+        store.issue(keyed).unwrap();
+        store
+    }
+
+    /// What an earlier version would have had of a ledger: its own tables with the columns that it knew, which are given
+    /// back. A step that takes a column away, or gives it another name, has to say here where its values were before.
+    fn as_of(step: i64, sold: &Path, to: &Path) -> Vec<(String, String)> {
+        let mut conn = super::super::sql::open_writer(to).unwrap();
+        schema::migrate_to(&mut conn, step).unwrap();
+        conn.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+        conn.execute("ATTACH ?1 AS sold", [sold.to_str()]).unwrap();
+        let text = "SELECT t.name, group_concat(c.name, ', ')
+             FROM sqlite_schema t JOIN pragma_table_info(t.name) c
+             WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%' GROUP BY t.name";
+        let tables: Vec<(String, String)> = {
+            let mut statement = conn.prepare(text).unwrap();
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+            rows.unwrap().map(Result::unwrap).collect()
+        };
+        for (table, columns) in &tables {
+            let copy =
+                format!("INSERT INTO main.{table} ({columns}) SELECT {columns} FROM sold.{table}");
+            conn.execute_batch(&copy).unwrap();
+        }
+        tables
+    }
+
+    /// From every earlier step on: what a shop has sold is there afterwards, row by row, and nothing but events is added.
+    #[test]
+    fn no_row_is_lost_or_changed() {
+        let store = sold();
+        for step in 1..schema::newest() {
+            let path = store.path().with_file_name(format!("step-{step}.db"));
+            let before = as_of(step, &store.path(), &path);
+            let mut conn = super::super::sql::open_writer(&path).unwrap();
+            schema::migrate(&mut conn).unwrap();
+            conn.execute("ATTACH ?1 AS sold", [store.path().to_str()])
+                .unwrap();
+            let count = |rows: &str| -> i64 {
+                let text = format!("SELECT count(*) FROM ({rows})");
+                conn.query_row(&text, [], |row| row.get(0)).unwrap()
+            };
+            assert!(before.len() >= 14, "{before:?}");
+            assert_eq!(count("SELECT 1 FROM receipt"), 4);
+            for (table, columns) in before {
+                let lost = count(&format!(
+                    "SELECT {columns} FROM sold.{table} EXCEPT SELECT {columns} FROM main.{table}"
+                ));
+                assert_eq!(lost, 0, "{table} from step {step}");
+                let of = |schema: &str| count(&format!("SELECT 1 FROM {schema}.{table}"));
+                let added = of("main") - of("sold");
+                assert!(
+                    added == 0 || (table == "event" && added > 0),
+                    "{added} rows of {table} from step {step}"
+                );
+            }
+        }
+    }
+
+    /// What tables and indexes a ledger has.
+    fn shape(path: &Path) -> Vec<(String, Option<String>)> {
+        let conn = Connection::open(path).unwrap();
+        let text =
+            "SELECT name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY name";
+        let mut statement = conn.prepare(text).unwrap();
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+        rows.unwrap().map(Result::unwrap).collect()
+    }
+
+    /// A shop that has sold with the version before is upgraded: every receipt verifies, it sells on where it was, and the
+    /// copy holds what was sold.
+    #[test]
+    fn a_shop_sells_on_after_the_upgrade() {
+        let mut store = sold();
+        let sold = store.verify().unwrap();
+        assert_eq!((sold.days, sold.receipts), (2, 4));
+        let to = schema::newest();
+        // The last step is undone. Whoever adds a step undoes that one instead.
+        let undo = format!("DROP TABLE archive; PRAGMA user_version = {}", to - 1);
+        store.core.conn.execute_batch(&undo).unwrap();
+        let fresh = store.path().with_file_name("fresh.db");
+        let mut conn = super::super::sql::open_writer(&fresh).unwrap();
+        schema::migrate_to(&mut conn, to - 1).unwrap();
+        assert_eq!(shape(&store.path()), shape(&fresh));
+
+        store.reopen();
+        assert_eq!(tables(&store.path()).0, to);
+        let after = store.verify().unwrap();
+        assert_eq!((after.days, after.receipts), (sold.days, sold.receipts));
+        let copy = store.path().with_file_name(format!("{PREFIX}{to}.db"));
+        let kept = verify_quick(&copy).unwrap();
+        assert_eq!(kept.tills[0].last_receipt_global_no, 4);
+        let next = store.issue(store.sale("A5")).unwrap();
+        assert_eq!(
+            (next.receipt.global_no.get(), next.fiscal_day_no.get()),
+            (5, 2)
+        );
+        // What was sold under a key is known by it still.
+        let mut again = store.sale("A4");
+        again.key = Some("a key".to_owned());
+        assert_eq!(store.issue(again).unwrap().receipt.global_no.get(), 4);
+        assert_eq!(store.verify().unwrap().receipts, 5);
     }
 
     /// What was copied is put back as a backup is, by this version as well: it is there once more already.

@@ -1,7 +1,9 @@
 //! What alarms want to know of the ledger, beside what is shown anyway.
 
+use std::collections::BTreeSet;
+
 use fiscal::ReceiptGlobalNo;
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use super::{LedgerError, Reader, Seq, StorageError, TillId, sql};
 
@@ -10,7 +12,7 @@ use super::{LedgerError, Reader, Seq, StorageError, TillId, sql};
 pub struct Remarked {
     /// Marked Red.
     pub red: Vec<ReceiptGlobalNo>,
-    /// Marked Grey: FDMS lacks one before them.
+    /// Marked Grey, and the day was not sent again with success since: FDMS lacks one before them.
     pub grey: Vec<ReceiptGlobalNo>,
     /// FDMS's own signature over them does not fit.
     pub unproven: Vec<ReceiptGlobalNo>,
@@ -49,6 +51,10 @@ impl Reader {
                 if row.get::<_, Option<String>>(2)?.as_deref() == Some("invalid") {
                     found.unproven.push(no);
                 }
+            }
+            if !found.grey.is_empty() {
+                let healed = healed(conn, till, day)?;
+                found.grey.retain(|no| !healed.contains(no));
             }
             Ok(found)
         })
@@ -101,4 +107,25 @@ impl Reader {
             Ok(text.map_err(|_| StorageError::Damaged("meta.page_pin is no text".to_owned()))?)
         })
     }
+}
+
+/// The receipts of a day that FDMS had marked Grey before it got what it lacked.
+fn healed(
+    conn: &Connection,
+    till: TillId,
+    day: Seq,
+) -> Result<BTreeSet<ReceiptGlobalNo>, StorageError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT json_extract(g.detail, '$.receiptGlobalNo') FROM event g
+         WHERE g.seq > ?1 AND g.till_id = ?2 AND g.kind = 'receipt.grey' AND EXISTS
+         (SELECT 1 FROM event h WHERE h.seq > g.seq AND h.till_id = ?2 AND CASE h.kind WHEN 'day.healed'
+          THEN json_extract(h.detail, '$.day') = ?1 AND json_extract(h.detail, '$.resent') > 0 ELSE 0 END)",
+    )?;
+    let mut rows = statement.query(params![day.0, till.0])?;
+    let mut found = BTreeSet::new();
+    while let Some(row) = rows.next()? {
+        let no = sql::number(row.get(0)?, ReceiptGlobalNo::new, "receipt.grey")?;
+        found.insert(no);
+    }
+    Ok(found)
 }

@@ -200,7 +200,7 @@ fn shut_note(visit: &Visit, shut: &Shut) -> Markup {
     let (tone, text) = match shut {
         Shut::NotSet => ("warn", visit.t("pin.not_set").to_owned()),
         Shut::Wrong => ("bad", visit.t("pin.wrong").to_owned()),
-        Shut::Pause(seconds) => ("bad", visit.with("pin.pause", &[("seconds", seconds)])),
+        Shut::Pause(seconds) => ("bad", visit.counted("pin.pause", "seconds", seconds)),
         Shut::Fault(why) => return wrong(visit, &Failed::words(why)),
     };
     html! {

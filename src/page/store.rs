@@ -1,4 +1,4 @@
-//! The store: clock, ledger, certificates, head office, PIN.
+//! The store: clock, ledger and its copies, certificates, head office, PIN.
 
 use axum::response::Response;
 use maud::{Markup, html};
@@ -9,7 +9,7 @@ use super::lock::Shut;
 use super::till;
 use super::visit::Visit;
 use super::words::till_title;
-use crate::api::schema::{HeadOffice, Status};
+use crate::api::schema::{BackupState, HeadOffice, LiveCopyState, Status};
 
 /// The page.
 pub(super) async fn show(visit: Visit) -> Response {
@@ -32,6 +32,9 @@ async fn sheet(visit: &Visit) -> Result<Response, Failed> {
             (card(&html! { (visit.t("store.ledger")) }, &ledger(visit, &status, disk)))
             @if let Some(office) = &status.head_office {
                 (card(&html! { (visit.t("store.head_office")) }, &head_office(visit, office)))
+            }
+            @if let Some(backup) = &status.backup {
+                (card(&html! { (visit.t("store.copies")) }, &copies(visit, backup)))
             }
             (card(&html! { "PIN" }, &html! {
                 @if has_pin { p { (tag("ok", visit.t("pin.set"))) } p class="soft" { (visit.t("pin.about")) } }
@@ -100,5 +103,43 @@ fn head_office(visit: &Visit, office: &HeadOffice) -> Markup {
             (visit.t("store.heard"), when(office.last_contact.as_deref())),
             (visit.t("queue.error"), html! { @if let Some(error) = &office.error { span lang="en" { (error) } } }),
         ]))
+    }
+}
+
+fn copies(visit: &Visit, backup: &BackupState) -> Markup {
+    let live = backup.live.as_ref();
+    let when = |text: Option<&String>| html! { @if let Some(text) = text { (visit.when(text)) } };
+    let of_live = |text: fn(&LiveCopyState) -> Option<&String>| when(live.and_then(text));
+    let lag = live.and_then(|live| {
+        live.lag_seconds
+            .or(live.behind.filter(|behind| *behind == 0))
+    });
+    let wrong = |error: Option<&String>| html! { @if let Some(error) = error { span lang="en" { (error) } } };
+    html! {
+        @if let Some(live) = live {
+            p {
+                @if live.error.is_some() { (tag("warn", visit.t("store.copy_stuck"))) }
+                @else if live.up_to_date.is_none() { (tag("", visit.t("store.copy_starts"))) }
+                @else { (tag("ok", visit.t("store.copy_follows"))) }
+            }
+        }
+        (facts(&[
+            (visit.t("store.copy"), html! { @if let Some(live) = live { code { (live.path) } } }),
+            (visit.t("store.copy_lag"), html! { @if let Some(seconds) = lag { (span(seconds)) } }),
+            (visit.t("store.copy_same"), of_live(|live| live.up_to_date.as_ref())),
+            (visit.t("store.copy_since"), of_live(|live| live.since.as_ref())),
+            (visit.t("queue.error"), wrong(live.and_then(|live| live.error.as_ref()))),
+            (visit.t("store.backup"), when(backup.last_backup.as_ref())),
+            (visit.t("queue.error"), wrong(backup.error.as_ref())),
+        ]))
+    }
+}
+
+/// A span of time, in seconds, as short as it can be read.
+fn span(seconds: i64) -> String {
+    match seconds {
+        ..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        _ => format!("{} h", seconds / 3600),
     }
 }

@@ -33,6 +33,7 @@ fn names(text: &str) -> BTreeSet<&str> {
 /// So many characters a text may have where it stands: on a button, in a tag, before a value, in a sentence.
 fn most(key: &str) -> usize {
     let (group, name) = key.split_once('.').unwrap();
+    let name = name.strip_suffix("_one").unwrap_or(name);
     match (group, name) {
         ("nav", "label" | "skip") | ("page", "language") => 40,
         ("nav", _) => 14,
@@ -112,6 +113,12 @@ fn alarms_are_worded_once() {
         let word = code.as_str();
         assert_eq!(en.get(&format!("alarm.{word}_what")), code.what());
         assert_eq!(en.get(&format!("alarm.{word}_do")), code.action());
+        let one = format!("alarm.{word}_what_one");
+        let found = Some(en.get(&one)).filter(|text| *text != one);
+        assert_eq!(found, code.one().map(|(_, text)| text), "{word}");
+        if let Some((name, one)) = code.one() {
+            assert!(names(code.what()).contains(name) && names(one).contains(name));
+        }
     }
 }
 
@@ -125,6 +132,10 @@ fn every_text_is_used_and_there() {
         if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("text_tests.rs") {
             let source = std::fs::read_to_string(&path).unwrap();
             used.extend(source.split('"').map(str::to_owned));
+            let counted = source.split(".counted(\"").skip(1);
+            used.extend(
+                counted.filter_map(|rest| Some(format!("{}_one", rest.split_once('"')?.0))),
+            );
         }
     }
     let light = ["red", "yellow", "green", "off"].map(|word| format!("light.{word}"));
@@ -141,6 +152,8 @@ fn every_text_is_used_and_there() {
         let word = code.as_str();
         used.extend([format!("alarm.{word}_what"), format!("alarm.{word}_do")]);
     }
+    let counted = AlarmCode::ALL.iter().filter(|code| code.one().is_some());
+    used.extend(counted.map(|code| format!("alarm.{}_what_one", code.as_str())));
     let [en, ..] = all();
     let there = flat(&en);
     for key in there.keys() {

@@ -85,7 +85,7 @@ fn strip(visit: &Visit, status: &Status, alarms: &[Alarm]) -> Markup {
                     }
                 }
                 @if urgent.len() > SHOWN {
-                    p { a id="more-alarms" href="/operator/alarms" { (visit.with("alarm.more", &[("count", &(urgent.len() - SHOWN))])) } }
+                    p { a id="more-alarms" href="/operator/alarms" { (visit.counted("alarm.more", "count", &(urgent.len() - SHOWN))) } }
                 }
             }
         }
@@ -125,7 +125,7 @@ pub(super) fn sales(visit: &Visit, till: &TillState, figures: &[CurrencyFigures]
             @for figure in figures {
                 p class="figure" {
                     (money(&figure.documents.total)) " " small { (figure.currency) }
-                    span class="soft" { (visit.with("till.receipts", &[("count", &figure.documents.quantity)])) }
+                    span class="soft" { (visit.counted("till.receipts", "count", &figure.documents.quantity)) }
                 }
             }
         }

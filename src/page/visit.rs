@@ -110,6 +110,18 @@ impl Visit {
         self.words().with(key, &values)
     }
 
+    /// A text that counts something: the one for one thing (`…_one`) or for any other number of them.
+    pub(super) fn counted(
+        &self,
+        key: &str,
+        name: &'static str,
+        count: &dyn std::fmt::Display,
+    ) -> String {
+        let one = format!("{key}_one");
+        let is_one = count.to_string() == "1";
+        self.with(if is_one { &one } else { key }, &[(name, count)])
+    }
+
     /// A parameter, if it is not empty.
     pub(super) fn param(&self, name: &str) -> Option<&str> {
         let found = self.query.iter().find(|(key, _)| key == name);

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use super::ask::TillName;
 use super::layout::tag;
 use super::visit::Visit;
+use crate::alarms::AlarmCode;
 use crate::api::schema::{Alarm, Exact, Fdms, Link, Printer, Queue, TillState};
 
 /// A traffic light.
@@ -91,7 +92,16 @@ pub(super) fn alarm(visit: &Visit, alarm: &Alarm) -> (String, String) {
             .words()
             .with(&format!("alarm.{}_{end}", alarm.code), &values)
     };
-    (text("what"), text("do"))
+    let what = if is_one(alarm) { "what_one" } else { "what" };
+    (text(what), text("do"))
+}
+
+/// Whether an alarm counts things, and there is one of them.
+fn is_one(alarm: &Alarm) -> bool {
+    let mut known = AlarmCode::ALL.iter();
+    let code = known.find(|code| code.as_str() == alarm.code);
+    let counted = code.and_then(|code| code.one());
+    counted.is_some_and(|(name, _)| alarm.values.get(name).is_some_and(|count| count == "1"))
 }
 
 /// A till, by its number.
@@ -121,12 +131,12 @@ pub(super) fn link(visit: &Visit, link: Option<&Link>) -> Markup {
 
 /// How a queue is, in a sentence.
 pub(super) fn queue(visit: &Visit, queue: &Queue) -> String {
-    let unsent = [("count", &queue.unsent as &dyn std::fmt::Display)];
+    let unsent = &queue.unsent;
     match queue.state.as_str() {
         "sent" => visit.t("queue.sent").to_owned(),
-        "parked" => visit.with("queue.parked", &unsent),
-        "retrying" => visit.with("queue.retrying", &unsent),
-        _ => visit.with("queue.waiting", &unsent),
+        "parked" => visit.counted("queue.parked", "count", unsent),
+        "retrying" => visit.counted("queue.retrying", "count", unsent),
+        _ => visit.counted("queue.waiting", "count", unsent),
     }
 }
 

@@ -18,16 +18,16 @@ use fiscald::submit::reconcile::adoption_from;
 use crate::support::store::{GLANCE, House};
 
 /// The ledger as it was at some time, and back in its place: the daemon is down.
-struct Backup(PathBuf);
+pub(crate) struct Backup(PathBuf);
 
 impl Backup {
-    fn take(house: &House) -> Self {
+    pub(crate) fn take(house: &House) -> Self {
         let copy = house.path().with_extension("backup");
         std::fs::copy(house.path(), &copy).unwrap();
         Self(copy)
     }
 
-    fn put_back(&self, house: &House) {
+    pub(crate) fn put_back(&self, house: &House) {
         let ledger = house.path();
         for ending in ["db-wal", "db-shm"] {
             // They are there or not, as SQLite left them.
@@ -57,7 +57,7 @@ async fn refused(house: &House) -> HoldKind {
 }
 
 /// Sells three, keeps a copy, sells `more`, and puts the copy back; everything is sent each time.
-async fn put_back(more: usize) -> House {
+pub(crate) async fn put_back(more: usize) -> House {
     let mut house = House::new().await;
     house.sell_many(0, 3).await;
     house.drain().await;

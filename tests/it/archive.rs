@@ -14,6 +14,8 @@ use fiscald::ledger::{LedgerError, Refusal, Sale, SaleDone, StorageError};
 
 use crate::support::store::{House, Plan};
 
+mod head_office;
+
 /// The year that everything here happens in.
 const YEAR: i16 = 2026;
 

@@ -18,7 +18,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 const MINUTES: Duration = Duration::from_secs(5 * 60);
 const HOUR: Duration = Duration::from_secs(3600);
 
-fn certificate(house: &House) -> Certificate {
+pub(crate) fn certificate(house: &House) -> Certificate {
     let pem = house.ledger().reader().certificate_pem(house.till(0).id);
     Certificate::from_pem(&pem.unwrap().unwrap()).unwrap()
 }
@@ -56,7 +56,7 @@ async fn a_day(house: &House) {
 }
 
 /// Lets time pass until so many days of the certificate are left.
-fn days_left(house: &House, days: i32) {
+pub(crate) fn days_left(house: &House, days: i32) {
     let now = house.fdms_clock.wall();
     let left = certificate(house).not_after().duration_since(now);
     let left = Duration::try_from(left).unwrap();

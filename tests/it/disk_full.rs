@@ -4,7 +4,7 @@
 //! runs itself again; without root it is a user namespace.
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::process::{Http, HttpAnswer, Store};
@@ -12,10 +12,11 @@ use crate::support::process::{Http, HttpAnswer, Store};
 /// Set in the namespace: where the small disk is.
 const SMALL_DISK: &str = "FISCALD_TEST_SMALL_DISK";
 
-#[test]
-fn a_full_disk_stops_selling_and_loses_nothing() {
+/// Where a test finds itself on a disk of its own, of this size (`12m`): its folder. Else the test is run again there, and
+/// none is given back once it has passed. `test` is its full name.
+pub(crate) fn on_a_disk_of(size: &str, test: &str) -> Option<PathBuf> {
     if let Some(dir) = std::env::var_os(SMALL_DISK) {
-        return fill_and_free(Path::new(&dir));
+        return Some(PathBuf::from(dir));
     }
     let dir = tempfile::tempdir().unwrap();
     let is_root = rustix::process::geteuid().is_root();
@@ -24,18 +25,28 @@ fn a_full_disk_stops_selling_and_loses_nothing() {
     } else {
         &["--user", "--map-root-user", "--mount"]
     };
-    let script = "mount -t tmpfs -o size=12m tmpfs \"$1\" && shift && exec \"$@\"";
-    let status = Command::new("unshare")
+    let script = "mount -t tmpfs -o size=\"$1\" tmpfs \"$2\" && shift 2 && exec \"$@\"";
+    let ran = Command::new("unshare")
         .args(namespace)
-        .args(["sh", "-ec", script, "sh"])
+        .args(["sh", "-ec", script, "sh", size])
         .arg(dir.path())
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "--nocapture"])
-        .arg("disk_full::a_full_disk_stops_selling_and_loses_nothing")
+        .args(["--exact", "--nocapture", test])
         .env(SMALL_DISK, dir.path())
-        .status()
+        .output()
         .unwrap();
-    assert!(status.success());
+    let said = String::from_utf8_lossy(&ran.stdout);
+    let passed = ran.status.success() && said.contains("1 passed");
+    assert!(passed, "{said}{}", String::from_utf8_lossy(&ran.stderr));
+    None
+}
+
+#[test]
+fn a_full_disk_stops_selling_and_loses_nothing() {
+    let test = "disk_full::a_full_disk_stops_selling_and_loses_nothing";
+    if let Some(dir) = on_a_disk_of("12m", test) {
+        fill_and_free(&dir);
+    }
 }
 
 fn fill_and_free(dir: &Path) {

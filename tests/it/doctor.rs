@@ -1,6 +1,7 @@
 //! The doctor at broken stores: each is really broken, and named rightly, with the next step; a well one is all ok.
 
 mod bundle;
+mod copies;
 mod machine;
 mod process;
 mod way;
@@ -22,7 +23,7 @@ async fn a_well_store_is_all_ok() {
         assert_eq!(finding.verdict, expected, "{}", report.text());
     }
     let areas: std::collections::BTreeSet<_> = report.findings.iter().map(|f| f.area).collect();
-    assert_eq!(areas.len(), 15, "{}", report.text());
+    assert_eq!(areas.len(), 16, "{}", report.text());
     assert!(report.findings.is_sorted_by_key(|finding| finding.area));
 }
 
@@ -50,6 +51,6 @@ async fn what_follows_from_a_cause_is_not_looked_at() {
     let report = clinic.look().await;
     let (first, rest) = report.findings.split_first().unwrap();
     assert_eq!(first.code, "config_invalid");
-    assert_eq!(rest.len(), 14);
+    assert_eq!(rest.len(), 15);
     assert!(rest.iter().all(|f| f.verdict == Verdict::Skipped));
 }

@@ -25,7 +25,7 @@ const STEP: Duration = Duration::from_secs(2);
 /// Long after everything.
 const FOR_EVER: i64 = i64::MAX;
 
-async fn join_with(house: &House, hq: &Hq, code: &str) -> Result<Joined, JoinHqError> {
+pub(crate) async fn join_with(house: &House, hq: &Hq, code: &str) -> Result<Joined, JoinHqError> {
     let mut core = house.core();
     let joining = Joining {
         url: &hq.url,
@@ -39,7 +39,7 @@ async fn join_with(house: &House, hq: &Hq, code: &str) -> Result<Joined, JoinHqE
 }
 
 /// The part for head office, beside the daemon's other parts; it stops with the guard.
-fn run(house: &House) -> (HqView, DropGuard) {
+pub(crate) fn run(house: &House) -> (HqView, DropGuard) {
     let ca = house.path().with_file_name("ca.pem");
     std::fs::write(&ca, house.sandbox.ca_pem()).unwrap();
     let view = HqView::default();
@@ -59,14 +59,14 @@ fn run(house: &House) -> (HqView, DropGuard) {
     (view, stop.drop_guard())
 }
 
-async fn joined() -> (House, Hq) {
+pub(crate) async fn joined() -> (House, Hq) {
     let (house, hq) = (House::new().await, Hq::new().await);
     hq.lock().codes.push("CODE".to_owned());
     join_with(&house, &hq, "CODE").await.unwrap();
     (house, hq)
 }
 
-fn has_all(house: &House, hq: &Hq) -> bool {
+pub(crate) fn has_all(house: &House, hq: &Hq) -> bool {
     let own = house
         .ledger()
         .reader()
@@ -76,7 +76,7 @@ fn has_all(house: &House, hq: &Hq) -> bool {
     own.eq(hq.lock().lines.iter().cloned())
 }
 
-async fn arrives(house: &House, hq: &Hq) {
+pub(crate) async fn arrives(house: &House, hq: &Hq) {
     pass_until(house, STEP, "everything at head office", |house| {
         has_all(house, hq)
     })
@@ -92,7 +92,7 @@ async fn ends(house: &House, hq: &Hq, order: Order) -> CommandDone {
     hq.done(no).unwrap()
 }
 
-fn till(house: &House) -> TillRef {
+pub(crate) fn till(house: &House) -> TillRef {
     let tills = house.ledger().reader().tills().unwrap();
     till_ref(tills.first().unwrap())
 }

@@ -7,11 +7,13 @@
 
 mod adoption;
 mod agreement;
+mod alarms;
 mod api;
 mod archive;
 mod attack;
 mod backup;
 mod bench;
+mod backup_alarms;
 mod certificates;
 mod clock_rules;
 mod crash;
@@ -43,6 +45,7 @@ mod zfp;
 
 mod support {
     pub(crate) mod agreement;
+    pub(crate) mod alarms;
     pub(crate) mod api;
     pub(crate) mod browser;
     pub(crate) mod clinic;

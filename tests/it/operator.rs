@@ -1,6 +1,5 @@
 //! The operator's page: who may read, who may change, what can be done, in three languages and at three sizes.
 
-mod acts;
-mod alarms;
+pub(crate) mod acts;
 mod browser;
 mod safety;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use fiscald::disk::Space;
 use fiscald::doctor::Verdict::{Fault, Warning};
+use fiscald::join::renew_recovery;
 use fiscald::keys::SealingKey;
 use fiscald::ledger::holds::HoldKind;
 use jiff::SignedDuration;
@@ -397,6 +398,21 @@ const LEDGERS: &[SetUp] = &[
         },
         verdict: Fault,
         codes: &["till_key_damaged"],
+    },
+    SetUp {
+        what: "nobody has typed the recovery passphrase in since it was made",
+        breaks: |clinic| {
+            let sealing = clinic.house.sealing();
+            renew_recovery(&mut clinic.core(), &sealing).unwrap();
+        },
+        verdict: Warning,
+        codes: &["recovery_untested"],
+    },
+    SetUp {
+        what: "the store was set up without a recovery passphrase",
+        breaks: |clinic| clinic.sql("DELETE FROM meta WHERE name LIKE 'recovery%'"),
+        verdict: Warning,
+        codes: &["recovery_missing"],
     },
     SetUp {
         what: "FDMS had more than the ledger",

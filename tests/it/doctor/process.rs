@@ -24,7 +24,21 @@ fn codes(output: &Output) -> (Vec<String>, Option<i32>) {
     (codes.collect(), output.status.code())
 }
 
-/// Beside a running gateway all is ok; a configuration that is not the gateway's is found.
+/// Types a new recovery passphrase in from the note, as the doctor asks for.
+fn test_recovery(store: &Store) {
+    let shown = store.fiscald(&["recovery", "renew"]);
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    let mut lines = shown.lines().map(str::trim);
+    let typed = lines.find(|line| line.len() == 39).unwrap();
+    let note = store.dir.join("note");
+    std::fs::write(&note, typed).unwrap();
+    let note = note.to_str().unwrap();
+    let tested = store.fiscald(&["recovery", "test", "--passphrase-file", note]);
+    assert!(tested.status.success(), "{tested:?}");
+}
+
+/// Beside a running gateway it asks for a test of the recovery passphrase, and then all is ok; a configuration that is not
+/// the gateway's is found.
 #[test]
 fn beside_a_running_gateway() {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
@@ -32,6 +46,12 @@ fn beside_a_running_gateway() {
     store.start();
     // The sandbox goes by the store's clock, which stands; the doctor by the machine's.
     store.clock.set_wall(SystemClock.wall());
+    let (found, exit) = codes(&store.fiscald(&["doctor", "--json"]));
+    assert_eq!(
+        (found, exit),
+        (vec!["recovery_untested".to_owned()], Some(0))
+    );
+    test_recovery(&store);
     let (found, exit) = codes(&store.fiscald(&["doctor", "--json"]));
     assert_eq!((found.as_slice(), exit), (&[] as &[String], Some(0)));
     let text = String::from_utf8(store.fiscald(&["doctor"]).stdout).unwrap();
@@ -59,10 +79,13 @@ fn as_a_user_who_may_nothing() {
     mode(&device, 0o400);
     mode(dir.path(), 0o755);
     mode(&dir.path().join("data"), 0o555);
+    let backups = dir.path().join("backups");
+    std::fs::create_dir(&backups).unwrap();
+    mode(&backups, 0o555);
     let path = dir.path().join("fiscald.toml");
     let config = std::fs::read_to_string(&path).unwrap();
     let printer = format!(
-        "[[printers]]\nname = \"front\"\nlink = \"file:{}\"\nprofile = {{ name = \"generic-80\", ack = \"one_way\" }}\n",
+        "[backup]\nfolder = {backups:?}\n[[printers]]\nname = \"front\"\nlink = \"file:{}\"\nprofile = {{ name = \"generic-80\", ack = \"one_way\" }}\n",
         device.display()
     );
     std::fs::write(&path, format!("{config}{printer}")).unwrap();
@@ -78,7 +101,11 @@ fn as_a_user_who_may_nothing() {
     let (found, exit) = codes(&command.output().unwrap());
     mode(&dir.path().join("data"), 0o755);
     drop(store);
-    for code in ["data_dir_unwritable", "printer_no_permission"] {
+    for code in [
+        "data_dir_unwritable",
+        "backup_folder_unwritable",
+        "printer_no_permission",
+    ] {
         assert!(found.iter().any(|found| found == code), "{found:?}");
     }
     if is_root {
@@ -107,7 +134,7 @@ fn devices_of_a_running_gateway() {
     std::fs::write(&path, format!("{config}{devices}")).unwrap();
     store.start();
     store.clock.set_wall(SystemClock.wall());
-    let wanted = ["printer_unreachable", "pos_port_shut"];
+    let wanted = ["recovery_untested", "printer_unreachable", "pos_port_shut"];
     // The gateway has to have tried both once.
     let mut tries = 0;
     loop {

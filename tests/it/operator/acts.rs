@@ -11,7 +11,7 @@ use crate::support::api::{PATIENCE, Shop};
 use crate::support::operator::{Operator, PIN, link, set_pin};
 
 /// A printer on a port of its own.
-fn printer() -> VirtualPrinter {
+pub(crate) fn printer() -> VirtualPrinter {
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let setup = PrinterSetup {
         speed_mm_per_s: 0,
@@ -21,7 +21,7 @@ fn printer() -> VirtualPrinter {
 }
 
 /// A shop with that printer, with a drawer, which asks a person about papers in doubt.
-async fn shop_with(printer: &VirtualPrinter) -> Shop {
+pub(crate) async fn shop_with(printer: &VirtualPrinter) -> Shop {
     let config = format!(
         "[store]\nprint = \"on_request\"\n[[printers]]\nname = \"front\"\nlink = \"tcp:{}\"\nprofile = \"epson-tm-t20\"\n\
          drawer = true\nafter_unknown = \"ask\"\nz_reports = false\n",
@@ -114,7 +114,7 @@ async fn papers_in_doubt_and_waiting() {
         let in_doubt = |jobs: &[PrintRow]| jobs.iter().any(|job| job.state == "unknown");
         jobs_when(&shop, in_doubt).await;
         let alarms = operator.page("/operator/alarms").await;
-        assert!(alarms.contains("Nobody knows if 1 papers came out of printer front."));
+        assert!(alarms.contains("Nobody knows if 1 paper came out of printer front."));
         let printers = operator.page("/operator/printers").await;
         operator.does(&link(&printers, act), &[]).await;
         jobs_when(&shop, |jobs| !in_doubt(jobs)).await;
@@ -201,7 +201,7 @@ async fn the_queue_and_papers_put_aside() {
         operator
             .page("/operator/alarms")
             .await
-            .contains("1 papers of the old till software")
+            .contains("1 paper of the old till software")
     );
     let paper = operator.page(&format!("/operator/paper/{id}")).await;
     assert!(paper.contains("Bread 1.20"));

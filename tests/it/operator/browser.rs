@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use fiscald::ledger::captured::CapturedState;
 use vprinter::{LinkSetup, PrinterSetup, VirtualPrinter};
 
+use crate::live_copy::Running;
 use crate::support::api::{Shop, post, sale_with};
 use crate::support::browser::{Browser, ENTER, SIZES};
 use crate::support::operator::{PIN, set_pin};
@@ -30,8 +31,8 @@ const PAGES: [(&str, &str); 12] = [
 ];
 
 /// A shop in which a lot goes on: one till that sells, one that stands still, a printer without paper, a paper that
-/// could not be sold.
-async fn busy_shop() -> (Shop, VirtualPrinter) {
+/// could not be sold, a live copy whose stick is away.
+async fn busy_shop() -> (Shop, VirtualPrinter, Running) {
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let setup = PrinterSetup {
         speed_mm_per_s: 0,
@@ -62,14 +63,20 @@ async fn busy_shop() -> (Shop, VirtualPrinter) {
         core.settle_captured(one, id, &CapturedState::Quarantined(why.to_owned()), None)
     });
     prepared.await.unwrap();
-    (shop, printer)
+    let nowhere =
+        std::path::Path::new("/nowhere/a-folder-with-a-long-name-on-a-stick/ledger-live.db");
+    let copies = Running::beside(&shop, nowhere);
+    copies
+        .until("the stick is missed", |live| live.trouble.is_some())
+        .await;
+    (shop, printer, copies)
 }
 
 /// Every page, in every language, at every size: nothing is wider than its place, and axe-core finds nothing; light
 /// and dark. The pictures are looked at by people.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_fit_and_are_accessible() {
-    let (shop, _printer) = busy_shop().await;
+    let (shop, _printer, _copies) = busy_shop().await;
     let browser = Browser::open(shop.address).await;
     let mut wrong = Vec::new();
     for language in ["en", "sn", "nd"] {
@@ -101,7 +108,7 @@ async fn pages_fit_and_are_accessible() {
 /// With the keyboard alone everything is reached, and a day is closed: to the button, to the PIN, done.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_keyboard_is_enough() {
-    let (shop, _printer) = busy_shop().await;
+    let (shop, _printer, _copies) = busy_shop().await;
     let browser = Browser::open(shop.address).await;
     for (name, path) in PAGES {
         browser.goto(path).await;
@@ -137,7 +144,7 @@ async fn the_keyboard_is_enough() {
 /// Every button of every page leads where it says: to a question that can be left, or to another page.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_button() {
-    let (shop, _printer) = busy_shop().await;
+    let (shop, _printer, _copies) = busy_shop().await;
     let browser = Browser::open(shop.address).await;
     let mut pressed = std::collections::BTreeSet::new();
     for (name, path) in PAGES {

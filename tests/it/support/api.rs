@@ -9,6 +9,7 @@ use std::time::Duration;
 use clock::TestClock;
 use fiscal::DeviceId;
 use fiscald::api::{Api, ApiSettings, Devices, schema};
+use fiscald::backup::BackupView;
 use fiscald::daemon::api_settings;
 use fiscald::keys::SealingKey;
 use fiscald::ledger::core::Core;
@@ -38,6 +39,8 @@ pub(crate) struct Shop {
     pub(crate) socket: PathBuf,
     pub(crate) lines_socket: PathBuf,
     pub(crate) tills: [TillId; 2],
+    /// Where the API looks how the copies of the ledger stand.
+    pub(crate) copies: BackupView,
     pub(crate) stop: CancellationToken,
     pub(crate) serving: JoinSet<()>,
     dir: tempfile::TempDir,
@@ -234,6 +237,7 @@ impl Shop {
         core.write(|core| core.add_token("all", None, "all", "setup"))
             .unwrap();
         let ledger = Ledger::start(core, &path).unwrap();
+        let copies = settings.backup.clone();
         let stop = CancellationToken::new();
         let api = Api::new(
             ledger.clone(),
@@ -270,6 +274,7 @@ impl Shop {
             socket,
             lines_socket,
             tills: tills.try_into().unwrap(),
+            copies,
             stop,
             serving,
             dir,

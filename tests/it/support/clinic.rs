@@ -9,6 +9,7 @@ use std::time::Duration;
 use fiscald::disk::Space;
 use fiscald::doctor::{Doctor, Finding, Machine, Report, Verdict};
 use fiscald::hq::join::{Joining, join as join_hq};
+use fiscald::join::renew_recovery;
 use fiscald::ledger::core::Core;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use vprinter::{LinkSetup, PrinterSetup, VirtualPrinter};
@@ -44,6 +45,11 @@ fn roomy(_: &Path) -> std::io::Result<Space> {
 impl Clinic {
     pub(crate) async fn new() -> Self {
         let mut house = House::new().await;
+        let sealing = house.sealing();
+        let mut core = house.core();
+        renew_recovery(&mut core, &sealing).unwrap();
+        core.write(|core| core.recovery_tested("test")).unwrap();
+        drop(core);
         let early = house.path().with_file_name("early.db");
         sql(&house.path(), &format!("VACUUM INTO '{}'", early.display()));
         house.sell_many(0, 3).await;

@@ -37,13 +37,24 @@ pub(crate) struct Kept {
     pub(crate) state: Option<StoreState>,
     /// Bytes of all exchanges as they came over the line.
     pub(crate) came: u64,
+    /// It answers no exchange.
+    pub(crate) away: bool,
     secret: String,
 }
 
 impl Kept {
     fn hash(&self) -> ChainHash {
-        let chained = |hash: ChainHash, line: &(i64, Vec<u8>)| hash.then(&line.1);
-        self.lines.iter().fold(ChainHash::START, chained)
+        hash(&self.lines)
+    }
+
+    /// Goes back to where a new series leaves the one that is known.
+    fn leave(&mut self, up: &Up) {
+        let Some(fork) = &up.fork else { return };
+        let is_new = self.epochs.last() == Some(&fork.parent) && fork.parent != up.epoch;
+        let common = self.lines.partition_point(|line| line.0 <= fork.at);
+        if is_new && hash(&self.lines[..common]) == fork.hash {
+            self.lines.truncate(common);
+        }
     }
 
     fn last(&self) -> i64 {
@@ -51,6 +62,7 @@ impl Kept {
     }
 
     fn take(&mut self, up: &Up, lines: &[&[u8]]) -> u32 {
+        self.leave(up);
         let is_here = (up.after, up.after_hash) == (self.last(), self.hash());
         let is_known = self.epochs.last().is_none_or(|epoch| *epoch == up.epoch);
         let leaves = up.fork.as_ref().map(|fork| fork.parent);
@@ -66,6 +78,11 @@ impl Kept {
         }
         u32::try_from(lines.len()).unwrap()
     }
+}
+
+fn hash(lines: &[(i64, Vec<u8>)]) -> ChainHash {
+    let chained = |hash: ChainHash, line: &(i64, Vec<u8>)| hash.then(&line.1);
+    lines.iter().fold(ChainHash::START, chained)
 }
 
 /// A head office that runs.
@@ -201,6 +218,9 @@ async fn past(State(hq): State<Hq>, headers: HeaderMap, Query(after): Query<Afte
 async fn exchanged(State(hq): State<Hq>, headers: HeaderMap, body: Bytes) -> Response {
     if !hq.may(&headers) {
         return problem(StatusCode::UNAUTHORIZED, "unknown secret");
+    }
+    if hq.lock().away {
+        return problem(StatusCode::SERVICE_UNAVAILABLE, "nobody is here");
     }
     let text = zstd::decode_all(&*body).unwrap();
     let mut lines = text

@@ -165,7 +165,8 @@ pub(crate) async fn rebooted_into_tomorrow(house: &mut House) -> Vec<String> {
 }
 
 /// The machine is off for `time`, then starts with its wall clock `wrong_by`.
-async fn reboot(house: &mut House, time: Duration, wrong_by: SignedDuration) {
+/// The daemon and its machine stop, and start after a while, with the wall clock wrong by so much.
+pub(crate) async fn reboot(house: &mut House, time: Duration, wrong_by: SignedDuration) {
     house.stop().await;
     house.advance(time);
     house.clock.reboot();
