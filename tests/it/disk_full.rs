@@ -110,7 +110,8 @@ fn key(number: u32) -> String {
     format!("F{number}")
 }
 
-fn sell(http: &mut Http, store: &Store, number: u32) -> HttpAnswer {
+/// Sells a bread.
+pub(crate) fn sell(http: &mut Http, store: &Store, number: u32) -> HttpAnswer {
     let body = format!(
         r#"{{"receiptType":"FiscalInvoice","receiptCurrency":"USD","invoiceNo":"{}",
         "receiptLinesTaxInclusive":true,"receiptLines":[{{"receiptLineType":"Sale",

@@ -59,8 +59,8 @@ pub(super) async fn a_red_receipt(watch: &mut Watch) {
     watch.house(&house, &[]).await;
 }
 
-/// The authority has lost a receipt, and says so with the next one; the day cannot be sent again at once, but an hour
-/// later it is, and then nothing is missing.
+/// The authority has lost a receipt, and says so with the next one; the day cannot be sent again at once. An hour later it
+/// has lost another one; then the day is sent again, and nothing is missing.
 pub(super) async fn a_receipt_that_is_missed(watch: &mut Watch) {
     let house = House::build(Plan {
         fdms: Settings {
@@ -75,7 +75,7 @@ pub(super) async fn a_receipt_that_is_missed(watch: &mut Watch) {
         house.sell_json(0, &bread(number)).await.unwrap();
     }
     house.drain().await;
-    assert!(house.sandbox.lose_receipt(device, 2));
+    assert!(house.sandbox.lose_receipt(device, 3));
     let away = FaultKind::Status {
         status: 500,
         retry_after: None,
@@ -92,6 +92,7 @@ pub(super) async fn a_receipt_that_is_missed(watch: &mut Watch) {
     assert_eq!(house.at_fdms(0).len(), 3);
     house.pass(HOUR + MINUTE).await;
     watch.house(&house, &[C::ReceiptGrey]).await;
+    assert!(house.sandbox.lose_receipt(device, 4));
     house.sell_json(0, &bread("5")).await.unwrap();
     house.drain().await;
     house

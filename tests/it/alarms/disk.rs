@@ -5,7 +5,7 @@ use std::process::Command;
 
 use fiscald::alarms::AlarmCode as C;
 
-use crate::disk_full::on_a_disk_of;
+use crate::disk_full::{on_a_disk_of, sell};
 use crate::support::alarms::{Watch, set};
 use crate::support::process::{Http, Store};
 
@@ -23,6 +23,9 @@ fn a_disk_that_fills() {
     let mut store = Store::set_up(&dir, 78);
     store.start();
     let mut http = Http::open(store.address).unwrap();
+    // FDMS's answer confirms the clock.
+    assert_eq!(sell(&mut http, &store, 1).status, 201);
+    store.drain();
     let mut watch = Watch::default();
     let mut tells = |wanted: &[C]| {
         let answer = http.get("/v1/alarms", &store.token).unwrap();

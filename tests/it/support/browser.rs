@@ -255,8 +255,12 @@ impl Browser {
 
     /// Light or dark.
     pub(crate) async fn scheme(&self, scheme: &str) {
-        let feature = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
-        let media = json!({ "media": "", "features": feature });
+        // Without motion: colours that are still on their way are no colours of the page.
+        let features = json!([
+            { "name": "prefers-color-scheme", "value": scheme },
+            { "name": "prefers-reduced-motion", "value": "reduce" },
+        ]);
+        let media = json!({ "media": "", "features": features });
         self.cdp("Emulation.setEmulatedMedia", media).await;
     }
 
