@@ -132,7 +132,7 @@ const MEASURING: [&str; 3] = [
 ];
 
 /// The product's own code, which a package is made of.
-fn is_product(path: &str) -> bool {
+pub(super) fn is_product(path: &str) -> bool {
     let crates = [
         "src/",
         "drivers/src/",
