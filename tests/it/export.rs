@@ -56,7 +56,7 @@ const TAMPERS: [&str; 17] = [
     // Receipts: a total, a tax, a signature, the hash before, the payment, the number beside the body.
     r#"sed -i '1s/"receiptTotal":/&1/' receipts.jsonl"#,
     r#"sed -i '1s/"taxAmount":/&1/' receipts.jsonl"#,
-    r#"sed -i '1s/"signature":"ME/"signature":"MF/' receipts.jsonl"#,
+    r#"sed -i '1s/"signature":"ME/"signature":"MF/g' receipts.jsonl"#,
     r#"sed -i '2s/"previousReceiptHash":"/&A/' receipts.jsonl"#,
     r#"sed -i '1s/"paymentAmount":/&1/' receipts.jsonl"#,
     r#"sed -i '21s/"receiptGlobalNo":21/"receiptGlobalNo":22/' receipts.jsonl"#,
@@ -69,7 +69,7 @@ const TAMPERS: [&str; 17] = [
     r#"sed -i '1s/"fiscalDayDeviceSignature":{"hash":"/&A/' days.jsonl"#,
     r#"sed -i '1s/"fiscalDayOpened":"2/"fiscalDayOpened":"3/' days.jsonl && sed -i '2s/,2/,3/' days.csv"#,
     r"sed -i '1d' days.jsonl && sed -i '2d' days.csv",
-    r#"sed -i '1s/"signature":"ME/"signature":"MF/' days.jsonl"#,
+    r#"sed -i '1s/"signature":"ME/"signature":"MF/g' days.jsonl"#,
     // Tables.
     r"sed -i '2s/,yes,/,no,/' receipts.csv",
     r"sed -i '2d' taxes.csv",
