@@ -61,7 +61,7 @@ fn plain(path: &Path) -> String {
 
 /// The links of a document to other files, with their lines.
 fn links(file: &File) -> impl Iterator<Item = (usize, &str)> {
-    file.text.match_indices("](").filter_map(|(at, _)| {
+    file.text.match_indices("](").filter_map(move |(at, _)| {
         let target = file.text[at + 2..].split([')', '#']).next()?;
         let is_file = !target.is_empty() && !target.contains("://");
         is_file.then(|| (file.line_of(at), target))
@@ -130,7 +130,7 @@ fn read_by_people(file: &File) -> Option<Vec<(usize, &str)>> {
 /// The path that begins here.
 fn path_at(text: &str) -> &str {
     let is_path = |c: char| c.is_ascii_alphanumeric() || "/_-.".contains(c);
-    let end = text.find(|c| !is_path(c)).unwrap_or(text.len());
+    let end = text.find(|c: char| !is_path(c)).unwrap_or(text.len());
     text[..end].trim_end_matches(['.', '/'])
 }
 
