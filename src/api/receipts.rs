@@ -68,7 +68,7 @@ impl HowToAnswer {
         (status = 200, description = "It had been issued before, under the same key.", body = schema::Receipt),
         (status = 409, description = "The key stands for another sale, or no day is open.", body = schema::Problem, content_type = "application/problem+json"),
         (status = 422, description = "The sale breaks rules; nothing was numbered.", body = schema::Problem, content_type = "application/problem+json"),
-        (status = "default", description = "Any other problem; see docs/ERRORS.md.", body = schema::Problem, content_type = "application/problem+json"),
+        (status = "default", description = "Any other problem; see /usr/share/doc/fiscald/ERRORS.md.", body = schema::Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn sell(

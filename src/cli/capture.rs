@@ -85,7 +85,7 @@ pub(super) fn capture(config: &Config, command: &CaptureCommand) -> Done {
             }
             if rows.is_empty() {
                 println!(
-                    "none. A port for old POS software is [[pos]] in the configuration (docs/POS.md)"
+                    "none. A port for old POS software is [[pos]] in the configuration (/usr/share/doc/fiscald/POS.md)"
                 );
             }
             Ok(ExitCode::SUCCESS)

@@ -66,16 +66,17 @@ fn change_to(uid: Uid, gid: Gid, name: &std::ffi::CStr) -> nix::Result<()> {
     setuid(uid)
 }
 
-/// The key that the service gets by `LoadCredentialEncrypted=`.
+/// The key that the service gets by `LoadCredentialEncrypted=`. Root starts the program that opens it by its path, and
+/// not whatever `PATH` finds.
 fn decrypted(file: &Path) -> anyhow::Result<SealingKey> {
-    let opened = Command::new("systemd-creds")
+    let opened = Command::new("/usr/bin/systemd-creds")
         .arg("decrypt")
         .arg(format!("--name={SEALING_CREDENTIAL}"))
         .arg(file)
         .arg("-")
         .stdin(Stdio::null())
         .output()
-        .context("systemd-creds, which opens the sealing key, cannot be started")?;
+        .context("/usr/bin/systemd-creds, which opens the sealing key, cannot be started")?;
     let content = Zeroizing::new(opened.stdout);
     if !opened.status.success() {
         bail!(

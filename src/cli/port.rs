@@ -86,7 +86,7 @@ fn status(config: &Config, only: Option<&str>) -> Done {
             println!("there is no port \"{name}\"; `fiscald port status` shows them");
             return Ok(ExitCode::FAILURE);
         }
-        None => println!("none; add [[pos]] to the configuration (docs/POS.md)"),
+        None => println!("none; add [[pos]] to the configuration (/usr/share/doc/fiscald/POS.md)"),
     }
     Ok(ExitCode::SUCCESS)
 }

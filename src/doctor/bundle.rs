@@ -348,7 +348,7 @@ fn end_of(path: &Path) -> std::io::Result<String> {
 
 /// What systemd's journal has of the gateway, where it writes no files of its own.
 fn journal() -> Option<String> {
-    let output = std::process::Command::new("journalctl")
+    let output = std::process::Command::new("/usr/bin/journalctl")
         .args([
             "--unit",
             "fiscald",

@@ -107,7 +107,7 @@ fn named_files(config: &Config, found: &mut Vec<Finding>) {
             fault(
                 "template_unusable",
                 format!("[[pos]] {}: {error}", port.name),
-                "Correct the template (docs/POS.md); until then nothing that comes in at this port is sold.",
+                "Correct the template (/usr/share/doc/fiscald/POS.md); until then nothing that comes in at this port is sold.",
             );
         }
     }

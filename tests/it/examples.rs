@@ -1,7 +1,8 @@
 //! The example programs for POS developers do what docs/INTEGRATE.md says, each against a gateway of its own.
 //!
 //! They run as they are, over a line that loses every other answer; ledger and FDMS then hold what was sold, once, and
-//! a printer prints it. From another machine they come in by the shop's listener, while FDMS is away.
+//! a printer prints it. From another machine they come in by the shop's listener, while FDMS is away. And what the page
+//! has a developer do with the packages leads to a till that sells.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -10,9 +11,10 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use fdms_sandbox::DayStatus;
+use fdms_sandbox::{DayStatus, DeviceSpec, Sandbox};
 use fiscald::ledger::read::Filter;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 use vprinter::{PictureKind, Printer, PrinterSetup, SheetEnd};
 
 use crate::support::process::{Store, free_address};
@@ -38,9 +40,34 @@ php "$EXAMPLES/php/till.php" PH-
 node "$EXAMPLES/javascript/till.mjs" JS-
 "#;
 
+/// What stands for the machine that the packages are installed on: root's rights, apt, and the service.
+const MACHINE: &str = r#"set -euo pipefail
+sudo() { "$@"; }
+apt() { :; }
+systemctl() {
+  fiscald run > gateway.log 2>&1 &
+  echo $! > gateway.pid
+  curl -sSf --retry 60 --retry-all-errors --retry-delay 1 "http://$LISTEN/readyz"
+}
+ended() {
+  if [ -e gateway.pid ]; then kill "$(cat gateway.pid)" && wait || :; fi
+}
+trap ended EXIT
+"#;
+/// The till that speaks lines, where the page has them listen. And a sale that waits until FDMS has all before it.
+const AND_THEN: &str = r#"
+cc -o till-in-c "$EXAMPLES/c/till.c" "$EXAMPLES/c/fiscal_gateway.c"
+./till-in-c C-
+curl -sSf -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' "$GATEWAY/v1/receipts?wait=60000" -d '
+  { "receiptType": "FiscalInvoice", "receiptCurrency": "USD", "invoiceNo": "LAST", "receiptLinesTaxInclusive": true,
+    "receiptLines": [ { "receiptLineType": "Sale", "receiptLineName": "Bread", "receiptLineHSCode": "19059090",
+                        "receiptLinePrice": "1.20", "receiptLineQuantity": "2", "taxPercent": "15.5" } ],
+    "receiptPayments": [ { "moneyTypeCode": "Cash", "paymentAmount": "2.40" } ] }'
+"#;
+
 /// The folder of the examples.
 fn examples() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/examples")
 }
 
 /// What a program printed, if it is here and ends well.
@@ -407,4 +434,89 @@ fn on_another_machine() {
     for prefix in prefixes {
         prints(&dir.path().join("till"), prefix);
     }
+}
+
+/// The commands that docs/INTEGRATE.md gives a developer who has the packages.
+fn with_packages() -> String {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/INTEGRATE.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let (_, section) = page.split_once("**With the packages**").unwrap();
+    let (_, block) = section.split_once("```console").unwrap();
+    let (block, _) = block.split_once("\n```").unwrap();
+    let commands = block.lines().filter_map(|line| line.strip_prefix("$ "));
+    commands.collect::<Vec<_>>().join("\n")
+}
+
+/// The device that the package of the sandbox has from the start.
+fn packed_device() -> DeviceSpec {
+    let settings = include_str!("../../packaging/fdms-sandbox/fdms-sandbox.env");
+    let (_, device) = settings.split_once("--device ").unwrap();
+    let (device, _) = device.split_once('"').unwrap();
+    let [id, serial_no, activation_key] = device.split(':').collect::<Vec<_>>()[..] else {
+        panic!("{device}");
+    };
+    DeviceSpec {
+        serial_no: serial_no.to_owned(),
+        activation_key: activation_key.to_owned(),
+        ..DeviceSpec::new(id.parse().unwrap())
+    }
+}
+
+/// The page's way from two packages to a till that sells is gone as it is written, on the configuration that is packed
+/// and to the device that the packed sandbox knows; only folders and ports are the test's own.
+#[test]
+fn with_the_packages() {
+    let dir = tempfile::tempdir().unwrap();
+    let device = packed_device();
+    let device_id = device.device_id;
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let sandbox = runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let builder = Sandbox::builder().device(device);
+        let started = builder.start(listener, None, CancellationToken::new());
+        started.await.unwrap()
+    });
+    for folder in ["etc", "run", "log", "sandbox"] {
+        std::fs::create_dir(dir.path().join(folder)).unwrap();
+    }
+    std::fs::write(dir.path().join("sandbox/ca.pem"), sandbox.ca_pem()).unwrap();
+    let (http, lines) = (free_address(), free_address());
+    let here = |text: &str| {
+        let folders = [
+            ("/usr/share/doc/fiscald/examples", examples()),
+            ("/var/lib/fdms-sandbox", dir.path().join("sandbox")),
+            ("/var/lib/fiscald", dir.path().join("data")),
+            ("/var/log/fiscald", dir.path().join("log")),
+            ("/run/fiscald", dir.path().join("run")),
+            ("/etc/fiscald", dir.path().join("etc")),
+        ];
+        let text = folders.iter().fold(text.to_owned(), |text, (from, to)| {
+            text.replace(from, to.to_str().unwrap())
+        });
+        let text = text.replace("https://127.0.0.1:8443", &sandbox.url());
+        let text = text.replace("127.0.0.1:8487", &http.to_string());
+        text.replace("127.0.0.1:8486", &lines.to_string())
+    };
+    // The port that holds where nothing is said may be taken here.
+    let packed = here(include_str!("../../packaging/fiscald/fiscald.toml"));
+    let config = dir.path().join("etc/fiscald.toml");
+    std::fs::write(&config, packed.replacen("#listen", "listen", 1)).unwrap();
+
+    let script = format!("{MACHINE}{}{AND_THEN}", here(&with_packages()));
+    let program = Path::new(env!("CARGO_BIN_EXE_fiscald")).parent().unwrap();
+    let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
+    let story = printed(
+        Command::new("bash")
+            .args(["-c", &script])
+            .current_dir(&dir)
+            .env("PATH", path)
+            .env("FISCALD_CONFIG", &config)
+            .env("LISTEN", http.to_string())
+            .env("EXAMPLES", examples())
+            .env("PYTHONDONTWRITEBYTECODE", "1"),
+    );
+    is_told(&story, "T1-", 1);
+    is_told(&story, "C-", 2);
+    assert!(story.contains("\"state\":\"accepted\""), "{story}");
+    assert_eq!(sandbox.receipts(device_id).len(), 7);
 }

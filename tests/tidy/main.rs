@@ -12,6 +12,7 @@ use std::path::Path;
 
 mod crates;
 mod documents;
+mod packages;
 mod removal;
 mod security;
 mod sources;

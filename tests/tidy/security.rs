@@ -1,5 +1,5 @@
 //! Rules about the threat model: each threat of docs/SECURITY.md has a test that is there, what it says of the code is
-//! about files that are there, and the product runs no other program.
+//! about files that are there, and the product runs no other program than it says.
 
 use super::{File, code, fence, tree, words};
 
@@ -117,16 +117,22 @@ fn empty(section: Option<(&str, usize)>) -> Option<String> {
     (rows == 0 && !PLAIN.contains(&title)).then(|| format!("{PAGE}: \"{title}\" tells no threat"))
 }
 
-/// Where other programs may be run: the journal for the support bundle, and what only measures or tests.
-const RUNNERS: [&str; 4] = [
-    "src/doctor/bundle.rs",
+/// The files that run another program, and which one. The page names each, and it is started by its path: what `PATH`
+/// finds could be anybody's.
+const PROGRAMS: [(&str, &str); 2] = [
+    ("src/doctor/bundle.rs", "/usr/bin/journalctl"),
+    ("src/cli/owner.rs", "/usr/bin/systemd-creds"),
+];
+
+/// What only measures or tests, and is in no package.
+const MEASURING: [&str; 3] = [
     "src/bench/",
     "sync/central/src/testing.rs",
     "sync/central/src/testing/",
 ];
 
 /// The product's own code, which a package is made of.
-fn is_product(path: &str) -> bool {
+pub(super) fn is_product(path: &str) -> bool {
     let crates = [
         "src/",
         "drivers/src/",
@@ -141,27 +147,66 @@ fn is_product(path: &str) -> bool {
         .any(|begin| path.starts_with(begin))
 }
 
+/// The lines on which another program is run or code is loaded, however that is imported.
+fn running(code: &str) -> Vec<(usize, &'static str)> {
+    let listed = code.match_indices("process::{").filter_map(|(at, _)| {
+        let list = code[at..].split(';').next().unwrap_or_default();
+        let named = words(list, "Command").next().is_some() || list.contains('*');
+        named.then(|| (code[..at].matches('\n').count() + 1, "process::{Command}"))
+    });
+    let plain = [
+        "process::Command",
+        "process::*",
+        "Command::new(",
+        "CommandExt",
+        "execv",
+        "execve",
+        "execvp",
+        "posix_spawn",
+        "libloading",
+        "dlopen",
+        "load_extension",
+    ];
+    let plain = plain
+        .iter()
+        .flat_map(|&word| words(code, word).map(move |line| (line, word)));
+    listed.chain(plain).collect()
+}
+
+/// Whether all that a file starts is this one program.
+fn starts_only(file: &File, program: &str) -> bool {
+    let wanted = format!("\"{program}\"");
+    let mut started = file.text.split("Command::new(").skip(1).peekable();
+    started.peek().is_some() && started.all(|rest| rest.trim_start().starts_with(&wanted))
+}
+
 fn runners(files: &[File]) -> Vec<String> {
     let mut found = Vec::new();
-    let product = files
-        .iter()
-        .filter(|file| file.is_rust() && is_product(&file.path));
-    for file in product.filter(|file| !RUNNERS.iter().any(|runner| file.path.starts_with(runner))) {
-        let code = code(&file.text);
-        for word in [
-            "process::Command",
-            "CommandExt",
-            "libloading",
-            "dlopen",
-            "load_extension",
-        ] {
-            let complaint = |line| {
+    for file in files {
+        if file.path == PAGE {
+            for (runner, program) in PROGRAMS {
+                if !quoted(&file.text).any(|named| named == program) {
+                    found.push(format!("{PAGE}: {runner} runs {program}: say it"));
+                }
+            }
+        }
+        let path = &file.path;
+        if !file.is_rust()
+            || !is_product(path)
+            || MEASURING.iter().any(|begin| path.starts_with(begin))
+        {
+            continue;
+        }
+        match PROGRAMS.iter().find(|(runner, _)| runner == path) {
+            Some((_, program)) if starts_only(file, program) => {}
+            Some((_, program)) => {
+                found.push(format!("{path}: it starts {program}, by this path, alone"));
+            }
+            None => found.extend(running(&code(&file.text)).iter().map(|(line, word)| {
                 format!(
-                    "{}:{line}: {word}: the product runs no other program and loads no code",
-                    file.path
+                    "{path}:{line}: {word}: the product runs no other program and loads no code"
                 )
-            };
-            found.extend(words(&code, word).map(complaint));
+            })),
         }
     }
     found
@@ -208,24 +253,45 @@ fn threats_have_tests() {
     }
 }
 
-/// The product runs no other program and loads no code, so nothing that it is sent can be run.
+/// The product runs no other program than the page says, and loads no code, so nothing that it is sent can be run.
 #[test]
 fn nothing_is_run() {
     fence(
         runners,
         &[
             ("src/a.rs", "fn a() { std::process::Command::new(\"sh\"); }"),
+            ("src/a.rs", "use std::process::{Command, Stdio};"),
+            (
+                "src/a.rs",
+                "use std::process::{\n    Stdio,\n    Command as C,\n};",
+            ),
+            (
+                "src/a.rs",
+                "use std::process as p;\nfn a() { p::Command::new(\"sh\"); }",
+            ),
+            ("src/a.rs", "use std::process::*;"),
             (
                 "drivers/src/a.rs",
                 "use std::os::unix::process::CommandExt;",
             ),
+            // The journal's program alone, and by its path.
+            ("src/doctor/bundle.rs", "Command::new(\"journalctl\")"),
+            (
+                "src/doctor/bundle.rs",
+                "Command::new(\"/usr/bin/journalctl\"); Command::new(\"sh\")",
+            ),
+            (PAGE, "It runs `/usr/bin/journalctl`."),
         ],
         &[
             (
                 "src/a.rs",
-                "// std::process::Command\nstd::process::exit(1);",
+                "// std::process::Command\nuse std::process::{ExitCode, id};\nstd::process::exit(1);",
             ),
             ("tests/a.rs", "std::process::Command::new(\"sh\");"),
+            (
+                "src/doctor/bundle.rs",
+                "Command::new(\"/usr/bin/journalctl\")",
+            ),
         ],
     );
 }

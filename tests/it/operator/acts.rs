@@ -1,14 +1,13 @@
 //! Everything that can be done on the page is done, and does what it says.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use fiscald::ledger::captured::CapturedState;
 use fiscald::ledger::printing::PrintRow;
 use vprinter::{LinkSetup, PrinterSetup, VirtualPrinter};
 
 use crate::support::api::{PATIENCE, Shop};
-use crate::support::operator::{Operator, PIN, link, set_pin};
+use crate::support::operator::{Operator, PIN, jobs_when, link, set_pin};
 
 /// A printer on a port of its own.
 pub(crate) fn printer() -> VirtualPrinter {
@@ -30,23 +29,6 @@ pub(crate) async fn shop_with(printer: &VirtualPrinter) -> Shop {
     let shop = Shop::printing(&config).await;
     set_pin(&shop).await;
     shop
-}
-
-/// The print jobs, newest first, once `wanted` is true of them.
-async fn jobs_when(shop: &Shop, wanted: impl Fn(&[PrintRow]) -> bool) -> Vec<PrintRow> {
-    let mut committed = shop.ledger.committed();
-    let looked = async {
-        loop {
-            let jobs = shop.ledger.ask(|reader| reader.last_prints(None, None, 50));
-            let jobs = jobs.await.unwrap();
-            if wanted(&jobs) {
-                return jobs;
-            }
-            // Every edge that is worth telling is an event; the others are looked for again after a moment.
-            let _ = tokio::time::timeout(Duration::from_millis(50), committed.changed()).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, looked).await.unwrap()
 }
 
 fn is_done(jobs: &[PrintRow]) -> bool {

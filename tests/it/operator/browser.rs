@@ -1,20 +1,25 @@
 //! The page in Chromium: every page in three languages at three sizes, light and dark, checked by axe-core and for
-//! overflow; everything with the keyboard alone; what happens shows by itself. Pictures are in target/operator.
+//! overflow, tills that do not sell and the lock in all its states among them; every button pressed and its question
+//! answered, in each language; everything with the keyboard alone; what happens shows by itself. Pictures are in
+//! target/operator.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use fiscald::ledger::captured::CapturedState;
+use fiscald::ledger::holds::HoldKind;
 use vprinter::{LinkSetup, PrinterSetup, VirtualPrinter};
 
 use crate::live_copy::Running;
 use crate::support::api::{Shop, post, sale_with};
 use crate::support::browser::{Browser, ENTER, SIZES};
-use crate::support::operator::{PIN, set_pin};
+use crate::support::operator::{PIN, jobs_when, set_pin};
 
 /// Every page, by a name for its picture.
-const PAGES: [(&str, &str); 12] = [
+const PAGES: [(&str, &str); 13] = [
     ("tills", "/operator"),
     ("till", "/operator/till/test-101"),
+    ("other-till", "/operator/till/test-102"),
     ("report", "/operator/till/test-101/day/1"),
     ("receipts", "/operator/receipts?till=test-101"),
     ("receipt", "/operator/till/test-101/receipt/1"),
@@ -30,23 +35,60 @@ const PAGES: [(&str, &str); 12] = [
     ("nothing", "/operator/nothing"),
 ];
 
-/// A shop in which a lot goes on: one till that sells, one that stands still, a printer without paper, a paper that
-/// could not be sold, a live copy whose stick is away.
-async fn busy_shop() -> (Shop, VirtualPrinter, Running) {
+/// A question that may be answered any number of times.
+const QUESTION: &str = "/operator/do/test_page?printer=front&back=/operator/printers";
+/// What the page says, by language.
+const TEXTS: [(&str, &str); 3] = [
+    ("en", include_str!("../../../src/page/texts/en.toml")),
+    ("sn", include_str!("../../../src/page/texts/sn.toml")),
+    ("nd", include_str!("../../../src/page/texts/nd.toml")),
+];
+/// What is refused, with words: nothing connects the shop to an authority, and the port of the paper is gone.
+const REFUSED: [&str; 3] = ["renew", "ask_settings", "sell_paper"];
+
+/// Everything that can be done on the page, in the page's order: each has a question, and the texts of all are held to
+/// be there by a test of their own.
+fn acts() -> Vec<&'static str> {
+    let (_, questions) = TEXTS[0].1.split_once("[texts.do]").unwrap();
+    let (questions, _) = questions.split_once("\n[").unwrap();
+    let named = questions.lines().filter_map(|line| {
+        let (act, _) = line.split_once("_about = ")?;
+        Some(act)
+    });
+    let acts: Vec<&str> = named.collect();
+    assert!(acts.len() >= 15, "{acts:?}");
+    acts
+}
+
+fn printer() -> VirtualPrinter {
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let setup = PrinterSetup {
         speed_mm_per_s: 0,
         ..PrinterSetup::epson_80()
     };
-    let printer = VirtualPrinter::tcp(setup, LinkSetup::default(), any).unwrap();
+    VirtualPrinter::tcp(setup, LinkSetup::default(), any).unwrap()
+}
+
+/// A shop in which a lot goes on: one till that sells, one whose day is closed and whose queue stands still; a printer
+/// without paper, before which papers wait, two with a paper in doubt, one that is not there; a paper that could not be
+/// sold; a live copy whose stick is away.
+async fn busy_shop() -> (Shop, ([VirtualPrinter; 3], Running)) {
+    let printers = [printer(), printer(), printer()];
+    let [bar, yard, front] = printers.each_ref().map(|printer| {
+        format!(
+            "link = \"tcp:{}\"\nprofile = \"epson-tm-t20\"\n",
+            printer.name()
+        )
+    });
+    let apart = "receipts = false\nz_reports = false\nafter_unknown = \"ask\"\n";
     let shop = Shop::printing(&format!(
-        "[[printers]]\nname = \"front\"\nlink = \"tcp:{}\"\nprofile = \"epson-tm-t20\"\ndrawer = true\n\
+        "[[printers]]\nname = \"bar\"\n{bar}{apart}[[printers]]\nname = \"yard\"\n{yard}{apart}\
+         [[printers]]\nname = \"front\"\n{front}drawer = true\n\
          [[printers]]\nname = \"kitchen-at-the-back\"\nlink = \"tcp:127.0.0.1:1\"\nprofile = \"epson-tm-t20\"\nreceipts = false\n",
-        printer.name()
     ))
     .await;
     set_pin(&shop).await;
-    printer.set_paper(0);
+    printers[2].set_paper(0);
     for number in 1..=9 {
         shop.sell(&format!("T1-00012{number}")).await;
     }
@@ -54,6 +96,17 @@ async fn busy_shop() -> (Shop, VirtualPrinter, Running) {
     shop.ask(&post("/v1/receipts", long).token("two"))
         .await
         .receipt(201);
+    let closed = post("/v1/days/close", "").token("two");
+    assert!(shop.ask(&closed).await.status < 300);
+    for (printer, name, no) in [(&printers[0], "bar", 1), (&printers[1], "yard", 2)] {
+        printer.cut_after_received(200);
+        let print = post(format!("/v1/receipts/{no}/print?printer={name}"), "");
+        assert_eq!(shop.ask(&print).await.status, 202);
+    }
+    jobs_when(&shop, |jobs| {
+        jobs.iter().filter(|job| job.state == "unknown").count() == 2
+    })
+    .await;
     let (one, two) = (shop.tills[0], shop.tills[1]);
     let prepared = shop.ledger.write(move |core| {
         core.pause_stream(two, "the inventory is being counted", "test")?;
@@ -69,46 +122,118 @@ async fn busy_shop() -> (Shop, VirtualPrinter, Running) {
     copies
         .until("the stick is missed", |live| live.trouble.is_some())
         .await;
-    (shop, printer, copies)
+    (shop, (printers, copies))
 }
 
-/// Every page, in every language, at every size: nothing is wider than its place, and axe-core finds nothing; light
-/// and dark. The pictures are looked at by people.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pages_fit_and_are_accessible() {
-    let (shop, _printer, _copies) = busy_shop().await;
-    let browser = Browser::open(shop.address).await;
+/// Looks at the page that is shown, at every size, light and dark: what is wider than its place, what axe-core finds.
+async fn look(browser: &Browser, language: &str, name: &str) -> Vec<String> {
     let mut wrong = Vec::new();
-    for language in ["en", "sn", "nd"] {
-        browser.goto(&format!("/operator?lang={language}")).await;
-        for (name, path) in PAGES {
-            browser.goto(path).await;
-            browser.find("main").await;
-            for size in SIZES {
-                browser.resize(size).await;
-                let what = format!("{language}-{name}-{}", size.0);
-                wrong.extend(browser.fits(&what).await);
-                browser.shoot(&what).await;
-            }
-            for scheme in ["dark", "light"] {
-                browser.scheme(scheme).await;
-                let what = format!("{language}-{name}-{scheme}");
-                wrong.extend(browser.axe(&what).await);
-                if scheme == "dark" && language == "en" {
-                    browser.shoot(&what).await;
-                }
-            }
-        }
+    for size in SIZES {
+        browser.resize(size).await;
+        let what = format!("{language}-{name}-{}", size.0);
+        wrong.extend(browser.fits(&what).await);
+        wrong.extend(browser.axe(&what).await);
+        browser.shoot(&what).await;
     }
+    browser.scheme("dark").await;
+    let what = format!("{language}-{name}-dark");
+    wrong.extend(browser.axe(&what).await);
+    if language == "en" {
+        browser.shoot(&what).await;
+    }
+    browser.scheme("light").await;
+    wrong
+}
+
+/// Answers the question that is shown with a PIN.
+async fn answer(browser: &Browser, pin: &str) {
+    browser.fill("#pin", pin).await;
+    browser.press("#yes").await;
+}
+
+/// Looks at the lock in all its states: a wrong PIN, open, shut after too many wrong ones, without a PIN.
+async fn look_at_the_lock(shop: &Shop, browser: &Browser, language: &str) -> Vec<String> {
+    browser.goto(QUESTION).await;
+    answer(browser, "1111").await;
+    browser.find(".note.bad").await;
+    browser.find("#pin").await;
+    let mut wrong = look(browser, language, "wrong-pin").await;
+    answer(browser, PIN).await;
+    browser.find(".note.ok").await;
+    browser.find("#lock").await;
+    wrong.extend(look(browser, language, "unlocked").await);
+    browser.press("#lock").await;
+    for _ in 0..3 {
+        browser.goto(QUESTION).await;
+        answer(browser, "1111").await;
+        browser.find(".note.bad").await;
+    }
+    let has_field = browser
+        .run("return document.querySelector('#pin') !== null;")
+        .await;
+    assert_eq!(has_field, false, "no PIN is looked at for a while");
+    wrong.extend(look(browser, language, "shut").await);
+    // After the pause the right one is forgiven all.
+    shop.clock.advance(Duration::from_secs(31));
+    browser.goto(QUESTION).await;
+    answer(browser, PIN).await;
+    browser.press("#lock").await;
+
+    let removed = shop.ledger.write(|core| core.set_page_pin(None, "cli"));
+    removed.await.unwrap();
+    browser.goto(QUESTION).await;
+    browser.has_text(".note.warn", "fiscald pin set").await;
+    wrong.extend(look(browser, language, "no-pin").await);
+    set_pin(shop).await;
+    wrong
+}
+
+/// Every page, in a language, at every size: nothing is wider than its place, and axe-core finds nothing; light and
+/// dark; a till that does not sell; the lock in all its states. The pictures are looked at by people.
+async fn pages_fit_and_are_accessible(language: &str) {
+    let (shop, _printers) = busy_shop().await;
+    let two = shop.tills[1];
+    let held = shop
+        .ledger
+        .write(move |core| core.hold_till(two, HoldKind::Unchecked, "a copy", "test"));
+    held.await.unwrap();
+    let browser = Browser::open(shop.address).await;
+    browser.goto(&format!("/operator?lang={language}")).await;
+    for path in ["/operator", "/operator/till/test-102"] {
+        browser.goto(path).await;
+        browser.find(".light.red").await;
+    }
+    let mut wrong = Vec::new();
+    for (name, path) in PAGES {
+        browser.goto(path).await;
+        browser.find("main").await;
+        wrong.extend(look(&browser, language, name).await);
+    }
+    wrong.extend(look_at_the_lock(&shop, &browser, language).await);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     browser.no_errors().await;
     browser.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_fit_and_are_accessible_in_english() {
+    pages_fit_and_are_accessible("en").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_fit_and_are_accessible_in_shona() {
+    pages_fit_and_are_accessible("sn").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_fit_and_are_accessible_in_ndebele() {
+    pages_fit_and_are_accessible("nd").await;
+}
+
 /// With the keyboard alone everything is reached, and a day is closed: to the button, to the PIN, done.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_keyboard_is_enough() {
-    let (shop, _printer, _copies) = busy_shop().await;
+    let (shop, _printers) = busy_shop().await;
     let browser = Browser::open(shop.address).await;
     for (name, path) in PAGES {
         browser.goto(path).await;
@@ -144,7 +269,7 @@ async fn the_keyboard_is_enough() {
 /// Every button of every page leads where it says: to a question that can be left, or to another page.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_button() {
-    let (shop, _printer, _copies) = busy_shop().await;
+    let (shop, _printers) = busy_shop().await;
     let browser = Browser::open(shop.address).await;
     let mut pressed = std::collections::BTreeSet::new();
     for (name, path) in PAGES {
@@ -170,25 +295,75 @@ async fn every_button() {
         }
         browser.goto("/operator?lang=en").await;
     }
-    for wanted in [
-        "close_day",
-        "pause",
-        "send",
-        "print_receipt",
-        "print_day",
-        "test_page",
-        "drawer",
-        "renew",
-        "sell_paper",
-        "drop_paper",
-    ] {
-        assert!(
-            pressed.contains(wanted),
-            "{wanted} is on no page: {pressed:?}"
-        );
+    for act in acts() {
+        assert!(pressed.contains(act), "{act} is on no page: {pressed:?}");
     }
     browser.no_errors().await;
     browser.close().await;
+}
+
+/// Presses the button for an act on the first page that has one: the front printer's, else the last of them.
+async fn press_act(browser: &Browser, act: &str) {
+    let script = format!(
+        "const all = [...document.querySelectorAll('main a[id^=\"{act}-\"]')];
+         const one = all.filter((e) => e.id.includes('front')).at(-1) ?? all.at(-1);
+         one?.click();
+         return one !== undefined;"
+    );
+    for (_, path) in PAGES {
+        browser.goto(path).await;
+        browser.find("main").await;
+        if browser.run(&script).await == true {
+            browser.find("#yes").await;
+            return;
+        }
+    }
+    panic!("{act} is on no page");
+}
+
+/// Everything that can be done is done, in each language: the button, the question, the PIN, a reason where one is
+/// asked for, and then the page says that it is done; or that it is not, where this shop cannot.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_question_is_answered() {
+    for (language, texts) in TEXTS {
+        let texts: toml::Table = texts.parse().unwrap();
+        let says =
+            |group: &str, name: &str| texts["texts"][group][name].as_str().unwrap().to_owned();
+        let (shop, _printers) = busy_shop().await;
+        let browser = Browser::open(shop.address).await;
+        browser.goto(&format!("/operator?lang={language}")).await;
+        for act in acts() {
+            press_act(&browser, act).await;
+            let has_reason = browser
+                .run("return document.querySelector('#reason') !== null;")
+                .await;
+            if has_reason == true {
+                browser.fill("#reason", "a test").await;
+            }
+            answer(&browser, PIN).await;
+            if REFUSED.contains(&act) {
+                let refused = says("page", "refused");
+                browser.has_text(".note.bad", &refused).await;
+            } else {
+                browser.has_text(".note.ok", &says("done", act)).await;
+            }
+            // The next one is asked for the PIN, too.
+            browser.press("#lock").await;
+            browser.has_text("h1", &says("nav", "tills")).await;
+        }
+        for (action, times) in [
+            ("day.open", 1),
+            ("day.close", 1),
+            ("print.settle", 2),
+            ("drawer.open", 1),
+        ] {
+            let by_page = shop.audited(action);
+            let by_page = by_page.iter().filter(|actor| *actor == "operator's page");
+            assert_eq!(by_page.count(), times, "{language}: {action}");
+        }
+        browser.no_errors().await;
+        browser.close().await;
+    }
 }
 
 /// What happens shows by itself, on the very same page; and that the gateway is gone shows too.

@@ -1,8 +1,11 @@
 //! Somebody at the operator's page without a browser: cookies, forms, and what a browser would send along.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use super::api::{Answer, Ask, Shop};
+use fiscald::ledger::printing::PrintRow;
+
+use super::api::{Answer, Ask, PATIENCE, Shop};
 
 /// The PIN of the tests.
 pub(crate) const PIN: &str = "2580";
@@ -103,6 +106,23 @@ impl<'a> Operator<'a> {
         let to = answer.headers["location"].clone();
         self.page(&to).await
     }
+}
+
+/// The print jobs, newest first, once `wanted` is true of them.
+pub(crate) async fn jobs_when(shop: &Shop, wanted: impl Fn(&[PrintRow]) -> bool) -> Vec<PrintRow> {
+    let mut committed = shop.ledger.committed();
+    let looked = async {
+        loop {
+            let jobs = shop.ledger.ask(|reader| reader.last_prints(None, None, 50));
+            let jobs = jobs.await.unwrap();
+            if wanted(&jobs) {
+                return jobs;
+            }
+            // Every edge that is worth telling is an event; the others are looked for again after a moment.
+            let _ = tokio::time::timeout(Duration::from_millis(50), committed.changed()).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, looked).await.unwrap()
 }
 
 /// The text between two others.
