@@ -479,13 +479,22 @@ struct Failure {
     code: u8,
 }
 
+impl Failure {
+    /// The configuration names something that cannot be used: to start again would not mend it.
+    fn configured(error: impl Into<anyhow::Error>) -> Self {
+        Self {
+            error: error.into(),
+            code: EX_CONFIG,
+        }
+    }
+}
+
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         let error = error.into();
-        let is_config = error.is::<crate::config::ConfigError>();
-        Self {
-            error,
-            code: if is_config { EX_CONFIG } else { 1 },
+        match error.is::<crate::config::ConfigError>() {
+            true => Self::configured(error),
+            false => Self { error, code: 1 },
         }
     }
 }

@@ -37,7 +37,7 @@ pub const SEALING_CREDENTIAL: &str = "fiscald.key";
 pub const CREDENTIAL_STORE: &str = "/etc/credstore.encrypted";
 
 /// Where the package puts the configuration.
-const INSTALLED: &str = "/etc/fiscald/fiscald.toml";
+pub const INSTALLED: &str = "/etc/fiscald/fiscald.toml";
 
 /// Where the authority's servers are (docs/FDMS.md section 1).
 const TEST_URL: &str = "https://fdmsapitest.zimra.co.zw";

@@ -13,6 +13,7 @@ mod attack;
 mod backup;
 mod certificates;
 mod clock_rules;
+mod configuration;
 mod crash;
 mod day_policy;
 mod devices;
