@@ -30,6 +30,7 @@ mod setup;
 mod store;
 mod terminal;
 mod till;
+mod token;
 mod upkeep;
 mod verify;
 
@@ -57,7 +58,7 @@ enum Command {
     Register(RegisterArgs),
     /// Make, list and revoke tokens of tills.
     #[command(subcommand)]
-    Token(TokenCommand),
+    Token(token::TokenCommand),
     /// List the tills; adopt, confirm, switch and retire them; configuration and certificate.
     #[command(subcommand)]
     Till(TillCommand),
@@ -91,7 +92,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Bring the ledger of a gateway that does not run to this version, a copy of it first. `run` does so too.
     Migrate,
-    /// Say what FDMS has not been told yet, also of a gateway that does not run; exit code 3 if there is anything.
+    /// Say what FDMS has not been told yet, also of a gateway that does not run; exit code 3 if there is anything, 4 if
+    /// there is no ledger.
     Unsent,
     /// Compute what FDMS computes of a receipt, a day or a QR code (JSON in, JSON out).
     #[command(subcommand)]
@@ -193,25 +195,6 @@ struct RegisterArgs {
     /// certificate ends at once.
     #[arg(long)]
     again: bool,
-}
-
-#[derive(Debug, Subcommand)]
-enum TokenCommand {
-    /// Make a token and show it, this once.
-    Add {
-        /// Its name, as the audit will show it.
-        name: String,
-        /// The till it sells for; left out: it may read and steer every till.
-        #[arg(long)]
-        device_id: Option<u32>,
-    },
-    /// List tokens by name.
-    List,
-    /// Revoke a token.
-    Revoke {
-        /// Its name.
-        name: String,
-    },
 }
 
 /// Which till of the store; needed only where there are several.
@@ -479,13 +462,22 @@ struct Failure {
     code: u8,
 }
 
+impl Failure {
+    /// The configuration names something that cannot be used: to start again would not mend it.
+    fn configured(error: impl Into<anyhow::Error>) -> Self {
+        Self {
+            error: error.into(),
+            code: EX_CONFIG,
+        }
+    }
+}
+
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         let error = error.into();
-        let is_config = error.is::<crate::config::ConfigError>();
-        Self {
-            error,
-            code: if is_config { EX_CONFIG } else { 1 },
+        match error.is::<crate::config::ConfigError>() {
+            true => Self::configured(error),
+            false => Self { error, code: 1 },
         }
     }
 }
@@ -534,7 +526,7 @@ fn dispatch(cli: &Cli) -> Done {
         Command::Run(args) => run::run(&own(Needs::Key)?, file.as_deref(), args),
         Command::CheckConfig => run::check(&own(Needs::Key)?, file.as_deref()),
         Command::Register(args) => setup::register(&own(Needs::Key)?, args),
-        Command::Token(command) => setup::token(&own(Needs::Key)?, command),
+        Command::Token(command) => token::token(&own(Needs::Key)?, command),
         Command::Till(command) => till::till(&config()?, command),
         Command::Day(command) => store::day(&config()?, command),
         Command::Receipt(command) => store::receipt(&config()?, command),

@@ -30,6 +30,7 @@ mod setup;
 mod time;
 
 pub use disk::measure;
+pub use setup::configured;
 
 /// What is looked at, in the order of the lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

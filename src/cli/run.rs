@@ -1,5 +1,6 @@
 //! `fiscald run` and `fiscald check-config`.
 
+use std::io::ErrorKind;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::ExitCode;
@@ -12,11 +13,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::reload::Reload;
-use super::{Done, RunArgs};
+use super::terminal::printable;
+use super::{Done, Failure, RunArgs};
 use crate::api::{ApiSettings, Devices};
 use crate::backup::Backups;
-use crate::config::{Config, Plays, picture};
+use crate::config::{Config, INSTALLED};
 use crate::daemon::{ConfiguredConnector, Daemon, Listeners, api_settings, stop_signal};
+use crate::doctor::{Finding, configured};
 use crate::hq::{HeadOffice, HqView};
 use crate::keys::SealingKey;
 use crate::ledger::Ledger;
@@ -30,7 +33,7 @@ use crate::systemd::Sockets;
 pub(super) fn run(config: &Config, file: Option<&Path>, args: &RunArgs) -> Done {
     crate::private::shut_others_out();
     let sockets = Sockets::take();
-    let logging = crate::telemetry::start(&config.log)?;
+    let logging = crate::telemetry::start(&config.log).map_err(Failure::configured)?;
     let clock = the_clock(args)?;
     let settings = config.settings().map_err(anyhow::Error::msg)?;
     let path = config.ledger_path();
@@ -44,7 +47,7 @@ pub(super) fn run(config: &Config, file: Option<&Path>, args: &RunArgs) -> Done 
     let core = Core::open(&path, sealing.clone(), clock, settings)?;
     let ledger = Ledger::start(core, &path)?;
     super::runtime()?.block_on(async {
-        let api = api_settings(config)?;
+        let api = api_settings(config).map_err(Failure::configured)?;
         let reload = Reload::new(file, api.admission.clone(), &logging);
         let listeners = listen(config, sockets).await?;
         let daemon = daemon(config, ledger, sealing, listeners, api)?;
@@ -130,7 +133,7 @@ fn the_clock(_: &RunArgs) -> anyhow::Result<SharedClock> {
     Ok(Arc::new(SystemClock))
 }
 
-async fn listen(config: &Config, mut sockets: Sockets) -> anyhow::Result<Listeners> {
+async fn listen(config: &Config, mut sockets: Sockets) -> Result<Listeners, Failure> {
     let api = &config.api;
     let http = tcp(api.listen).await?;
     let lines = match api.lines_listen {
@@ -145,7 +148,7 @@ async fn listen(config: &Config, mut sockets: Sockets) -> anyhow::Result<Listene
     // systemd's, if it has opened it for us: tills that connect while we are away then wait instead of failing.
     let unix = match sockets.unix(&path)? {
         Some(listener) => UnixListener::from_std(listener)?,
-        None => make_socket(&path, "socket")?,
+        None => make_socket(&path, "socket").map_err(Failure::configured)?,
     };
     Ok(Listeners {
         http,
@@ -153,15 +156,23 @@ async fn listen(config: &Config, mut sockets: Sockets) -> anyhow::Result<Listene
         lines,
         lines_unix: match &api.lines_socket {
             None => None,
-            Some(path) => Some(make_socket(path, "lines_socket")?),
+            Some(path) => Some(make_socket(path, "lines_socket").map_err(Failure::configured)?),
         },
         lan,
     })
 }
 
-async fn tcp(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
-        format!("{address} cannot be listened on; is another fiscald running, or another program on this port?")
+/// An address that comes only with the network, or a port that is still another's, may be there at the next start.
+async fn tcp(address: std::net::SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let passes = matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable);
+        let error = anyhow::Error::new(error).context(format!(
+            "{address} cannot be listened on; is another fiscald running, or another program on this port? Is the address this machine's?"
+        ));
+        match passes {
+            true => error.into(),
+            false => Failure::configured(error),
+        }
     })
 }
 
@@ -199,8 +210,42 @@ fn make_socket(path: &Path, setting: &str) -> anyhow::Result<UnixListener> {
 
 pub(super) fn check(config: &Config, path: Option<&Path>) -> Done {
     let source = path.map_or("the defaults".to_owned(), |path| path.display().to_string());
-    println!("{source}: good");
+    let faults = configured(config);
+    match faults.is_empty() {
+        true => println!("{source}: good"),
+        false => println!("{source}: not good"),
+    }
+    for Finding { text, next, .. } in &faults {
+        let next = next.as_deref().unwrap_or_default();
+        println!("  {}", printable(&format!("{text}. {next}")));
+    }
+    if let Some(warning) = beside_the_unit(config, path) {
+        println!("  take care: {warning}");
+    }
     println!("ledger          {}", config.ledger_path().display());
+    check_doors(config);
+    println!("FDMS test       {}", config.fdms.test_url);
+    println!("FDMS production {}", config.fdms.production_url);
+    println!("currencies      {}", config.store.currencies.join(", "));
+    let settings = config.settings().map_err(anyhow::Error::msg)?;
+    println!("fiscal days     {}", settings.days);
+    for till in settings.tills.keys() {
+        let ((environment, device), days) = (till, settings.days(*till));
+        println!("  till {device} ({environment}): {days}");
+    }
+    check_copies(config);
+    check_devices(config).map_err(anyhow::Error::msg)?;
+    match &config.sealing_key() {
+        Ok(key) => println!("sealing key     {}", key.name()),
+        Err(error) => println!("sealing key     none yet: {error}"),
+    }
+    Ok(match faults.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(super::EX_CONFIG),
+    })
+}
+
+fn check_doors(config: &Config) {
     println!("HTTP            http://{}", config.api.listen);
     println!("Unix socket     {}", config.socket_path().display());
     if let Some(address) = config.api.lines_listen {
@@ -213,26 +258,22 @@ pub(super) fn check(config: &Config, path: Option<&Path>) -> Done {
             lan.allow.join(", ")
         );
     }
-    println!("FDMS test       {}", config.fdms.test_url);
-    println!("FDMS production {}", config.fdms.production_url);
-    println!("currencies      {}", config.store.currencies.join(", "));
-    let settings = config.settings().map_err(anyhow::Error::msg)?;
-    println!("fiscal days     {}", settings.days);
-    for till in settings.tills.keys() {
-        let ((environment, device), days) = (till, settings.days(*till));
-        println!("  till {device} ({environment}): {days}");
+}
+
+/// The package's units start on a ledger in this folder, and let the gateway write in no other.
+const UNIT_DATA_DIR: &str = "/var/lib/fiscald";
+
+/// What the package's units will not go along with, in the package's configuration.
+fn beside_the_unit(config: &Config, path: Option<&Path>) -> Option<String> {
+    let folder = config.data_dir();
+    if path != Some(Path::new(INSTALLED)) || folder == Path::new(UNIT_DATA_DIR) {
+        return None;
     }
-    check_copies(config);
-    let good = check_devices(config).map_err(anyhow::Error::msg)?;
-    let key = config.sealing_key();
-    match &key {
-        Ok(key) => println!("sealing key     {}", key.name()),
-        Err(error) => println!("sealing key     none yet: {error}"),
-    }
-    Ok(match good {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::from(super::EX_CONFIG),
-    })
+    Some(format!(
+        "fiscald.service starts on a ledger in {UNIT_DATA_DIR} alone, and may not write in {}. For a ledger on another disk \
+         mount that disk on {UNIT_DATA_DIR} and leave data_dir as it was",
+        folder.display()
+    ))
 }
 
 /// Where copies go. A disk that is not in its place is no fault of the configuration.
@@ -250,24 +291,13 @@ fn check_copies(config: &Config) {
     }
 }
 
-/// Printers and ports; false if one of them will not do what it is there for.
-fn check_devices(config: &Config) -> Result<bool, String> {
-    let mut good = true;
-    if let Err(error) = config.logo() {
-        println!("  {error}");
-        good = false;
-    }
+/// Printers and ports.
+fn check_devices(config: &Config) -> Result<(), String> {
     for printer in config.print_plan()?.printers {
         println!(
             "printer         {}: {}, {} columns",
             printer.name, printer.link, printer.profile.columns
         );
-        if let Some(path) = printer.logo.as_deref()
-            && let Err(error) = picture(path)
-        {
-            println!("  the logo {} cannot be used: {error}", path.display());
-            good = false;
-        }
     }
     for port in config.pos()? {
         let (environment, device) = port.till;
@@ -275,19 +305,40 @@ fn check_devices(config: &Config) -> Result<bool, String> {
             "port            {}: {}, till {device} ({environment}), printer {}",
             port.name, port.listen, port.printer
         );
-        if let Plays::Printer(templates) = &port.plays
-            && let Err(error) = templates.current()
-        {
-            println!("  {error}");
-            good = false;
-        }
     }
-    Ok(good)
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A ledger elsewhere is warned of where the package's units would not start on it, and nowhere else.
+    #[test]
+    fn the_units_know_one_folder() {
+        let of = |folder: &str| {
+            let text = format!("[store]\ndata_dir = {folder:?}\n");
+            Config::parse(Path::new(INSTALLED), &text).unwrap()
+        };
+        let installed = Some(Path::new(INSTALLED));
+        assert_eq!(beside_the_unit(&of(UNIT_DATA_DIR), installed), None);
+        let warned = beside_the_unit(&of("/srv/fiscald"), installed).unwrap();
+        assert!(
+            warned.contains("/srv/fiscald") && warned.contains("mount"),
+            "{warned}"
+        );
+        let own = Some(Path::new("fiscald.toml"));
+        assert_eq!(beside_the_unit(&of("/srv/fiscald"), own), None);
+        // It is the folder that the units name.
+        for unit in ["fiscald.service", "fiscald.socket"] {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("packaging/fiscald")
+                .join(unit);
+            let text = std::fs::read_to_string(path).unwrap();
+            let condition = format!("ConditionPathExists={UNIT_DATA_DIR}/ledger.db\n");
+            assert!(text.contains(&condition), "{unit}");
+        }
+    }
 
     /// A socket that was left behind is replaced; a file or a link that the setting names by mistake stays.
     #[tokio::test]

@@ -24,14 +24,14 @@ pub(super) fn load(path: Option<&Path>, found: &mut Vec<Finding>) -> Option<Conf
             return None;
         }
     };
-    let before = found.len();
-    named_files(&config, found);
-    if found.len() == before {
+    let wrong = configured(&config);
+    if wrong.is_empty() {
         let source = path.map_or("no file: the defaults hold".to_owned(), |path| {
             path.display().to_string()
         });
         found.push(Finding::ok(Area::Config, source));
     }
+    found.extend(wrong);
     Some(config)
 }
 
@@ -73,7 +73,11 @@ impl std::fmt::Display for Chain<'_> {
     }
 }
 
-fn named_files(config: &Config, found: &mut Vec<Finding>) {
+/// What a configuration that reads well names and nothing can be done with: settings that the gateway would not start
+/// on, and files that are not there or not what they should be. Empty if all is well.
+#[must_use]
+pub fn configured(config: &Config) -> Vec<Finding> {
+    let mut found = Vec::new();
     let mut fault = |code, text: String, next: &str| {
         found.push(Finding::fault(Area::Config, code, text, next));
     };
@@ -124,6 +128,7 @@ fn named_files(config: &Config, found: &mut Vec<Finding>) {
             "Name a PNG, or leave the logo out; papers come without it.",
         ));
     }
+    found
 }
 
 /// Why the certificate authorities cannot be used.
