@@ -154,7 +154,9 @@ fn show_printers(answer: &Value, only: Option<&str>) {
     if let (false, Some(name)) = (any, only) {
         println!("there is no printer \"{name}\"; `fiscald printer list` shows them");
     } else if !any {
-        println!("none; add [[printers]] to the configuration (/usr/share/doc/fiscald/PRINTING.md)");
+        println!(
+            "none; add [[printers]] to the configuration (/usr/share/doc/fiscald/PRINTING.md)"
+        );
     }
 }
 
