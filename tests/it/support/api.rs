@@ -212,7 +212,7 @@ impl Shop {
             printers: Printers::new(config.print_plan().unwrap()),
             pos: PosPorts::new(config.pos().unwrap()),
         };
-        let (settings, ledger) = (api_settings(&config).unwrap(), Settings::default());
+        let (settings, ledger) = (api_settings(&config).unwrap(), config.settings().unwrap());
         let shop = Self::build(settings, ledger, devices.clone()).await;
         (shop, devices)
     }
