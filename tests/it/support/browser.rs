@@ -255,8 +255,12 @@ impl Browser {
 
     /// Light or dark.
     pub(crate) async fn scheme(&self, scheme: &str) {
-        let feature = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
-        let media = json!({ "media": "", "features": feature });
+        // At once: in the middle of a transition colours are neither.
+        let features = json!([
+            { "name": "prefers-color-scheme", "value": scheme },
+            { "name": "prefers-reduced-motion", "value": "reduce" },
+        ]);
+        let media = json!({ "media": "", "features": features });
         self.cdp("Emulation.setEmulatedMedia", media).await;
     }
 
