@@ -178,6 +178,10 @@ async fn look_at_the_lock(shop: &Shop, browser: &Browser, language: &str) -> Vec
         .run("return document.querySelector('#pin') !== null;")
         .await;
     assert_eq!(has_field, false, "no PIN is looked at for a while");
+    let notes = browser
+        .run("return document.querySelectorAll('.note').length;")
+        .await;
+    assert_eq!(notes, 1, "it is said once");
     wrong.extend(look(browser, language, "shut").await);
     // After the pause the right one is forgiven all.
     shop.clock.advance(Duration::from_secs(31));
