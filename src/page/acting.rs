@@ -52,7 +52,11 @@ pub(super) async fn act(
         match page.unlock(form.get("pin").trim().to_owned()).await {
             Ok(browser) => visit.give(browser),
             Err(shut) => {
-                let note = shut_note(&visit, &shut);
+                // That none is looked at now the question says by itself, in place of its fields.
+                let note = match shut {
+                    Shut::NotSet | Shut::Pause(_) => html! {},
+                    Shut::Wrong | Shut::Fault(_) => shut_note(&visit, &shut),
+                };
                 return question(&visit, &wanted, StatusCode::FORBIDDEN, &note).await;
             }
         }

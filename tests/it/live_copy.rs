@@ -198,7 +198,7 @@ async fn cut_short_in_the_middle_of_a_commit() {
     let copy = dir.path().join("live.db");
     house.sell_many(0, 30).await;
     let running = Running::start(&house, &copy);
-    running.up_to_date(&house).await;
+    running.up_to_date().await;
     running.stop().await;
     house.stop().await;
     let whole = ends(&copy).unwrap();

@@ -6,8 +6,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use fiscald::api::schema;
 use fiscald::ledger::captured::CapturedState;
 use fiscald::ledger::holds::HoldKind;
+use fiscald::ledger::printing::PrintRow;
 use vprinter::{LinkSetup, PrinterSetup, VirtualPrinter};
 
 use crate::live_copy::Running;
@@ -69,26 +71,45 @@ fn printer() -> VirtualPrinter {
     VirtualPrinter::tcp(setup, LinkSetup::default(), any).unwrap()
 }
 
+/// A copy of a receipt whose fate at a printer nobody knows: the link breaks while it is printed.
+async fn doubt(shop: &Shop, printer: &VirtualPrinter, name: &str, receipt: u32) {
+    // It may break before the paper has begun: then that one comes out, and the next is tried.
+    for _ in 0..5 {
+        printer.cut_after_received(200);
+        let print = post(format!("/v1/receipts/{receipt}/print?printer={name}"), "");
+        let asked: schema::PrintJob = shop.ask(&print).await.read(202);
+        let state = |jobs: &[PrintRow]| {
+            let job = jobs.iter().find(|job| job.id.0 == asked.job)?;
+            let is_open = ["queued", "held", "sending"].contains(&job.state.as_str());
+            (!is_open).then(|| job.state.clone())
+        };
+        let jobs = jobs_when(shop, |jobs| state(jobs).is_some()).await;
+        if state(&jobs).as_deref() == Some("unknown") {
+            return;
+        }
+    }
+    panic!("no paper of {name} is in doubt");
+}
+
 /// A shop in which a lot goes on: one till that sells, one whose day is closed and whose queue stands still; a printer
-/// without paper, before which papers wait, two with a paper in doubt, one that is not there; a paper that could not be
+/// with a paper in doubt, one without paper, before which papers wait, one that is not there; a paper that could not be
 /// sold; a live copy whose stick is away.
-async fn busy_shop() -> (Shop, ([VirtualPrinter; 3], Running)) {
-    let printers = [printer(), printer(), printer()];
-    let [bar, yard, front] = printers.each_ref().map(|printer| {
+async fn busy_shop() -> (Shop, ([VirtualPrinter; 2], Running)) {
+    let printers = [printer(), printer()];
+    let [bar, front] = printers.each_ref().map(|printer| {
         format!(
             "link = \"tcp:{}\"\nprofile = \"epson-tm-t20\"\n",
             printer.name()
         )
     });
-    let apart = "receipts = false\nz_reports = false\nafter_unknown = \"ask\"\n";
     let shop = Shop::printing(&format!(
-        "[[printers]]\nname = \"bar\"\n{bar}{apart}[[printers]]\nname = \"yard\"\n{yard}{apart}\
+        "[[printers]]\nname = \"bar\"\n{bar}receipts = false\nz_reports = false\nafter_unknown = \"ask\"\n\
          [[printers]]\nname = \"front\"\n{front}drawer = true\n\
          [[printers]]\nname = \"kitchen-at-the-back\"\nlink = \"tcp:127.0.0.1:1\"\nprofile = \"epson-tm-t20\"\nreceipts = false\n",
     ))
     .await;
     set_pin(&shop).await;
-    printers[2].set_paper(0);
+    printers[1].set_paper(0);
     for number in 1..=9 {
         shop.sell(&format!("T1-00012{number}")).await;
     }
@@ -98,15 +119,7 @@ async fn busy_shop() -> (Shop, ([VirtualPrinter; 3], Running)) {
         .receipt(201);
     let closed = post("/v1/days/close", "").token("two");
     assert!(shop.ask(&closed).await.status < 300);
-    for (printer, name, no) in [(&printers[0], "bar", 1), (&printers[1], "yard", 2)] {
-        printer.cut_after_received(200);
-        let print = post(format!("/v1/receipts/{no}/print?printer={name}"), "");
-        assert_eq!(shop.ask(&print).await.status, 202);
-    }
-    jobs_when(&shop, |jobs| {
-        jobs.iter().filter(|job| job.state == "unknown").count() == 2
-    })
-    .await;
+    doubt(&shop, &printers[0], "bar", 1).await;
     let (one, two) = (shop.tills[0], shop.tills[1]);
     let prepared = shop.ledger.write(move |core| {
         core.pause_stream(two, "the inventory is being counted", "test")?;
@@ -172,6 +185,10 @@ async fn look_at_the_lock(shop: &Shop, browser: &Browser, language: &str) -> Vec
         .run("return document.querySelector('#pin') !== null;")
         .await;
     assert_eq!(has_field, false, "no PIN is looked at for a while");
+    let notes = browser
+        .run("return document.querySelectorAll('.note').length;")
+        .await;
+    assert_eq!(notes, 1, "it is said once");
     wrong.extend(look(browser, language, "shut").await);
     // After the pause the right one is forgiven all.
     shop.clock.advance(Duration::from_secs(31));
@@ -329,10 +346,14 @@ async fn every_question_is_answered() {
         let texts: toml::Table = texts.parse().unwrap();
         let says =
             |group: &str, name: &str| texts["texts"][group][name].as_str().unwrap().to_owned();
-        let (shop, _printers) = busy_shop().await;
+        let (shop, printers) = busy_shop().await;
         let browser = Browser::open(shop.address).await;
         browser.goto(&format!("/operator?lang={language}")).await;
         for act in acts() {
+            if act == "not_out" {
+                // The one that was in doubt has come out by now.
+                doubt(&shop, &printers[0], "bar", 2).await;
+            }
             press_act(&browser, act).await;
             let has_reason = browser
                 .run("return document.querySelector('#reason') !== null;")
