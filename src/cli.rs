@@ -30,6 +30,7 @@ mod setup;
 mod store;
 mod terminal;
 mod till;
+mod token;
 mod upkeep;
 mod verify;
 
@@ -57,7 +58,7 @@ enum Command {
     Register(RegisterArgs),
     /// Make, list and revoke tokens of tills.
     #[command(subcommand)]
-    Token(TokenCommand),
+    Token(token::TokenCommand),
     /// List the tills; adopt, confirm, switch and retire them; configuration and certificate.
     #[command(subcommand)]
     Till(TillCommand),
@@ -193,25 +194,6 @@ struct RegisterArgs {
     /// certificate ends at once.
     #[arg(long)]
     again: bool,
-}
-
-#[derive(Debug, Subcommand)]
-enum TokenCommand {
-    /// Make a token and show it, this once.
-    Add {
-        /// Its name, as the audit will show it.
-        name: String,
-        /// The till it sells for; left out: it may read and steer every till.
-        #[arg(long)]
-        device_id: Option<u32>,
-    },
-    /// List tokens by name.
-    List,
-    /// Revoke a token.
-    Revoke {
-        /// Its name.
-        name: String,
-    },
 }
 
 /// Which till of the store; needed only where there are several.
@@ -538,7 +520,7 @@ fn dispatch(cli: &Cli) -> Done {
         Command::Run(args) => run::run(&own(Needs::Key)?, file.as_deref(), args),
         Command::CheckConfig => run::check(&own(Needs::Key)?, file.as_deref()),
         Command::Register(args) => setup::register(&own(Needs::Key)?, args),
-        Command::Token(command) => setup::token(&own(Needs::Key)?, command),
+        Command::Token(command) => token::token(&own(Needs::Key)?, command),
         Command::Till(command) => till::till(&config()?, command),
         Command::Day(command) => store::day(&config()?, command),
         Command::Receipt(command) => store::receipt(&config()?, command),

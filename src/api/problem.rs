@@ -76,7 +76,7 @@ problems! {
     HostRefused "host_refused" FORBIDDEN "The request was addressed to a name that is not this gateway's." => "Address the gateway as localhost, 127.0.0.1 or [::1], or add the name to the configuration of the shop's listener.";
     OriginRefused "origin_refused" FORBIDDEN "The request comes from a web page of another origin." => "Call the gateway from the POS itself, not from a page in a browser.";
     WrongTill "wrong_till" FORBIDDEN "The token is for another till." => "Use the token of the till that you name, or leave deviceID out.";
-    NotAllowed "not_allowed" FORBIDDEN "A till's own token may not do this." => "Use a token for every till (`fiscald token add NAME`), or the command line on the gateway's machine.";
+    NotAllowed "not_allowed" FORBIDDEN "A till's own token may not do this." => "Use a token for every till (`fiscald token add NAME --every-till`), or the command line on the gateway's machine.";
     TillNeeded "till_needed" BAD_REQUEST "The token is for every till, and the request names none." => "Add ?deviceID= (and &environment= where a device is in both), or deviceID in the sale.";
     TillUnknown "till_unknown" NOT_FOUND "There is no such till in this store." => "Ask GET /v1/status for the tills, or register the device with `fiscald register`.";
     ReceiptUnknown "receipt_unknown" NOT_FOUND "The till has issued no such receipt." => "Look the receipt up with GET /v1/receipts?invoiceNo= or ?key=.";

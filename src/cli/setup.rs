@@ -1,4 +1,4 @@
-//! `fiscald register` and `fiscald token`: what sets a store up.
+//! `fiscald register`: what sets a store up.
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::Path;
@@ -9,15 +9,15 @@ use anyhow::{Context as _, bail};
 use clock::SystemClock;
 use fiscal::DeviceId;
 
-use super::{Done, RegisterArgs, TokenCommand};
+use super::{Done, RegisterArgs};
 use crate::config::Config;
 use crate::fdms::wire;
 use crate::join::verify_taxpayer;
 use crate::join::{Joined, Progress, Registration, import, progress, register as join, set_up};
 use crate::keys::{Imported, KeyKind, RecoveryPassphrase};
 use crate::ledger::core::Core;
-use crate::ledger::tills::{NewTill, new_token};
-use crate::ledger::{Environment, Ledger, Reader, TillInfo};
+use crate::ledger::tills::NewTill;
+use crate::ledger::{Environment, Ledger};
 use crate::submit::Access;
 
 /// Who acts, as the audit names him.
@@ -213,68 +213,6 @@ pub(super) fn has_ledger(config: &Config) -> anyhow::Result<()> {
     )
 }
 
-pub(super) fn token(config: &Config, command: &TokenCommand) -> Done {
-    has_ledger(config)?;
-    match command {
-        TokenCommand::List => list(config),
-        TokenCommand::Add { name, device_id } => add(config, name, *device_id),
-        TokenCommand::Revoke { name } => revoke(config, name),
-    }
-}
-
 pub(super) fn open(config: &Config) -> anyhow::Result<Core> {
     Ok(set_up(config, Arc::new(SystemClock))?.core)
-}
-
-fn add(config: &Config, name: &str, device: Option<u32>) -> Done {
-    let till = match device {
-        None => None,
-        Some(device) => Some(find_till(config, device)?.id),
-    };
-    let token = new_token()?;
-    open(config)?.write(|core| core.add_token(name, till, &token, ACTOR))?;
-    println!("Token of \"{name}\", shown this once:");
-    println!("{token}");
-    Ok(ExitCode::SUCCESS)
-}
-
-fn find_till(config: &Config, device: u32) -> anyhow::Result<TillInfo> {
-    let tills = Reader::new(&config.ledger_path()).tills()?;
-    let mut named = tills
-        .into_iter()
-        .filter(|till| till.device_id.get() == device);
-    let till = named
-        .next()
-        .with_context(|| format!("there is no till {device} in this store"))?;
-    if named.next().is_some() {
-        bail!(
-            "there are two tills {device}, of test and of production; this cannot be told apart yet"
-        );
-    }
-    Ok(till)
-}
-
-fn list(config: &Config) -> Done {
-    let reader = Reader::new(&config.ledger_path());
-    let tills = reader.tills()?;
-    for token in reader.tokens()? {
-        let till = match token.till {
-            None => "every till".to_owned(),
-            Some(id) => tills
-                .iter()
-                .find(|till| till.id == id)
-                .map_or_else(String::new, |till| format!("till {}", till.device_id)),
-        };
-        let state = if token.revoked { "revoked" } else { "in use" };
-        println!("{:<24} {till:<16} {state}", token.name);
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn revoke(config: &Config, name: &str) -> Done {
-    if open(config)?.write(|core| core.revoke_token(name, ACTOR))? {
-        println!("The token \"{name}\" no longer works.");
-        return Ok(ExitCode::SUCCESS);
-    }
-    Err(anyhow::anyhow!("no token in use is called \"{name}\"; see `fiscald token list`").into())
 }

@@ -130,7 +130,7 @@ fn root_goes_on_as_the_stores_user() {
     std::fs::create_dir(&stick).unwrap();
     chown(&stick, Some(NOBODY), Some(NOBODY)).unwrap();
     for command in [
-        &["token", "add", "another"][..],
+        &["token", "add", "another", "--every-till"][..],
         &["verify"],
         &["recovery", "status"],
         &["archive", "--list"],

@@ -140,3 +140,54 @@ fn links_lead_somewhere() {
         &[("a.md", "[x](docs/FDMS.md#a) [y](https://example.invalid/)")],
     );
 }
+
+/// Recipes that would let in more, or less, than they are for.
+fn recipes(files: &[File]) -> Vec<String> {
+    let mut found = Vec::new();
+    for file in files.iter().filter(|f| f.is_document()) {
+        let commands: Vec<&str> = file
+            .text
+            .lines()
+            .filter_map(|line| line.strip_prefix("$ "))
+            .collect();
+        for command in &commands {
+            if command.contains("token add") && !command.contains("--device-id") {
+                let path = &file.path;
+                found.push(format!("{path}: makes a token for every till: {command}"));
+            }
+        }
+        let named = file.text.lines().filter_map(|line| {
+            let (setting, value) = line.split_once(" = ")?;
+            matches!(setting, "certificate" | "key").then(|| value.trim_matches('"'))
+        });
+        for path in named {
+            let given =
+                |command: &&str| command.contains("install -o fiscald ") && command.ends_with(path);
+            if !commands.iter().any(given) {
+                let page = &file.path;
+                found.push(format!("{page}: {path} is not given to the gateway's user"));
+            }
+        }
+    }
+    found
+}
+
+/// Who follows a recipe gives a till's software a token of its till alone, and the gateway files that it can read.
+#[test]
+fn recipes_do_what_they_are_for() {
+    let lan = "```toml\nkey = \"/etc/fiscald/a.key\"\n```\n";
+    let made = "$ openssl req -keyout a.key\n";
+    let given = "$ sudo install -o fiscald -m 0600 a.key /etc/fiscald/a.key\n";
+    let (unreadable, readable) = (format!("{made}{lan}"), format!("{made}{given}{lan}"));
+    fence(
+        recipes,
+        &[
+            ("a.md", "$ sudo fiscald token add till-1\n"),
+            ("a.md", unreadable.as_str()),
+        ],
+        &[
+            ("a.md", "$ sudo fiscald token add till-1 --device-id 42\n"),
+            ("a.md", readable.as_str()),
+        ],
+    );
+}

@@ -138,7 +138,7 @@ fn the_process_list_tells_no_secret() {
     // A secret on the command line would be seen there: none is taken, not even by mistake.
     for wrong in [
         vec!["pin", "set", "2580"],
-        vec!["token", "add", "till", "--token", "x"],
+        vec!["token", "add", "till", "--every-till", "--token", "x"],
         vec!["register", "--activation-key", "x"],
         vec!["recovery", "test", "--passphrase", "x"],
     ] {
