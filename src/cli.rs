@@ -92,7 +92,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Bring the ledger of a gateway that does not run to this version, a copy of it first. `run` does so too.
     Migrate,
-    /// Say what FDMS has not been told yet, also of a gateway that does not run; exit code 3 if there is anything.
+    /// Say what FDMS has not been told yet, also of a gateway that does not run; exit code 3 if there is anything, 4 if
+    /// there is no ledger.
     Unsent,
     /// Compute what FDMS computes of a receipt, a day or a QR code (JSON in, JSON out).
     #[command(subcommand)]

@@ -4,6 +4,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use clock::SystemClock;
 
 use super::Done;
@@ -14,6 +15,9 @@ use crate::ledger::{Environment, Reader};
 
 /// Exit code of a store that has not told FDMS everything.
 const UNSENT: u8 = 3;
+
+/// Exit code of a store whose ledger is not where the configuration has it: nobody knows what FDMS has been told.
+const NO_LEDGER: u8 = 4;
 
 /// `fiscald migrate`.
 pub(super) fn migrate(config: &Config) -> Done {
@@ -42,8 +46,13 @@ pub(super) fn migrate(config: &Config) -> Done {
 /// `fiscald unsent`: what FDMS has not been told, of all tills; also of a gateway that does not run.
 pub(super) fn unsent(config: &Config) -> Done {
     let path = config.ledger_path();
-    if !path.exists() {
-        return Ok(ExitCode::SUCCESS);
+    let is_there = path.try_exists();
+    if !is_there.with_context(|| format!("{} may not be looked for", path.display()))? {
+        println!(
+            "There is no ledger at {}: is its disk mounted? Without it nobody knows what FDMS has been told.",
+            path.display()
+        );
+        return Ok(ExitCode::from(NO_LEDGER));
     }
     let reader = Reader::new(&path);
     let mut anything = false;
@@ -73,8 +82,9 @@ pub(super) fn unsent(config: &Config) -> Done {
             );
         }
     }
-    Ok(match anything {
-        true => ExitCode::from(UNSENT),
-        false => ExitCode::SUCCESS,
-    })
+    if anything {
+        return Ok(ExitCode::from(UNSENT));
+    }
+    println!("FDMS has everything; no day is open.");
+    Ok(ExitCode::SUCCESS)
 }

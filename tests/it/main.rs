@@ -35,6 +35,7 @@ mod operator;
 mod ports;
 mod pos;
 mod printing;
+mod removal;
 mod scenarios;
 mod sheets;
 mod submit;
