@@ -6,6 +6,7 @@
 //! `synchronous=FULL`, and is answered only after COMMIT (docs/ARCHITECTURE.md, Storage).
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use fiscal::draft::{Draft, PrintOnly};
@@ -344,6 +345,19 @@ pub enum StorageError {
         /// Where the copy was to be.
         backup: String,
         /// Why not.
+        why: String,
+    },
+    /// A file may not or cannot be written. That says nothing against the ledger.
+    #[error(
+        "{path} cannot be written: {why}. This runs as user {user}: may that user write there, and is the disk mounted and not write-protected?",
+        path = path.display()
+    )]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// The number of the user who tried.
+        user: u32,
+        /// What the system says.
         why: String,
     },
     /// The ledger contradicts itself.

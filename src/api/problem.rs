@@ -329,6 +329,7 @@ impl From<StorageError> for Problem {
             StorageError::Stopping => P::Stopping,
             StorageError::Newer { .. }
             | StorageError::NotCopied { .. }
+            | StorageError::Unwritable { .. }
             | StorageError::Damaged(_)
             | StorageError::ArchiveGone(_)
             | StorageError::Key(_)

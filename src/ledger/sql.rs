@@ -21,7 +21,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StorageError> {
     private.write(true).create(true).truncate(false).mode(0o600);
     private
         .open(path)
-        .map_err(|error| damaged(format!("{} cannot be opened: {error}", path.display())))?;
+        .map_err(|error| unwritable(path, &error))?;
     // One thread at a time uses a connection: SQLite need not lock it for each call.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
@@ -63,7 +63,11 @@ pub(super) fn new_file(path: &Path) -> Result<std::fs::File, StorageError> {
 pub(super) fn unwritable(path: &Path, error: &std::io::Error) -> StorageError {
     match error.kind() {
         std::io::ErrorKind::StorageFull => StorageError::Full,
-        _ => damaged(format!("{} cannot be written: {error}", path.display())),
+        _ => StorageError::Unwritable {
+            path: path.to_owned(),
+            user: rustix::process::geteuid().as_raw(),
+            why: error.to_string(),
+        },
     }
 }
 
@@ -148,5 +152,33 @@ pub(super) fn wal_checkpoint(conn: &Connection, mode: &str) -> bool {
             tracing::warn!(%error, "the ledger's log could not be copied into the database");
             false
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A place that cannot be written is no damage of the ledger, and a full disk is told as such.
+    #[test]
+    fn a_place_that_cannot_be_written_is_no_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        new_file(&file).unwrap();
+        let below = file.join("copy.db");
+        for error in [
+            new_file(&file).unwrap_err(),
+            new_file(&below).unwrap_err(),
+            open_writer(&below).unwrap_err(),
+        ] {
+            let text = error.to_string();
+            assert!(matches!(error, StorageError::Unwritable { .. }), "{text}");
+            assert!(
+                text.contains("cannot be written") && !text.contains("damaged"),
+                "{text}"
+            );
+        }
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        assert!(matches!(unwritable(&file, &full), StorageError::Full));
     }
 }

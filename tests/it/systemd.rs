@@ -141,6 +141,17 @@ fn root_goes_on_as_the_stores_user() {
         let done = store.fiscald(command);
         assert!(done.status.success(), "{command:?}: {done:?}");
     }
+    // A folder of root's is no place for a backup, and that says nothing against the ledger.
+    let roots = dir.path().join("roots");
+    std::fs::create_dir(&roots).unwrap();
+    let refused = store.fiscald(&["backup", "take", "--to", roots.to_str().unwrap()]);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success(), "{said}");
+    assert!(
+        said.contains("cannot be written") && said.contains("user 65534"),
+        "{said}"
+    );
+    assert!(!said.contains("damaged"), "{said}");
     // It finds that the gateway does not run, but not that it was asked by root.
     let looked = store.fiscald(&["doctor"]);
     let looked = String::from_utf8(looked.stdout).unwrap();
