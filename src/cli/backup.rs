@@ -12,7 +12,7 @@ use clock::{Clock as _, SharedClock, SystemClock};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Done;
-use super::setup::{ask, read_secret, show_passphrase};
+use super::setup::{agreed, ask, read_secret, show_passphrase};
 use crate::backup::{self, BackupError, Manifest, Phase, RestoreError, Restoring};
 use crate::config::Config;
 use crate::join::{renew_recovery, set_up};
@@ -67,7 +67,11 @@ pub(super) enum RecoveryCommand {
         passphrase_file: Option<PathBuf>,
     },
     /// Make a new passphrase and show it, this once. The one before opens older backups only.
-    Renew,
+    Renew {
+        /// Do not ask whether the note of the passphrase in use may become worthless for new backups.
+        #[arg(long)]
+        yes: bool,
+    },
     /// Say when the passphrase was tested last.
     Status,
 }
@@ -215,8 +219,20 @@ fn confirmed() -> anyhow::Result<bool> {
     println!(
         "Two living copies of a ledger issue the same numbers twice, and the authority alone can put that right."
     );
-    let answer = ask("Is the ledger that this backup was made of out of use for good? (yes/no) ")?;
-    Ok(matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes"))
+    agreed("Is the ledger that this backup was made of out of use for good? (yes/no) ")
+}
+
+/// The note in the safe is the only way to open a backup elsewhere.
+fn renewal_confirmed() -> anyhow::Result<bool> {
+    if !std::io::stdin().is_terminal() {
+        bail!(
+            "nobody can be asked whether the note of the passphrase in use may become worthless for new backups; add --yes if it may"
+        );
+    }
+    println!(
+        "The passphrase in use opens the backups that were made so far, and none that is made from now on."
+    );
+    agreed("Make a new one, and write it down now? (yes/no) ")
 }
 
 /// The passphrase from a file or from the terminal.
@@ -232,7 +248,10 @@ pub(super) fn recovery(config: &Config, command: &RecoveryCommand) -> Done {
     existing_ledger(config)?;
     match command {
         RecoveryCommand::Status => {}
-        RecoveryCommand::Renew => {
+        RecoveryCommand::Renew { yes } => {
+            if !yes && !renewal_confirmed()? {
+                return Err(anyhow::anyhow!("nothing was changed").into());
+            }
             let mut store = set_up(config, Arc::new(SystemClock))?;
             let passphrase = renew_recovery(&mut store.core, &config.sealing_key()?)?;
             show_passphrase(Some(&passphrase));

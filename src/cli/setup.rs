@@ -198,7 +198,12 @@ fn confirmed() -> anyhow::Result<bool> {
     if !std::io::stdin().is_terminal() {
         bail!("nobody can be asked whether this is the right taxpayer; add --yes");
     }
-    let answer = ask("Register the till for this taxpayer? (yes/no) ")?;
+    agreed("Register the till for this taxpayer? (yes/no) ")
+}
+
+/// Whether the person says yes.
+pub(super) fn agreed(question: &str) -> anyhow::Result<bool> {
+    let answer = ask(question)?;
     Ok(matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 

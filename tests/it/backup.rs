@@ -416,7 +416,15 @@ fn by_the_command_line() {
     };
     let never = run(&store, &["recovery", "status"]);
     assert!(never.contains("never tested"), "{never}");
-    let shown = run(&store, &["recovery", "renew"]);
+    // Nobody is there to be asked: the note in the safe stays the right one.
+    let refused = store.fiscald(&["recovery", "renew"]);
+    let text = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        !refused.status.success() && text.contains("--yes"),
+        "{text}"
+    );
+    assert!(refused.stdout.is_empty(), "{:?}", refused.stdout);
+    let shown = run(&store, &["recovery", "renew", "--yes"]);
     let typed = shown
         .lines()
         .map(str::trim)
