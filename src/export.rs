@@ -1,7 +1,8 @@
 //! An export for auditors: whole fiscal days as JSON lines and CSV, with everything that proves them.
 //!
 //! Whoever has it needs none of our software: `SHA256SUMS` is read by `sha256sum`, the certificates by `openssl`, the
-//! lines by `jq`. The recipe is docs/AUDIT.md. An export is one folder, and appears under its name only when it is whole.
+//! lines by `jq`. The recipe is docs/AUDIT.md; a copy lies in each export. An export is one folder, and appears under
+//! its name only when it is whole.
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -183,6 +184,9 @@ fn write(
         done += till.receipts;
         manifest.tills.push(till);
     }
+    let mut page = Output::create(draft, "AUDIT.md")?;
+    page.write(include_str!("../docs/AUDIT.md"))?;
+    manifest.files.push(page.end()?);
     let mut out = Output::create(draft, "manifest.json")?;
     let text = serde_json::to_string_pretty(&manifest).unwrap_or_default();
     out.write(&format!("{text}\n"))?;

@@ -64,6 +64,9 @@ pub(super) fn export_days(config: &Config, args: &ExportArgs) -> Done {
             till.folder, till.first_fiscal_day_no, till.last_fiscal_day_no, till.receipts
         );
     }
-    println!("How to verify it without this software: docs/AUDIT.md.");
+    println!(
+        "How to verify it without this software is told in {}.",
+        args.to.join("AUDIT.md").display()
+    );
     Ok(ExitCode::SUCCESS)
 }
