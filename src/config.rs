@@ -173,6 +173,15 @@ pub struct TillConfig {
     pub printer: Option<String>,
 }
 
+impl TillConfig {
+    fn device(&self) -> Result<DeviceId, String> {
+        let (device, environment) = (self.device_id, self.environment);
+        DeviceId::new(device).ok_or_else(|| {
+            format!("tills: {device} ({environment}): device_id: this is no device ID")
+        })
+    }
+}
+
 /// `[api]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -367,9 +376,11 @@ impl Config {
                 return Err(format!("fdms.{name}: \"{url}\" must begin with https://"));
             }
         }
-        for user in &self.api.unix_users {
+        for (place, user) in (1..).zip(&self.api.unix_users) {
             if user.uid.is_none() == user.gid.is_none() {
-                return Err("api.unix_users: give either uid or gid".to_owned());
+                return Err(format!(
+                    "api.unix_users: entry {place}: give either uid or gid"
+                ));
             }
         }
         Ok(())
@@ -407,8 +418,7 @@ impl Config {
     fn tills(&self) -> Result<BTreeMap<(Environment, DeviceId), TillSettings>, String> {
         let mut tills = BTreeMap::new();
         for till in &self.tills {
-            let device = DeviceId::new(till.device_id)
-                .ok_or_else(|| format!("tills: {} is no device ID", till.device_id))?;
+            let device = till.device()?;
             let own = TillSettings {
                 opening: till.day_opening,
                 closing: till.day_closing,
@@ -416,7 +426,7 @@ impl Config {
             };
             if tills.insert((till.environment, device), own).is_some() {
                 let (environment, device) = (till.environment, till.device_id);
-                return Err(format!("tills: {device} ({environment}) is there twice"));
+                return Err(format!("tills: {device} ({environment}): is there twice"));
             }
         }
         Ok(tills)

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use drivers::display::Dialect;
 use drivers::page::{Bitmap, Shades};
-use drivers::profile::{Profile, ProfileChoice};
+use drivers::profile::{Profile, ProfileChoice, ProfileError};
 use drivers::transport::LinkConfig;
 use fiscal::{DeviceId, MoneyType};
 use serde::Deserialize;
 
 use super::Config;
+use super::hints::did_you_mean;
 use crate::ledger::Environment;
 
 /// What follows when nobody knows whether a paper came out.
@@ -147,6 +148,13 @@ impl PrinterConfig {
             ProfileSetting::Name(name) => Profile::named(name),
             ProfileSetting::Choice(choice) => choice.profile(),
         };
+        let profile = profile.map_err(|error| {
+            let meant = match &error {
+                ProfileError::Unknown(name, _) => did_you_mean(name, Profile::names()),
+                _ => String::new(),
+            };
+            place(&format!("profile: {error}{meant}"))
+        });
         if self.patience_min == 0 {
             return Err(place("patience_min must be at least 1"));
         }
@@ -158,8 +166,8 @@ impl PrinterConfig {
             DeviceId::new(*id).ok_or_else(|| place(&format!("tills: {id} is no device ID")))
         });
         Ok(PrinterSetup {
-            link: LinkConfig::parse(&self.link).map_err(|e| place(&e.to_string()))?,
-            profile: profile.map_err(|e| place(&e.to_string()))?,
+            link: LinkConfig::parse(&self.link).map_err(|e| place(&format!("link: {e}")))?,
+            profile: profile?,
             tills: tills.collect::<Result<_, _>>()?,
             drawer_on: money.collect::<Result<_, _>>()?,
             name: self.name.clone(),
@@ -225,6 +233,11 @@ impl PrintPlan {
         self.printers.iter().find(|printer| printer.name == name)
     }
 
+    /// The printers' names.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.printers.iter().map(|printer| printer.name.as_str())
+    }
+
     /// The printer of a till's Z reports: that of its receipts, else the first that serves the till.
     #[must_use]
     pub fn z_printer(&self, till: (Environment, DeviceId)) -> Option<&PrinterSetup> {
@@ -284,28 +297,28 @@ impl Config {
         let mut plan = PrintPlan::default();
         for printer in &self.printers {
             if plan.named(&printer.name).is_some() {
-                return Err(format!("printers: {} is there twice", printer.name));
+                return Err(format!("printers: {}: is there twice", printer.name));
             }
             let mut setup = printer.setup()?;
             setup.logo = setup.logo.or_else(|| self.store.logo.clone());
             if let Some(other) = plan.printers.iter().find(|other| other.link == setup.link) {
                 let (name, link) = (&setup.name, &setup.link);
                 return Err(format!(
-                    "printers: {name} and {} are both at {link}",
+                    "printers: {name}: link: {} is at {link} too",
                     other.name
                 ));
             }
             plan.printers.push(setup);
         }
         for till in &self.tills {
-            let device = DeviceId::new(till.device_id)
-                .ok_or_else(|| format!("tills: {} is no device ID", till.device_id))?;
-            if let Some(name) = till
-                .printer
-                .as_deref()
-                .filter(|name| plan.named(name).is_none())
+            let device = till.device()?;
+            if let Some(name) = &till.printer
+                && plan.named(name).is_none()
             {
-                return Err(format!("tills: {device}: there is no printer \"{name}\""));
+                let (environment, meant) = (till.environment, did_you_mean(name, plan.names()));
+                return Err(format!(
+                    "tills: {device} ({environment}): printer: there is no printer \"{name}\"{meant}"
+                ));
             }
             plan.tills.push(TillPrinting {
                 till: (till.environment, device),

@@ -12,6 +12,7 @@ use drivers::transport::LinkConfig;
 use fiscal::{DeviceId, MoneyType};
 use serde::Deserialize;
 
+use super::hints::did_you_mean;
 use super::{Config, PrintPlan};
 use crate::api::AllowList;
 use crate::ledger::Environment;
@@ -149,17 +150,14 @@ impl Config {
         let mut ports: Vec<PosSetup> = Vec::new();
         for pos in &self.pos {
             if ports.iter().any(|port| port.name == pos.name) {
-                return Err(format!("pos: {} is there twice", pos.name));
+                return Err(format!("pos: {}: is there twice", pos.name));
             }
             let setup = pos
                 .setup(&plan)
                 .map_err(|what| format!("pos: {}: {what}", pos.name))?;
             if let Some(other) = ports.iter().find(|other| other.listen == setup.listen) {
-                let names = (&setup.name, &other.name);
-                return Err(format!(
-                    "pos: {} and {} listen at the same place",
-                    names.0, names.1
-                ));
+                let (name, other) = (&setup.name, &other.name);
+                return Err(format!("pos: {name}: listen: {other} listens there too"));
             }
             ports.push(setup);
         }
@@ -174,9 +172,9 @@ impl PosConfig {
             return Err("a name is 1 to 40 letters, digits, hyphens".to_owned());
         }
         if plan.named(&self.printer).is_none() {
+            let (name, meant) = (&self.printer, did_you_mean(&self.printer, plan.names()));
             return Err(format!(
-                "there is no printer \"{}\"; add it as [[printers]]",
-                self.printer
+                "printer: there is no printer \"{name}\"{meant}; add it as [[printers]]"
             ));
         }
         if self.idle_ms < 200 {
@@ -191,10 +189,11 @@ impl PosConfig {
         let payment =
             payment.ok_or_else(|| format!("payment: \"{}\" is no money type", self.payment))?;
         let device = DeviceId::new(self.device_id);
-        let device = device.ok_or_else(|| format!("{} is no device ID", self.device_id))?;
+        let device =
+            device.ok_or_else(|| format!("device_id: {} is no device ID", self.device_id))?;
         Ok(PosSetup {
             name: self.name.clone(),
-            listen: self.listen()?,
+            listen: self.listen().map_err(|why| format!("listen: {why}"))?,
             allow: Arc::new(AllowList::parse(&self.allow).map_err(|e| format!("allow: {e}"))?),
             plays: self.plays()?,
             till: (self.environment, device),

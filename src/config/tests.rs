@@ -39,7 +39,19 @@ fn faults_are_said() {
         ("[store]\nday_closing = \"22.30\"", "a time like \"22:30\""),
         (
             "[[tills]]\ndevice_id = 1\nenvironment = \"test\"\n[[tills]]\ndevice_id = 1\nenvironment = \"test\"",
-            "there twice",
+            "line 5: tills: 1 (test): is there twice",
+        ),
+        (
+            "[[printers]]\nname = \"a\"\nlink = \"usb:any\"\nprofile = \"generic-80\"\n[[printers]]\nname = \"b\"\nlink = \"file:/x\"\nprofile = \"epson-tm-t2\"",
+            "line 8: printers: b: profile: there is no printer profile",
+        ),
+        (
+            "[[printers]]\nname = \"b\"\nlink = \"file:/x\"\nprofile = \"epson-tm-t2\"",
+            "did you mean `epson-tm-t20`?",
+        ),
+        (
+            "[[printers]]\nname = \"front\"\nlink = \"file:/x\"\nprofile = \"generic-80\"\n[[tills]]\ndevice_id = 1\nenvironment = \"test\"\nprinter = \"frint\"",
+            "line 8: tills: 1 (test): printer: there is no printer \"frint\" (did you mean `front`?)",
         ),
     ] {
         let error = parse(text).unwrap_err();
