@@ -178,15 +178,16 @@ fn recipes_do_what_they_are_for() {
     let lan = "```toml\nkey = \"/etc/fiscald/a.key\"\n```\n";
     let made = "$ openssl req -keyout a.key\n";
     let given = "$ sudo install -o fiscald -m 0600 a.key /etc/fiscald/a.key\n";
+    let (unreadable, readable) = (format!("{made}{lan}"), format!("{made}{given}{lan}"));
     fence(
         recipes,
         &[
             ("a.md", "$ sudo fiscald token add till-1\n"),
-            ("a.md", &format!("{made}{lan}")),
+            ("a.md", unreadable.as_str()),
         ],
         &[
             ("a.md", "$ sudo fiscald token add till-1 --device-id 42\n"),
-            ("a.md", &format!("{made}{given}{lan}")),
+            ("a.md", readable.as_str()),
         ],
     );
 }
