@@ -346,7 +346,7 @@ async fn every_question_is_answered() {
         let texts: toml::Table = texts.parse().unwrap();
         let says =
             |group: &str, name: &str| texts["texts"][group][name].as_str().unwrap().to_owned();
-        let (shop, printers) = busy_shop().await;
+        let (shop, (printers, _copies)) = busy_shop().await;
         let browser = Browser::open(shop.address).await;
         browser.goto(&format!("/operator?lang={language}")).await;
         for act in acts() {
