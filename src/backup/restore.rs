@@ -12,7 +12,7 @@ use super::{BackupError, Manifest, archives, carry, check, file_error, manifest,
 use crate::config::Config;
 use crate::crash::{self, Point};
 use crate::keys::{KeyError, RecoveryPassphrase, SealingKey};
-use crate::ledger::copies::{Ends, ends, fold, recovery, try_key};
+use crate::ledger::copies::{Ends, ends, fold, recovery, try_key, undo_unfinished};
 use crate::ledger::core::Core;
 use crate::ledger::lock::only_one;
 use crate::ledger::verify::{VerifyError, verify};
@@ -188,7 +188,8 @@ fn may_replace(ledger: &Path, backup: &Ends, over: Option<&str>) -> Result<(), R
         return Ok(());
     }
     let path = ledger.to_owned();
-    match ends(ledger) {
+    // Power that went in the middle of setting it aside leaves a journal, which only a writer can undo.
+    match undo_unfinished(ledger).and_then(|()| ends(ledger)) {
         Ok(present) => {
             let beyond = present.beyond(backup);
             if beyond.is_empty() || over == Some(present.ledger.as_str()) {

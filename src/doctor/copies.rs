@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// So far the live copy may be behind, seconds.
 const BEHIND: i64 = 600;
 const MOUNT: &str = "Put the disk or stick in its place and mount it; the folder must be there and belong to the gateway's user \
-                     (docs/INSTALL.md, Backups).";
+                     (/usr/share/doc/fiscald/INSTALL.md, Backups).";
 const SEE: &str = "Mend what it says: is the disk or stick whole, and is there room? The gateway tries again by itself.";
 
 /// Looks at both; `now` is the trusted time, where it can be told.

@@ -14,7 +14,7 @@ use fiscald::ledger::verify::verify;
 use fiscald::ledger::{LedgerError, Refusal};
 use fiscald::submit::reconcile::adoption_from;
 
-use crate::support::process::PATIENCE;
+use crate::support::process::{Http, PATIENCE, Store};
 use crate::support::store::{GLANCE, House, Plan};
 
 fn verified(path: &Path) -> u64 {
@@ -403,18 +403,16 @@ async fn made_at_its_time() {
     running.await.unwrap();
 }
 
-/// The command line from end to end: passphrase, test of it, backup, restore on another machine, and the gateway runs.
-#[test]
-fn by_the_command_line() {
-    use crate::support::process::{Http, Store};
-    let dir = tempfile::tempdir().unwrap();
-    let mut store = Store::set_up(dir.path(), 4300);
-    let run = |store: &Store, args: &[&str]| {
-        let output = store.fiscald(args);
-        assert!(output.status.success(), "{args:?} {output:?}");
-        String::from_utf8(output.stdout).unwrap()
-    };
-    let never = run(&store, &["recovery", "status"]);
+/// What a command says that ends well.
+fn run(store: &Store, args: &[&str]) -> String {
+    let output = store.fiscald(args);
+    assert!(output.status.success(), "{args:?} {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A passphrase that was made and tested, written down in the note that is named.
+fn write_note(store: &Store, note: &Path) {
+    let never = run(store, &["recovery", "status"]);
     assert!(never.contains("never tested"), "{never}");
     // Nobody is there to be asked: the note in the safe stays the right one.
     let refused = store.fiscald(&["recovery", "renew"]);
@@ -424,17 +422,26 @@ fn by_the_command_line() {
         "{text}"
     );
     assert!(refused.stdout.is_empty(), "{:?}", refused.stdout);
-    let shown = run(&store, &["recovery", "renew", "--yes"]);
+    let shown = run(store, &["recovery", "renew", "--yes"]);
     let typed = shown
         .lines()
         .map(str::trim)
         .find(|line| line.len() == 39)
         .unwrap();
-    let note = dir.path().join("note");
-    std::fs::write(&note, typed).unwrap();
+    std::fs::write(note, typed).unwrap();
     let note = note.to_str().unwrap();
-    let tested = run(&store, &["recovery", "test", "--passphrase-file", note]);
+    let tested = run(store, &["recovery", "test", "--passphrase-file", note]);
     assert!(tested.contains("tested last on"), "{tested}");
+}
+
+/// The command line from end to end: passphrase, test of it, backup, restore on another machine, and the gateway runs.
+#[test]
+fn by_the_command_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::set_up(dir.path(), 4300);
+    let note = dir.path().join("note");
+    write_note(&store, &note);
+    let note = note.to_str().unwrap();
 
     store.start();
     let sale = crate::crash::sale("A");
@@ -490,8 +497,7 @@ fn by_the_command_line() {
             break;
         }
         assert!(sold.body.contains("till_"), "{}", sold.body);
-        let patience = crate::support::process::PATIENCE;
-        assert!(SystemClock.boot() - started < patience, "{}", sold.body);
+        assert!(SystemClock.boot() - started < PATIENCE, "{}", sold.body);
         store.clock.advance(std::time::Duration::from_secs(1));
     }
 }

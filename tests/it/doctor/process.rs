@@ -26,7 +26,7 @@ fn codes(output: &Output) -> (Vec<String>, Option<i32>) {
 
 /// Types a new recovery passphrase in from the note, as the doctor asks for.
 fn test_recovery(store: &Store) {
-    let shown = store.fiscald(&["recovery", "renew"]);
+    let shown = store.fiscald(&["recovery", "renew", "--yes"]);
     let shown = String::from_utf8(shown.stdout).unwrap();
     let mut lines = shown.lines().map(str::trim);
     let typed = lines.find(|line| line.len() == 39).unwrap();

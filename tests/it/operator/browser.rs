@@ -75,7 +75,7 @@ fn printer() -> VirtualPrinter {
 async fn doubt(shop: &Shop, printer: &VirtualPrinter, name: &str, receipt: u32) {
     // It may break before the paper has begun: then that one comes out, and the next is tried.
     for _ in 0..5 {
-        printer.cut_after_received(200);
+        printer.cut_after_received(400);
         let print = post(format!("/v1/receipts/{receipt}/print?printer={name}"), "");
         let asked: schema::PrintJob = shop.ask(&print).await.read(202);
         let state = |jobs: &[PrintRow]| {
