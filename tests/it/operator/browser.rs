@@ -80,8 +80,8 @@ async fn doubt(shop: &Shop, printer: &VirtualPrinter, name: &str, receipt: u32) 
         let asked: schema::PrintJob = shop.ask(&print).await.read(202);
         let state = |jobs: &[PrintRow]| {
             let job = jobs.iter().find(|job| job.id.0 == asked.job)?;
-            let is_open = ["queued", "held", "sending"].contains(&job.state.as_str());
-            (!is_open).then(|| job.state.clone())
+            let is_over = ["done", "unknown", "failed", "lost"].contains(&job.state.as_str());
+            is_over.then(|| job.state.clone())
         };
         let jobs = jobs_when(shop, |jobs| state(jobs).is_some()).await;
         if state(&jobs).as_deref() == Some("unknown") {
