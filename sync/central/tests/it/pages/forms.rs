@@ -125,3 +125,39 @@ async fn a_slow_answer_shows() {
     browser.shoot_all("slow").await;
     browser.close().await;
 }
+
+/// Settings of a store: what cannot be is refused and stays typed, what can be is set and stands there as on the way.
+#[tokio::test]
+async fn settings_are_set() {
+    let test = afternoon().await;
+    let shop = believable(&test, "Baobab Stores").await;
+    let mut browser = Browser::signed_in(&test, &shop.email).await;
+    browser.goto(&format!("/stores/{}", shop.stores[1])).await;
+    browser.follow("Settings of the store").await;
+    for currencies in ["dollars", "usd, zwg"] {
+        browser
+            .press("select[name=day_closing] option[value=at]")
+            .await;
+        let set = "document.querySelector('[name=day_closing_at]').value = '22:30'";
+        browser.run(set).await;
+        browser.fill("input[name=currencies]", currencies).await;
+        browser.press("main button.main").await;
+        if currencies == "dollars" {
+            browser.has_text(".note.bad", "DOLLARS").await;
+            browser.value_is("input[name=currencies]", "dollars").await;
+            browser.value_is("[name=day_closing_at]", "22:30").await;
+            browser.shoot_all("settings-refused").await;
+        }
+    }
+    browser.has_text(".note.ok", "The settings are set").await;
+    browser.has_text("main table", "at 22:30").await;
+    browser.has_text("main table", "USD, ZWG").await;
+    browser.has_text("main table", "on the way").await;
+    browser.value_is("[name=day_closing_at]", "22:30").await;
+    browser.shoot_all("settings").await;
+    browser.press("input[name=every_store]").await;
+    browser.press("main button.main").await;
+    browser.has_text(".note.ok", "stores").await;
+    browser.no_errors().await;
+    browser.close().await;
+}

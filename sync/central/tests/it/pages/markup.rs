@@ -16,9 +16,11 @@ async fn markup_is_text() {
     write_everywhere(&sql, evil, shop.tenant).await;
     let mut browser = Browser::signed_in(&test, &shop.email).await;
     let store = format!("/stores/{}", shop.stores[1]);
+    let settings = format!("{store}/settings");
     let paths = [
         "/",
         &store,
+        &settings,
         "/tills/prod/24011",
         "/tills/prod/24001/days/61",
         "/receipts",
