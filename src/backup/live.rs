@@ -125,7 +125,12 @@ async fn round(
             })
         };
         let mut mirror = mirror.filter(|_| to.exists());
-        let result = follow(&mut mirror, &ledger_path, &to, &mut anew);
+        let mut result = follow(&mut mirror, &ledger_path, &to, &mut anew);
+        // Taken away meanwhile: what was written went into a file that nobody can open any more.
+        if result.is_ok() && !to.exists() {
+            mirror = None;
+            result = follow(&mut mirror, &ledger_path, &to, &mut anew);
+        }
         view.live(|live| live.running = None);
         // One that failed is opened anew: the stick may be another one by then.
         (mirror.filter(|_| result.is_ok()), result)
