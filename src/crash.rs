@@ -2,7 +2,7 @@
 //!
 //! Whatever a process does, it may be gone before its next step. `FISCALD_CRASH_AT=name` ends it with SIGKILL when it
 //! first passes the point of that name, `name:3` at the third time, so that each such moment is tried and not only those
-//! that chance finds (`tests/it/crash_points`, which is red if a point is never reached; `scripts/crash --points`).
+//! that chance finds (`tests/it/crash/points.rs`, which is red if a point is never reached; `scripts/crash --points`).
 //! Only with the feature `crash-points`: in a package the calls are empty, and the names are not in the program.
 
 macro_rules! points {
