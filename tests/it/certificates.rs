@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use clock::Clock as _;
-use fdms_sandbox::{Call, DeviceChange, Fault, FaultKind};
-use fiscald::join::{self, Registration};
-use fiscald::keys::{Certificate, KeyKind};
+use fdms_sandbox::{Call, Fault, FaultKind};
+use fiscald::keys::Certificate;
 use fiscald::ledger::Seq;
 use fiscald::ledger::verify::verify;
 
@@ -205,22 +204,7 @@ async fn an_ended_certificate_stops_the_sending_only() {
     })
     .await;
     house.sell_many(0, 2).await;
-    let number = house.till(0).number();
-    let change = DeviceChange {
-        activation_key: Some("NEWKEY02".to_owned()),
-        ..DeviceChange::default()
-    };
-    house.sandbox.change_device(number, change).unwrap();
-    let registration = Registration {
-        till: house.new_till(number),
-        activation_key: "NEWKEY02",
-        kind: KeyKind::EcP256,
-        again: true,
-        actor: "test",
-    };
-    join::register(house.ledger(), &house.access(), &registration)
-        .await
-        .unwrap();
+    house.register_again(0).await;
     pass_until(&house, HOUR, "everything sent", |house| {
         house.stream(0).1.is_none()
     })

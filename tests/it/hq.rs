@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use fdms_sandbox::{DeviceChange, DeviceSpec};
+use fdms_sandbox::DeviceSpec;
 use fiscald::config::FdmsConfig;
 use fiscald::hq::join::{JoinHqError, Joined, Joining, join as join_hq};
 use fiscald::hq::{HeadOffice, HqView};
@@ -372,22 +372,7 @@ async fn a_lost_machine_comes_back() {
     verify(&house.path(), &mut |_, _| {}).unwrap();
     house.sandbox.set_offline(false);
     house.start();
-    let number = house.till(0).number();
-    let change = DeviceChange {
-        activation_key: Some("NEWKEY02".to_owned()),
-        ..DeviceChange::default()
-    };
-    house.sandbox.change_device(number, change).unwrap();
-    let registration = Registration {
-        till: house.new_till(number),
-        activation_key: "NEWKEY02",
-        kind: KeyKind::EcP256,
-        again: true,
-        actor: "test",
-    };
-    join::register(house.ledger(), &house.access(), &registration)
-        .await
-        .unwrap();
+    house.register_again(0).await;
     let (_view, _stop) = run(&house);
     pass_until(&house, STEP, "FDMS is asked", |house| {
         let held = house.ledger().reader().hold(house.till(0).id).unwrap();

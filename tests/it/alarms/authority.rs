@@ -2,12 +2,8 @@
 
 use std::time::Duration;
 
-use fdms_sandbox::{
-    Call, DeviceChange, Fault, FaultKind, GapSignature, Settings, TaxSpec, usual_taxes,
-};
+use fdms_sandbox::{Call, Fault, FaultKind, GapSignature, Settings, TaxSpec, usual_taxes};
 use fiscald::alarms::AlarmCode as C;
-use fiscald::join::{self, Registration};
-use fiscald::keys::KeyKind;
 use fiscald::ledger::stream::{Proof, Submission};
 
 use crate::certificates::{certificate, days_left};
@@ -192,22 +188,7 @@ pub(super) async fn a_certificate_that_ends(watch: &mut Watch) {
     days_left(&house, 0);
     watch.house(&house, &[C::CertificateEnded]).await;
     house.sandbox.set_offline(false);
-    let number = house.till(0).number();
-    let change = DeviceChange {
-        activation_key: Some("NEWKEY02".to_owned()),
-        ..DeviceChange::default()
-    };
-    house.sandbox.change_device(number, change).unwrap();
-    let registration = Registration {
-        till: house.new_till(number),
-        activation_key: "NEWKEY02",
-        kind: KeyKind::EcP256,
-        again: true,
-        actor: "test",
-    };
-    join::register(house.ledger(), &house.access(), &registration)
-        .await
-        .unwrap();
+    house.register_again(0).await;
     watch.house(&house, &[]).await;
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clock::{Clock as _, TestClock, Timestamp};
-use fdms_sandbox::{DeviceSpec, RunningSandbox, Sandbox, StoredReceipt};
+use fdms_sandbox::{DeviceChange, DeviceSpec, RunningSandbox, Sandbox, StoredReceipt};
 use fiscal::draft::Draft;
 use fiscal::testing::{GenOptions, Issued as Original, Random, random_sale};
 use fiscal::{Currency, DeviceId};
@@ -195,6 +195,27 @@ impl House {
             model_version: "v1".to_owned(),
             invoice_prefix: format!("{number}-"),
         }
+    }
+
+    /// The authority gives a till a new activation key, and it registers with that once more.
+    pub(crate) async fn register_again(&self, place: usize) {
+        let number = self.till(place).number();
+        let activation_key = "NEWKEY02";
+        let change = DeviceChange {
+            activation_key: Some(activation_key.to_owned()),
+            ..DeviceChange::default()
+        };
+        self.sandbox.change_device(number, change).unwrap();
+        let registration = Registration {
+            till: self.new_till(number),
+            activation_key,
+            kind: KeyKind::EcP256,
+            again: true,
+            actor: "test",
+        };
+        join::register(self.ledger(), &self.access(), &registration)
+            .await
+            .unwrap();
     }
 
     /// The way to the sandbox.
