@@ -112,6 +112,11 @@ impl Store for LedgerStore {
     }
 
     async fn apply(&self, wanted: Wanted) -> Result<(), StoreError> {
+        let asked = wanted.clone();
+        let is_news = self.ledger.ask(move |reader| reader.hq_is_news(&asked));
+        if !is_news.await.map_err(said)? {
+            return Ok(());
+        }
         let applied = self.ledger.write(move |core| core.hq_apply(&wanted));
         applied.await.map(|_| ()).map_err(said)
     }

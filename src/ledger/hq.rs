@@ -32,6 +32,9 @@ mod state;
 #[cfg(feature = "demo")]
 mod tests;
 mod wanted;
+#[cfg(test)]
+#[cfg(feature = "demo")]
+mod wanted_tests;
 
 pub use lines::{AdoptedBody, Line};
 pub(super) use lines::{TakenBody, hash_at};
@@ -322,16 +325,24 @@ fn text(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
-/// How the store does it: what its file says, and what HQ has set.
+/// How the store does it: what its file says, and what HQ has set. Where that cannot be read the file's word holds: no
+/// setting is worth a shop that does not sell.
 pub(super) fn steered(conn: &Connection, own: &Settings) -> Result<Settings, StorageError> {
     let mut statement = conn.prepare_cached("SELECT wanted FROM hq")?;
     let wanted: Option<String> = statement.query_row([], |row| row.get(0)).optional()?;
     let Some(wanted) = wanted else {
         return Ok(own.clone());
     };
-    let wanted: Wanted = serde_json::from_str(&wanted)
-        .map_err(|error| sql::damaged(format!("what head office wants: {error}")))?;
-    Ok(own.steered(&wanted.settings))
+    match serde_json::from_str::<Wanted>(&wanted) {
+        Ok(wanted) => Ok(own.steered(&wanted.settings)),
+        Err(error) => {
+            tracing::warn!(
+                %error,
+                "what head office has set cannot be read: the configuration file holds until head office is heard again"
+            );
+            Ok(own.clone())
+        }
+    }
 }
 
 /// How the store stands with HQ; none if it has not joined.
@@ -366,7 +377,8 @@ fn load(conn: &Connection) -> Result<Option<HqState>, StorageError> {
         acked: row.get(8)?,
         hash: ChainHash::from_bytes(&row.get::<_, Vec<u8>>(9)?).ok_or_else(damaged)?,
         commands_seen: row.get(10)?,
-        wanted: serde_json::from_str(&wanted).map_err(|_| damaged())?,
+        // What cannot be read is nothing: head office's next answer is newer than that.
+        wanted: serde_json::from_str(&wanted).unwrap_or_default(),
         last_contact: row.get::<_, Option<i64>>(12)?.map(moment).transpose()?,
         joined_at: moment(row.get(13)?)?,
         waiting: row.get::<_, i64>(14)?.max(0),

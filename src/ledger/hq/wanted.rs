@@ -5,13 +5,49 @@ use serde_json::{Value, json};
 use sync_wire::TillRef;
 use sync_wire::state::{Blocked, Gate, Switch, Wanted};
 
-use super::{ACTOR, not_joined, own_environment, till_ref};
+use super::{ACTOR, HqState, not_joined, own_environment, till_ref};
 use crate::ledger::core::Core;
 use crate::ledger::holds::successor;
-use crate::ledger::{LedgerError, StorageError, TillId, sql};
+use crate::ledger::{LedgerError, Reader, StorageError, TillId, sql};
 
 /// Where the switches are kept that could not be made.
 const LEFT_OUT: &str = "hq_left_out";
+/// Where it is kept which version of the gateway has read what HQ wants.
+const READ_BY: &str = "hq_wanted_by";
+/// This one.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What an answer of HQ changes.
+enum News {
+    /// Nothing.
+    None,
+    /// HQ has decided something.
+    Decided,
+    /// An older gateway has kept it, which did not know all the settings. What people in the store may have changed since,
+    /// and what HQ itself may have forgotten (docs/HQ.md, Gates), stays.
+    ReadAnew,
+    /// A switch that was left out may be possible now.
+    LeftOut,
+}
+
+impl News {
+    fn of(conn: &Connection, hq: &HqState, wanted: &Wanted) -> Result<Self, StorageError> {
+        let kept = &hq.wanted;
+        if wanted.revision != kept.revision {
+            return Ok(match wanted.revision > kept.revision {
+                true => Self::Decided,
+                false => Self::None,
+            });
+        }
+        let is_read_anew = wanted.settings != kept.settings
+            && sql::meta(conn, READ_BY)?.as_deref() != Some(VERSION.as_bytes());
+        Ok(match sql::meta(conn, LEFT_OUT)? {
+            _ if is_read_anew => Self::ReadAnew,
+            Some(_) => Self::LeftOut,
+            None => Self::None,
+        })
+    }
+}
 
 /// No switch is left out.
 pub(super) fn forget_left_out(conn: &Connection) -> Result<(), StorageError> {
@@ -28,24 +64,43 @@ fn told(left_out: &[(Switch, String)]) -> Vec<Value> {
 }
 
 impl Core {
-    /// Puts what HQ wants into effect, if it is newer than what was; true if it was. A switch that cannot be made is
-    /// left out, and the event says why.
+    /// Puts what HQ wants into effect, if it is newer than what was; true if something was done. A switch that cannot be
+    /// made is left out, and the event says why.
     ///
     /// # Errors
     /// The store has not joined, or a fault of the storage.
     pub fn hq_apply(&mut self, wanted: &Wanted) -> Result<bool, LedgerError> {
         let hq = super::load(&self.conn)?.ok_or_else(not_joined)?;
-        if wanted.revision == hq.wanted.revision {
-            return self.try_left_out(wanted.revision);
+        match News::of(&self.conn, &hq, wanted)? {
+            News::None => Ok(false),
+            News::LeftOut => self.try_left_out(wanted.revision),
+            News::Decided => {
+                for gate in &wanted.gates {
+                    self.set_gate(gate)?;
+                }
+                self.set_blocked(&wanted.blocked)?;
+                let left_out = self.apply_switches(&wanted.switches)?;
+                self.keep_left_out(&left_out)?;
+                self.keep_wanted(&hq, wanted, &left_out)
+            }
+            News::ReadAnew => {
+                let wanted = Wanted {
+                    settings: wanted.settings.clone(),
+                    ..hq.wanted.clone()
+                };
+                self.keep_wanted(&hq, &wanted, &[])
+            }
         }
-        if wanted.revision < hq.wanted.revision {
-            return Ok(false);
-        }
-        for gate in &wanted.gates {
-            self.set_gate(gate)?;
-        }
-        self.set_blocked(&wanted.blocked)?;
-        let left_out = self.apply_switches(&wanted.switches)?;
+    }
+
+    /// Keeps what is in effect now, and tells it.
+    fn keep_wanted(
+        &mut self,
+        hq: &HqState,
+        wanted: &Wanted,
+        left_out: &[(Switch, String)],
+    ) -> Result<bool, LedgerError> {
+        self.set_meta(READ_BY, VERSION.as_bytes())?;
         self.conn
             .execute("UPDATE hq SET wanted = ?1", [super::text(wanted)])?;
         let detail = json!({
@@ -55,7 +110,7 @@ impl Core {
             "blocked": wanted.blocked,
             "bytesPerSecond": wanted.bytes_per_second,
             "settings": wanted.settings,
-            "leftOut": told(&left_out),
+            "leftOut": told(left_out),
         });
         self.hq_event("hq.wanted", &detail.to_string())?;
         let gates = wanted.gates.iter().map(|gate| {
@@ -91,6 +146,7 @@ impl Core {
         if still.len() == before.len() {
             return Ok(false);
         }
+        self.keep_left_out(&still)?;
         let detail = json!({ "revision": revision, "leftOut": told(&still) });
         self.hq_event("hq.wanted", &detail.to_string())?;
         self.audit(ACTOR, "hq.wanted", None, &format!("{revision} again"))?;
@@ -98,7 +154,7 @@ impl Core {
         Ok(true)
     }
 
-    /// Makes switches; what cannot be made, and why, is kept as left out.
+    /// Makes switches; what cannot be made, and why.
     fn apply_switches(
         &mut self,
         switches: &[Switch],
@@ -112,13 +168,17 @@ impl Core {
                 left_out.push((*switch, why));
             }
         }
-        if left_out.is_empty() {
-            forget_left_out(&self.conn)?;
-        } else {
-            let switches: Vec<Switch> = left_out.iter().map(|(switch, _)| *switch).collect();
-            self.set_meta(LEFT_OUT, super::text(&switches).as_bytes())?;
-        }
         Ok(left_out)
+    }
+
+    /// Keeps what was left out, for the next try.
+    fn keep_left_out(&mut self, left_out: &[(Switch, String)]) -> Result<(), StorageError> {
+        if left_out.is_empty() {
+            return forget_left_out(&self.conn);
+        }
+        let switches: Vec<Switch> = left_out.iter().map(|(switch, _)| *switch).collect();
+        self.set_meta(LEFT_OUT, super::text(&switches).as_bytes())?;
+        Ok(())
     }
 
     fn set_gate(&mut self, gate: &Gate) -> Result<(), LedgerError> {
@@ -198,5 +258,20 @@ impl Core {
         let tills = self.tills.values();
         let mut found = tills.filter(|known| till_ref(&known.info) == till);
         found.next().map(|known| known.info.id)
+    }
+}
+
+impl Reader {
+    /// Whether what HQ wants changes anything here: an exchange that brings no news costs no transaction.
+    ///
+    /// # Errors
+    /// A fault of the storage.
+    pub fn hq_is_news(&self, wanted: &Wanted) -> Result<bool, LedgerError> {
+        self.with(|conn| {
+            let Some(hq) = super::load(conn)? else {
+                return Ok(false);
+            };
+            Ok(!matches!(News::of(conn, &hq, wanted)?, News::None))
+        })
     }
 }

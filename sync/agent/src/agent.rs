@@ -235,7 +235,7 @@ impl<S: Store, L: Link> Agent<S, L> {
             state,
         };
         let exchanged = self.link.exchange(&up, &lines).await?;
-        let (down, revision) = (exchanged.down, up.state.revision);
+        let down = exchanged.down;
         #[cfg(test)]
         let down = self.spoil(down, &sent);
         let Some(place) = self.settle(&position, &sent, &down).await? else {
@@ -246,9 +246,7 @@ impl<S: Store, L: Link> Agent<S, L> {
         if !down.commands.is_empty() {
             self.store.keep(down.commands.clone()).await?;
         }
-        if down.wanted.revision > revision {
-            self.store.apply(down.wanted.clone()).await?;
-        }
+        self.store.apply(down.wanted.clone()).await?;
         self.heard(&down);
         self.batch = self.batch.saturating_mul(2).min(MAX_BYTES);
         if let Some(pause) = pause_for(exchanged.sent, position.bytes_per_second)

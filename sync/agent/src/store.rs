@@ -76,7 +76,7 @@ pub trait Store: Send + Sync {
     /// Keeps commands for good; those that are kept already change nothing.
     fn keep(&self, commands: Vec<Command>) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Puts what HQ wants into effect, if it is newer than what is.
+    /// Puts what HQ wants into effect. It comes with every answer: the store knows what is news to it.
     fn apply(&self, wanted: Wanted) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// How the store is.

@@ -27,7 +27,7 @@ pub struct Step {
 }
 
 /// All steps of this program, in order.
-pub const STEPS: [Step; 7] = [
+pub const STEPS: [Step; 8] = [
     Step {
         no: 1,
         name: "base",
@@ -62,6 +62,11 @@ pub const STEPS: [Step; 7] = [
         no: 7,
         name: "settings",
         sql: include_str!("../migrations/0007_settings.sql"),
+    },
+    Step {
+        no: 8,
+        name: "restored",
+        sql: include_str!("../migrations/0008_restored.sql"),
     },
 ];
 

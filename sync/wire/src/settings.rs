@@ -4,35 +4,73 @@
 use std::fmt;
 
 use jiff::civil::Time;
-use serde::{Deserialize, Serialize};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 /// Longest that an answer waits for FDMS, milliseconds.
 pub const MAX_WAIT_MS: u32 = 60_000;
 
 /// Settings of a store, each of them or none: those of `[store]` in its configuration file, by the same names and words.
+///
+/// A word that the reader does not know, since the other side is newer, is as if it were not there: it must not stop the
+/// exchange of everything else.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct StoreSettings {
     /// Currencies that may be sold in: three letters each.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "known"
+    )]
     pub currencies: Option<Vec<String>>,
     /// Who opens fiscal days.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "known"
+    )]
     pub day_opening: Option<DayOpening>,
     /// Who closes them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "known"
+    )]
     pub day_closing: Option<DayClosing>,
     /// Whether a day that has lasted its longest is closed and the next opened by itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "known"
+    )]
     pub rollover_offline: Option<bool>,
     /// When a sale is answered.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "known"
+    )]
     pub answers: Option<Answers>,
     /// How long an `online` answer waits for FDMS, milliseconds; at most [`MAX_WAIT_MS`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "known"
+    )]
     pub online_wait_ms: Option<u32>,
     /// Whether receipts are printed by themselves.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "known"
+    )]
     pub print: Option<PrintPolicy>,
+}
+
+/// A setting whose word is known.
+fn known<'de, D: Deserializer<'de>, T: DeserializeOwned>(read: D) -> Result<Option<T>, D::Error> {
+    Ok(serde_json::from_value(Value::deserialize(read)?).ok())
 }
 
 impl StoreSettings {
@@ -136,6 +174,15 @@ mod tests {
         let all: StoreSettings = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&all).unwrap(), text);
         assert!(!all.is_empty() && StoreSettings::default().is_empty());
+        // What is not known here is left out, and nothing else with it.
+        let newer = r#"{"print":"on_tuesdays","day_closing":"at_dusk","answers":7,"currencies":"USD","online_wait_ms":-1,
+            "rollover_offline":"x","day_opening":"by_hand","footer":{}}"#;
+        let newer: StoreSettings = serde_json::from_str(newer).unwrap();
+        let only = StoreSettings {
+            day_opening: Some(DayOpening::ByHand),
+            ..StoreSettings::default()
+        };
+        assert_eq!(newer, only);
         for closing in ["by_hand", "before_longest", "22:30", "00:00"] {
             let read = DayClosing::try_from(closing.to_owned()).unwrap();
             assert_eq!(read.to_string(), closing);

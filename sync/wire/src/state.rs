@@ -154,7 +154,8 @@ pub struct CertificateState {
 }
 
 /// What HQ wants the store to be. The whole of it comes with every answer; a store puts a revision that is
-/// higher than its own into effect, in one transaction, with an audit row and an event `hq.wanted`.
+/// higher than its own into effect, in one transaction, with an audit row and an event `hq.wanted`; and of its own
+/// revision the settings that it did not know before it was updated.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Wanted {
@@ -173,6 +174,15 @@ pub struct Wanted {
     /// What is set in the store from here; the rest stands in its own file.
     #[serde(default, skip_serializing_if = "StoreSettings::is_empty")]
     pub settings: StoreSettings,
+}
+
+impl Wanted {
+    /// The same, its revision so much higher: for a store that follows revisions which HQ has lost (docs/HQ.md, Gates).
+    #[must_use]
+    pub const fn after(mut self, ahead: i64) -> Self {
+        self.revision = self.revision.saturating_add(ahead);
+        self
+    }
 }
 
 /// Whether tills of an environment may sell and send (`enabled` of the tenant's profile).

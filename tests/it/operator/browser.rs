@@ -164,6 +164,12 @@ async fn answer(browser: &Browser, pin: &str) {
     browser.press("#yes").await;
 }
 
+/// Locks the page, and waits until it is: a page that is left too early takes its request with it.
+async fn lock(browser: &Browser) {
+    browser.press("#lock").await;
+    browser.gone("#lock").await;
+}
+
 /// Looks at the lock in all its states: a wrong PIN, open, shut after too many wrong ones, without a PIN.
 async fn look_at_the_lock(shop: &Shop, browser: &Browser, language: &str) -> Vec<String> {
     browser.goto(QUESTION).await;
@@ -175,7 +181,7 @@ async fn look_at_the_lock(shop: &Shop, browser: &Browser, language: &str) -> Vec
     browser.find(".note.ok").await;
     browser.find("#lock").await;
     wrong.extend(look(browser, language, "unlocked").await);
-    browser.press("#lock").await;
+    lock(browser).await;
     for _ in 0..3 {
         browser.goto(QUESTION).await;
         answer(browser, "1111").await;
@@ -194,7 +200,7 @@ async fn look_at_the_lock(shop: &Shop, browser: &Browser, language: &str) -> Vec
     shop.clock.advance(Duration::from_secs(31));
     browser.goto(QUESTION).await;
     answer(browser, PIN).await;
-    browser.press("#lock").await;
+    lock(browser).await;
 
     let removed = shop.ledger.write(|core| core.set_page_pin(None, "cli"));
     removed.await.unwrap();
@@ -372,7 +378,7 @@ async fn every_question_is_answered() {
                 browser.has_text(".note.ok", &says("done", act)).await;
             }
             // The next one is asked for the PIN, too.
-            browser.press("#lock").await;
+            lock(&browser).await;
             browser.has_text("h1", &says("nav", "tills")).await;
         }
         for (action, times) in [
@@ -425,7 +431,7 @@ async fn the_page_stays_fresh() {
     browser.fill("#pin", PIN).await;
     browser.press("#yes").await;
     browser.has_text(".note.ok", "The day is closed.").await;
-    browser.press("#lock").await;
+    lock(&browser).await;
     browser.find("#live").await;
     browser.no_errors().await;
 

@@ -169,6 +169,22 @@ impl Browser {
         assert!(waited.await.is_ok(), "{css} has `{seen}`, not `{text}`");
     }
 
+    /// Waits until there is no such element.
+    pub(crate) async fn gone(&self, css: &str) {
+        let waited = timeout(PATIENCE, async {
+            while !self
+                .client
+                .find_all(Locator::Css(css))
+                .await
+                .unwrap()
+                .is_empty()
+            {
+                tokio::task::yield_now().await;
+            }
+        });
+        assert!(waited.await.is_ok(), "{css} is still there");
+    }
+
     /// Runs a script in the page.
     pub(crate) async fn run(&self, script: &str) -> Value {
         self.client.execute(script, vec![]).await.unwrap()

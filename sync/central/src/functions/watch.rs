@@ -18,7 +18,7 @@ use crate::db::{TenantId, till_of};
 use crate::problem::Problem;
 
 /// All kinds that are found here. Others (`fork`, `number_conflict`) begin where they are seen.
-pub const KINDS: [&str; 13] = [
+pub const KINDS: [&str; 14] = [
     "silent_store",
     "store_fault",
     "clock",
@@ -32,6 +32,7 @@ pub const KINDS: [&str; 13] = [
     "profile_review",
     "till_blocked",
     "not_switched",
+    "decisions_lost",
 ];
 
 /// How bad it is.
@@ -198,8 +199,10 @@ async fn stores(
 ) -> Result<(), Problem> {
     let select = tx
         .prepare_cached(
-            "SELECT s.store_id, s.name, c.last_seen_at, c.clock_skew_ms, c.state->>'fault' AS fault
+            "SELECT s.store_id, s.name, c.last_seen_at, c.clock_skew_ms, c.state->>'fault' AS fault,
+               c.revision_ahead > 0 AND c.ahead_since = t.revision AS is_ahead
              FROM stores s JOIN store_cursors c ON c.tenant_id = s.tenant_id AND c.store_id = s.store_id
+             JOIN tenants t ON t.tenant_id = s.tenant_id
              WHERE s.tenant_id = $1 AND s.retired_at IS NULL ORDER BY s.name",
         )
         .await?;
@@ -239,6 +242,19 @@ async fn stores(
         if let Some(fault) = fault {
             let detail = format!("store {name} cannot write: {fault}");
             found.push(Found::store("store_fault", Severity::Fault, store, detail));
+        }
+        if row.get::<_, Option<bool>>("is_ahead") == Some(true) {
+            let detail = format!(
+                "store {name} follows decisions that head office does not know, since its database was put back from a \
+                 backup: gates, blocked tills, switches and settings stay there as they are. The next decision puts all that \
+                 is set here into effect, so look through profile, tills and settings before it, and set them as they were"
+            );
+            found.push(Found::store(
+                "decisions_lost",
+                Severity::Fault,
+                store,
+                detail,
+            ));
         }
     }
     Ok(())

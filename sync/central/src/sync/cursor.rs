@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::StoreCaller;
 use super::batch::json;
+use super::deeds::Deeds;
 use super::planted;
 use crate::db::DbError;
 use crate::problem::{Code, Problem};
@@ -32,6 +33,10 @@ pub(super) struct Cursor {
     /// Of the newest snapshot.
     state_at: Option<Timestamp>,
     state_seq: Option<i64>,
+    /// The tenant's revision.
+    pub(super) revision: i64,
+    /// So much more is what the store is sent (docs/HQ.md, Gates).
+    pub(super) ahead: i64,
     /// The alert that it is stopped is open.
     pub(super) is_stopped: bool,
     /// For the audit: `store:NAME`.
@@ -43,7 +48,8 @@ pub(super) struct Cursor {
 /// # Errors
 /// The store was retired, or Postgres is away.
 pub(super) async fn lock(tx: &Transaction<'_>, caller: StoreCaller) -> Result<Cursor, Problem> {
-    let mut sql = "SELECT epoch_no, epoch, acked, hash, state_at, (state->>'lastSeq')::bigint
+    let mut sql =
+        "SELECT epoch_no, epoch, acked, hash, state_at, (state->>'lastSeq')::bigint, revision_ahead
        FROM store_cursors WHERE tenant_id = $1 AND store_id = $2 FOR UPDATE";
     if planted::is("cursor-not-locked") {
         sql = sql.trim_end_matches("FOR UPDATE");
@@ -57,8 +63,8 @@ pub(super) async fn lock(tx: &Transaction<'_>, caller: StoreCaller) -> Result<Cu
         .prepare_cached(
             "SELECT s.name, s.retired_at IS NOT NULL, e.parent_no, e.forked_at,
                EXISTS (SELECT FROM alerts a WHERE a.tenant_id = $1 AND a.kind = 'sync_stopped'
-                 AND a.subject = $2::uuid::text AND a.ended_at IS NULL)
-             FROM stores s
+                 AND a.subject = $2::uuid::text AND a.ended_at IS NULL), t.revision
+             FROM stores s JOIN tenants t ON t.tenant_id = s.tenant_id
              LEFT JOIN store_epochs e ON e.tenant_id = s.tenant_id AND e.store_id = s.store_id AND e.epoch_no = $3
              WHERE s.tenant_id = $1 AND s.store_id = $2",
         )
@@ -84,6 +90,8 @@ pub(super) async fn lock(tx: &Transaction<'_>, caller: StoreCaller) -> Result<Cu
         forked_at: store.get(3),
         state_at: row.get(4),
         state_seq: row.get(5),
+        revision: store.get(5),
+        ahead: row.get(6),
         actor: format!("store:{}", store.get::<_, &str>(0)),
         is_stopped: store.get(4),
     })
@@ -122,6 +130,36 @@ impl Cursor {
         (self.epoch_no, self.epoch) = (epoch_no, epoch);
         (self.state_at, self.state_seq) = (None, None);
     }
+}
+
+/// The store follows a revision that this database has never given it: it was put back from a backup. What the store
+/// follows stays, and what is decided from now on is news to it.
+pub(super) async fn look_ahead(
+    tx: &Transaction<'_>,
+    caller: StoreCaller,
+    cursor: &mut Cursor,
+    state: &StoreState,
+    deeds: &mut Deeds,
+) -> Result<(), DbError> {
+    let ahead = state.revision.saturating_sub(cursor.revision);
+    if ahead <= cursor.ahead {
+        return Ok(());
+    }
+    cursor.ahead = ahead;
+    let update = tx
+        .prepare_cached(
+            "UPDATE store_cursors SET revision_ahead = $3, ahead_since = $4 WHERE tenant_id = $1 AND store_id = $2",
+        )
+        .await?;
+    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
+        [&caller.tenant.0, &caller.store, &ahead, &cursor.revision];
+    tx.execute(&update, &values).await?;
+    deeds.note(
+        "store.ahead",
+        format!("store {}", caller.store),
+        serde_json::json!({ "follows": state.revision, "known": cursor.revision }),
+    );
+    Ok(())
 }
 
 /// Keeps how far a batch has brought it.

@@ -88,13 +88,17 @@ async fn attempt(hq: &Hq, caller: StoreCaller, up: &Up, entries: &[&str]) -> Res
     if devices.may_change(&batch, &up.state) {
         wanted::lock(&tx, caller.tenant).await?;
     }
+    let mut deeds = Deeds::of(cursor.actor.clone());
+    cursor::look_ahead(&tx, caller, &mut cursor, &up.state, &mut deeds).await?;
+    let mut own = up.clone();
+    own.state.revision = up.state.revision.saturating_sub(cursor.ahead);
+    let up = &own;
     let come = Come {
         up,
         lines,
         batch,
         devices,
     };
-    let mut deeds = Deeds::of(cursor.actor.clone());
     let is_here = epochs::place(&tx, caller, &mut cursor, up, &mut deeds, now).await?;
     let taken = match is_here {
         true => take(&tx, caller, &mut cursor, come, &mut deeds, now).await?,
@@ -109,7 +113,9 @@ async fn attempt(hq: &Hq, caller: StoreCaller, up: &Up, entries: &[&str]) -> Res
         hash: cursor.hash,
         taken,
         commands: answers::hand_down(&tx, caller, &mut deeds, up.commands_seen, now).await?,
-        wanted: wanted::of(&tx, caller.tenant, caller.store).await?,
+        wanted: wanted::of(&tx, caller.tenant, caller.store)
+            .await?
+            .after(cursor.ahead),
         now: now.as_millisecond(),
     };
     deeds.write(&tx, caller.tenant, now).await?;

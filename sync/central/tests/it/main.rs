@@ -23,6 +23,7 @@ mod months;
 mod pages;
 mod people;
 mod played;
+mod restored;
 mod retired;
 mod rotate;
 mod runbook;

@@ -21,6 +21,8 @@ struct Standing {
     name: String,
     /// It has not put into effect yet what is wanted now.
     is_behind: bool,
+    /// What it calls the revision that is wanted now.
+    revision: i64,
     /// Its tills, each with the till that its new sales go to instead.
     successors: BTreeMap<TillRef, Option<TillRef>>,
 }
@@ -62,7 +64,7 @@ pub(super) async fn find(
                 && (!standing.is_behind || told.contains(&subject(switch.from)))
         });
         for switch in astray {
-            let why = left_out(tx, tenant, *store, (wanted.revision, switch.from)).await?;
+            let why = left_out(tx, tenant, *store, (standing.revision, switch.from)).await?;
             found.push(otherwise(*store, standing, *switch, why.as_deref()));
         }
     }
@@ -84,7 +86,7 @@ async fn standing(
 ) -> Result<BTreeMap<Uuid, Standing>, DbError> {
     let select = tx
         .prepare_cached(
-            "SELECT c.store_id, s.name, c.revision < $2, t.value->'till', t.value->'successor'
+            "SELECT c.store_id, s.name, c.revision < $2, t.value->'till', t.value->'successor', $2 + c.revision_ahead
              FROM store_cursors c JOIN stores s ON s.tenant_id = c.tenant_id AND s.store_id = c.store_id
              CROSS JOIN LATERAL jsonb_array_elements(c.state->'tills') t
              WHERE c.tenant_id = $1 AND s.retired_at IS NULL",
@@ -100,6 +102,7 @@ async fn standing(
         let standing = stores.entry(row.get(0)).or_insert_with(|| Standing {
             name: row.get(1),
             is_behind: row.get(2),
+            revision: row.get(5),
             successors: BTreeMap::new(),
         });
         standing.successors.insert(of, till(4));
