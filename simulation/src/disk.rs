@@ -1,0 +1,302 @@
+//! The simulated disk: what was written is there, what was not synced may be lost.
+//!
+//! SQLite's own files lie on a real (memory) file system; a shim before its file layer ([`vfs`]) tells this module of
+//! every write, and asks before every one. The disk knows of each file what a sync has made durable and what was
+//! written since. At a power cut the unsynced writes are dropped, kept or torn, and the files are written anew as they
+//! would be found. Room can run out, and a page can go bad.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use fiscal::testing::Random;
+
+mod vfs;
+
+/// Sectors are written whole or not at all.
+const SECTOR: usize = 512;
+
+/// What becomes of what was written and not synced, when the power goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unsynced {
+    /// None of it reached the disk.
+    Lost,
+    /// All of it did; also what a killed process leaves to the kernel.
+    Kept,
+    /// Some of it, in any order, some sectors of it; of the last write nothing whole.
+    Torn,
+}
+
+/// When the power goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PowerCut {
+    /// At the sync after so many others.
+    pub after_syncs: u64,
+    /// The sync itself has still taken place, but nobody has heard of it.
+    pub is_synced: bool,
+}
+
+/// A file, as far as the disk remembers it.
+#[derive(Debug, Default)]
+struct Kept {
+    durable: Vec<u8>,
+    unsynced: Vec<Change>,
+    size: u64,
+}
+
+#[derive(Debug)]
+enum Change {
+    Write { at: usize, bytes: Vec<u8> },
+    Size(usize),
+}
+
+#[derive(Debug, Default)]
+struct State {
+    files: BTreeMap<PathBuf, Kept>,
+    is_off: bool,
+    cut: Option<PowerCut>,
+    is_full: bool,
+    syncs: u64,
+}
+
+/// The disk under a folder. Clones are the same one.
+#[derive(Debug, Clone)]
+pub struct Disk {
+    folder: PathBuf,
+    state: Arc<Mutex<State>>,
+}
+
+/// Disks that the shim knows.
+static DISKS: Mutex<Vec<Disk>> = Mutex::new(Vec::new());
+
+/// How the disk answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Done,
+    Off,
+    Full,
+}
+
+impl Disk {
+    /// A disk under a folder, for every database that is opened in it from now on.
+    #[must_use]
+    pub fn under(folder: &Path) -> Self {
+        vfs::install();
+        let disk = Self {
+            folder: folder.to_owned(),
+            state: Arc::default(),
+        };
+        disks().push(disk.clone());
+        disk
+    }
+
+    /// Forgets the disk; its databases must be closed.
+    pub fn remove(&self) {
+        disks().retain(|disk| !Arc::ptr_eq(&disk.state, &self.state));
+    }
+
+    fn of(path: &Path) -> Option<Self> {
+        let disks = disks();
+        disks
+            .iter()
+            .find(|disk| path.starts_with(&disk.folder))
+            .cloned()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The power will go.
+    pub fn cut_power(&self, cut: PowerCut) {
+        self.lock().cut = Some(cut);
+    }
+
+    /// It goes now.
+    pub fn power_off(&self) {
+        self.lock().is_off = true;
+    }
+
+    /// Whether the power is off: nothing that happens now has happened.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        self.lock().is_off
+    }
+
+    /// True: no file can grow.
+    pub fn fill(&self, is_full: bool) {
+        self.lock().is_full = is_full;
+    }
+
+    /// How many syncs there were.
+    #[must_use]
+    pub fn syncs(&self) -> u64 {
+        self.lock().syncs
+    }
+
+    /// Makes the files what they are after the power cut, and switches the power on again. All databases under the
+    /// folder must be closed.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn restore(&self, fate: Unsynced, random: &mut Random) -> std::io::Result<()> {
+        let mut state = self.lock();
+        for (path, kept) in &mut state.files {
+            let last = kept.unsynced.len().saturating_sub(1);
+            for (no, change) in std::mem::take(&mut kept.unsynced).into_iter().enumerate() {
+                match fate {
+                    Unsynced::Lost => {}
+                    Unsynced::Kept => change.apply(&mut kept.durable),
+                    Unsynced::Torn => change.tear(&mut kept.durable, no == last, random),
+                }
+            }
+            kept.size = size(&kept.durable);
+            std::fs::write(path, &kept.durable)?;
+            let mut shared = path.clone().into_os_string();
+            shared.push("-shm");
+            let shared = PathBuf::from(shared);
+            if shared.exists() {
+                std::fs::remove_file(shared)?;
+            }
+        }
+        state.is_off = false;
+        state.cut = None;
+        Ok(())
+    }
+
+    fn opened(&self, path: &Path) {
+        let mut state = self.lock();
+        if !state.files.contains_key(path) {
+            // What is there already is durable.
+            let durable = std::fs::read(path).unwrap_or_default();
+            let size = size(&durable);
+            let kept = Kept {
+                durable,
+                size,
+                ..Kept::default()
+            };
+            state.files.insert(path.to_owned(), kept);
+        }
+    }
+
+    /// Forgets a file that was removed.
+    pub fn forget(&self, path: &Path) {
+        self.lock().files.remove(path);
+    }
+
+    fn deleted(&self, path: &Path) -> Answer {
+        let mut state = self.lock();
+        if state.is_off {
+            return Answer::Off;
+        }
+        state.files.remove(path);
+        Answer::Done
+    }
+
+    fn written(&self, path: &Path, at: u64, bytes: &[u8]) -> Answer {
+        let mut state = self.lock();
+        if state.is_off {
+            return Answer::Off;
+        }
+        let is_full = state.is_full;
+        let Some(kept) = state.files.get_mut(path) else {
+            return Answer::Done;
+        };
+        let end = at.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        if is_full && end > kept.size {
+            return Answer::Full;
+        }
+        kept.size = kept.size.max(end);
+        kept.unsynced.push(Change::Write {
+            at: usize::try_from(at).unwrap_or(usize::MAX),
+            bytes: bytes.to_vec(),
+        });
+        Answer::Done
+    }
+
+    fn cut_to(&self, path: &Path, size: u64) -> Answer {
+        let mut state = self.lock();
+        if state.is_off {
+            return Answer::Off;
+        }
+        if let Some(kept) = state.files.get_mut(path) {
+            kept.size = size;
+            kept.unsynced
+                .push(Change::Size(usize::try_from(size).unwrap_or(usize::MAX)));
+        }
+        Answer::Done
+    }
+
+    fn synced(&self, path: &Path) -> Answer {
+        let mut state = self.lock();
+        if state.is_off {
+            return Answer::Off;
+        }
+        state.syncs += 1;
+        let cut = match &mut state.cut {
+            Some(cut) if cut.after_syncs == 0 => Some(*cut),
+            Some(cut) => {
+                cut.after_syncs -= 1;
+                None
+            }
+            None => None,
+        };
+        state.is_off = cut.is_some();
+        if cut.is_none_or(|cut| cut.is_synced)
+            && let Some(kept) = state.files.get_mut(path)
+        {
+            for change in std::mem::take(&mut kept.unsynced) {
+                change.apply(&mut kept.durable);
+            }
+        }
+        if cut.is_some() {
+            Answer::Off
+        } else {
+            Answer::Done
+        }
+    }
+}
+
+fn disks() -> MutexGuard<'static, Vec<Disk>> {
+    DISKS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn size(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
+impl Change {
+    fn apply(&self, file: &mut Vec<u8>) {
+        match self {
+            Self::Size(size) => file.resize(*size, 0),
+            Self::Write { at, bytes } => put(file, *at, bytes),
+        }
+    }
+
+    /// What reached the disk of it: all, nothing, or some sectors. Of the last one at most a part, so that a
+    /// transaction whose sync did not take place is never whole.
+    fn tear(&self, file: &mut Vec<u8>, is_last: bool, random: &mut Random) {
+        let fate = random.below(4);
+        match self {
+            Self::Write { at, bytes } if is_last || fate == 0 => {
+                let sectors = u64::try_from(bytes.len() / SECTOR).unwrap_or(0);
+                let whole = usize::try_from(random.below(sectors.max(1))).unwrap_or(0) * SECTOR;
+                if let Some(part) = bytes.get(..whole).filter(|part| !part.is_empty()) {
+                    put(file, *at, part);
+                }
+            }
+            _ if fate == 1 => {}
+            change => change.apply(file),
+        }
+    }
+}
+
+fn put(file: &mut Vec<u8>, at: usize, bytes: &[u8]) {
+    let end = at + bytes.len();
+    if file.len() < end {
+        file.resize(end, 0);
+    }
+    if let Some(place) = file.get_mut(at..end) {
+        place.copy_from_slice(bytes);
+    }
+}
