@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fiscal::testing::Random;
+use serde::{Deserialize, Serialize};
 
 mod vfs;
 
@@ -17,7 +18,7 @@ mod vfs;
 const SECTOR: usize = 512;
 
 /// What becomes of what was written and not synced, when the power goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Unsynced {
     /// None of it reached the disk.
     Lost,
@@ -298,5 +299,110 @@ fn put(file: &mut Vec<u8>, at: usize, bytes: &[u8]) {
     }
     if let Some(place) = file.get_mut(at..end) {
         place.copy_from_slice(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+
+    struct Bench {
+        dir: tempfile::TempDir,
+        disk: Disk,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let disk = Disk::under(dir.path());
+            let bench = Self { dir, disk };
+            let conn = bench.open("FULL");
+            conn.execute_batch("CREATE TABLE t (a INTEGER)").unwrap();
+            bench
+        }
+
+        fn open(&self, synchronous: &str) -> Connection {
+            let conn = Connection::open(self.dir.path().join("t.db")).unwrap();
+            conn.pragma_update(None, "journal_mode", "WAL").unwrap();
+            conn.pragma_update(None, "synchronous", synchronous)
+                .unwrap();
+            conn
+        }
+
+        /// What is there after the power has gone, and whether the file is whole.
+        fn after(&self, fate: Unsynced) -> (i64, String) {
+            self.disk.restore(fate, &mut Random::new(7)).unwrap();
+            let conn = self.open("FULL");
+            let count = conn.query_row("SELECT count(*) FROM t", [], |row| row.get(0));
+            let whole = conn.query_row("PRAGMA integrity_check", [], |row| row.get(0));
+            (count.unwrap(), whole.unwrap())
+        }
+    }
+
+    fn insert(conn: &Connection) -> rusqlite::Result<usize> {
+        conn.execute("INSERT INTO t VALUES (1)", [])
+    }
+
+    /// What was synced survives every power cut; what was not is there or not, as it was to be.
+    #[test]
+    fn unsynced_writes_are_lost_or_kept() {
+        for (synchronous, fate, left) in [
+            ("FULL", Unsynced::Lost, 2),
+            ("FULL", Unsynced::Torn, 2),
+            ("OFF", Unsynced::Lost, 0),
+            ("OFF", Unsynced::Kept, 2),
+        ] {
+            let bench = Bench::new();
+            let conn = bench.open(synchronous);
+            insert(&conn).unwrap();
+            insert(&conn).unwrap();
+            bench.disk.power_off();
+            assert!(insert(&conn).is_err());
+            drop(conn);
+            let found = bench.after(fate);
+            assert_eq!(found, (left, "ok".to_owned()), "{synchronous} {fate:?}");
+        }
+    }
+
+    /// The power goes in a sync, or behind it.
+    #[test]
+    fn the_power_goes_at_a_sync() {
+        for (is_synced, left) in [(false, 1), (true, 2)] {
+            let bench = Bench::new();
+            let conn = bench.open("FULL");
+            let before = bench.disk.syncs();
+            insert(&conn).unwrap();
+            let syncs = bench.disk.syncs() - before;
+            assert!(syncs > 0);
+            bench.disk.cut_power(PowerCut {
+                after_syncs: 0,
+                is_synced,
+            });
+            assert!(insert(&conn).is_err());
+            assert!(bench.disk.is_off());
+            drop(conn);
+            let found = bench.after(Unsynced::Torn);
+            assert_eq!(found, (left, "ok".to_owned()), "{is_synced}");
+        }
+    }
+
+    /// A full disk takes nothing and loses nothing.
+    #[test]
+    fn a_full_disk() {
+        let bench = Bench::new();
+        let conn = bench.open("FULL");
+        insert(&conn).unwrap();
+        bench.disk.fill(true);
+        let error = insert(&conn).unwrap_err();
+        assert_eq!(
+            error.sqlite_error_code(),
+            Some(rusqlite::ErrorCode::DiskFull)
+        );
+        bench.disk.fill(false);
+        insert(&conn).unwrap();
+        drop(conn);
+        assert_eq!(bench.after(Unsynced::Lost).0, 2);
     }
 }

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
@@ -115,7 +114,7 @@ fn many(args: &Args, keys: &Keys) -> Result<ExitCode> {
 
 fn told(record: &Record) -> String {
     let done = &record.done;
-    let hours = Duration::from_secs(done.seconds).as_secs() / 3600;
+    let hours = done.seconds / 3600;
     format!(
         "{} seeds, {} failed: {} sales answered, {} asked for again, {} refused as they must be, {} met a full or failing \
          disk, {} held; {} crashes, {} starts, {} acts of people; {} requests to FDMS, {} of them met something bad, {} \

@@ -8,20 +8,11 @@ use std::fmt;
 use fiscal::testing::Random;
 use serde::{Deserialize, Serialize};
 
+use crate::disk::Unsynced;
 use crate::weather::Weather;
 
 /// How many tills a store has.
 pub const TILLS: usize = 3;
-
-/// What becomes of unsynced writes, in a script.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(remote = "crate::disk::Unsynced")]
-#[expect(missing_docs, reason = "told where they are defined")]
-pub enum UnsyncedText {
-    Lost,
-    Kept,
-    Torn,
-}
 
 /// Something that happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,8 +57,7 @@ pub enum Step {
     PowerCut {
         syncs: u64,
         is_synced: bool,
-        #[serde(with = "UnsyncedText")]
-        fate: crate::disk::Unsynced,
+        fate: Unsynced,
         reboots: bool,
         off_seconds: u64,
     },
@@ -222,7 +212,7 @@ fn weather(random: &mut Random) -> Weather {
 }
 
 fn power_cut(random: &mut Random) -> Step {
-    use crate::disk::Unsynced::{Kept, Lost, Torn};
+    use Unsynced::{Kept, Lost, Torn};
     Step::PowerCut {
         syncs: random.below(12),
         is_synced: random.chance(35),

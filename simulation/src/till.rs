@@ -116,30 +116,39 @@ impl Memory {
         Ok(())
     }
 
+    /// The till does not know what became of its sale.
+    pub(crate) fn doubt(&mut self, key: String, json: String) {
+        if !self.answered.contains_key(&key) {
+            self.in_doubt.insert(key, json);
+        }
+    }
+
     fn keep(&mut self, key: &str, answered: Answered, issued: &Issued) {
         self.in_doubt.remove(key);
         self.by_number.insert(answered.number.get(), key.to_owned());
         self.answered.insert(key.to_owned(), answered);
         let receipt = &issued.receipt;
-        match &receipt.credit_debit_note {
-            None => {
-                let device = issued.till.device_id;
-                self.originals
-                    .push_back(Original::of(receipt, device, issued.fiscal_day_no));
-                if self.originals.len() > MOST_ORIGINALS {
-                    self.originals.pop_front();
-                }
+        if receipt.credit_debit_note.is_none() {
+            let device = issued.till.device_id;
+            self.originals
+                .push_back(Original::of(receipt, device, issued.fiscal_day_no));
+            if self.originals.len() > MOST_ORIGINALS {
+                self.originals.pop_front();
             }
-            Some(note) => {
-                let number = note.receipt_global_no;
-                let original = self
-                    .originals
-                    .iter_mut()
-                    .find(|original| Some(original.receipt_global_no) == number);
-                if let Some(original) = original {
-                    original.noted(receipt.total);
-                }
-            }
+        }
+    }
+
+    /// A note was issued, on this or another till: less is left of its original, or more.
+    pub(crate) fn noted(&mut self, note: &Issued) {
+        let Some(reference) = &note.receipt.credit_debit_note else {
+            return;
+        };
+        let original = self.originals.iter_mut().find(|original| {
+            reference.device_id == Some(original.device_id)
+                && reference.receipt_global_no == Some(original.receipt_global_no)
+        });
+        if let Some(original) = original {
+            original.noted(note.receipt.total);
         }
     }
 }

@@ -100,7 +100,8 @@ impl Hours {
     /// The store's wall clock is too fast by so many parts in a million from now on.
     pub fn drift(&self, ppm: i64) {
         let mut state = self.lock();
-        state.wall_off += state.drifted();
+        let drifted = state.drifted();
+        state.wall_off += drifted;
         state.drift = (ppm, state.passed);
     }
 

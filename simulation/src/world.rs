@@ -85,9 +85,7 @@ impl World {
                 self.act(till, |core, id| core.close_day(id, "sim").map(drop))?;
             }
             Step::Pause { till } => {
-                self.act(till, |core, id| {
-                    core.pause_stream(id, "a person", "sim").map(drop)
-                })?;
+                self.act(till, |core, id| core.pause_stream(id, "a person", "sim"))?;
             }
             Step::SendAgain { till } => {
                 self.act(till, |core, id| core.retry_stream(id, "sim").map(drop))?;

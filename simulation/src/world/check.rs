@@ -86,7 +86,7 @@ impl World {
         let Some(hq) = read(running.ledger.reader().hq())? else {
             return Err("the store has left head office by itself".to_owned());
         };
-        let (_, kept, _) = self.store.office.look(super::super::office::Books::end);
+        let (_, kept, _) = self.store.office.look(crate::office::Books::end);
         if hq.acked > kept && !self.office_went_back {
             return Err(format!(
                 "{} lines count as acknowledged, and head office has {kept}",

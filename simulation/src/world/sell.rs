@@ -30,9 +30,14 @@ impl World {
         for no in 0..sales {
             let till = usize::try_from(no).unwrap_or(0) % TILLS;
             // Two notes on one original could ask too much of it together: these are invoices.
-            let originals = std::mem::take(&mut self.memories[till].originals);
+            let mut kept = Vec::new();
+            for memory in &mut self.memories {
+                kept.push(std::mem::take(&mut memory.originals));
+            }
             let drawn = self.draw(till);
-            self.memories[till].originals = originals;
+            for (memory, originals) in self.memories.iter_mut().zip(kept) {
+                memory.originals = originals;
+            }
             wanted.extend(drawn?);
         }
         self.make(wanted)
@@ -42,9 +47,12 @@ impl World {
         let Some(running) = &self.store.running else {
             return Ok(None);
         };
-        let memory = &mut self.memories[till];
-        memory.drawn += 1;
-        let key = format!("S{}", memory.drawn);
+        // Now and then what another till has sold is brought back here.
+        let elsewhere = self.random.chance(15);
+        let seller = if elsewhere { (till + 1) % TILLS } else { till };
+        self.memories[till].drawn += 1;
+        let key = format!("S{}", self.memories[till].drawn);
+        let memory = &mut self.memories[seller];
         let taxpayer = running.ledger.reader().taxpayer(self.store.tills[till].id);
         let taxpayer = taxpayer.map_err(|error| format!("the ledger cannot be read: {error}"))?;
         let taxpayer = taxpayer.ok_or("the till has no configuration any more")?;
@@ -98,25 +106,31 @@ impl World {
     fn answered(&mut self, one: Wanted, answer: Result<SaleDone, LedgerError>) -> Checked {
         let Wanted { till, key, json } = one;
         if self.store.disk.is_off() {
-            self.memories[till].in_doubt.insert(key, json);
+            self.doubt(till, key, json);
             return Ok(());
         }
         match answer {
             Ok(SaleDone::Issued(issued)) => {
                 self.note(issued.receipt.global_no.get());
                 self.done.sales += 1;
-                self.memories[till].told(&key, &json, &issued)
+                self.memories[till].told(&key, &json, &issued)?;
+                self.noted(&issued);
+                Ok(())
             }
             Ok(SaleDone::Repeated(seq)) => {
                 let issued = self.by_seq(seq)?;
                 self.done.repeated += 1;
                 let was_known = self.memories[till].answered.contains_key(&key);
                 self.done.sales += u64::from(!was_known);
-                self.memories[till].repeated(&key, &json, &issued)
+                self.memories[till].repeated(&key, &json, &issued)?;
+                if !was_known {
+                    self.noted(&issued);
+                }
+                Ok(())
             }
             Err(LedgerError::Refused(refusal)) if is_held(&refusal) => {
                 self.done.held += 1;
-                self.memories[till].in_doubt.insert(key, json);
+                self.doubt(till, key, json);
                 Ok(())
             }
             Err(LedgerError::Refused(refusal)) => {
@@ -124,12 +138,27 @@ impl World {
             }
             Err(LedgerError::Storage(error)) => {
                 self.done.failed += 1;
-                self.memories[till].in_doubt.insert(key, json);
+                self.doubt(till, key, json);
                 match error {
                     StorageError::Full if self.is_full => Ok(()),
                     other => self.fault(&other.to_string()),
                 }
             }
+        }
+    }
+
+    fn noted(&mut self, issued: &fiscald::ledger::Issued) {
+        for memory in &mut self.memories {
+            memory.noted(issued);
+        }
+    }
+
+    /// Nobody knows what became of a sale. No notes are made for a while: what is left of an original may be less than
+    /// the tills think.
+    fn doubt(&mut self, till: usize, key: String, json: String) {
+        self.memories[till].doubt(key, json);
+        for memory in &mut self.memories {
+            memory.originals.clear();
         }
     }
 
