@@ -57,6 +57,9 @@ struct State {
     is_off: bool,
     cut: Option<PowerCut>,
     is_full: bool,
+    /// The next sync fails.
+    fails: bool,
+    has_failed: bool,
     syncs: u64,
 }
 
@@ -76,6 +79,7 @@ enum Answer {
     Done,
     Off,
     Full,
+    Broken,
 }
 
 impl Disk {
@@ -129,10 +133,36 @@ impl Disk {
         self.lock().is_full = is_full;
     }
 
+    /// The next sync fails, as on a disk that cannot write a block: what it should have made durable is in the kernel's
+    /// memory, counts as written, and never reaches the disk.
+    pub fn fail_sync(&self) {
+        self.lock().fails = true;
+    }
+
+    /// Whether a sync has failed since this was asked.
+    #[must_use]
+    pub fn take_failed(&self) -> bool {
+        std::mem::take(&mut self.lock().has_failed)
+    }
+
+    /// The same; it is told again.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.lock().has_failed
+    }
+
     /// How many syncs there were.
     #[must_use]
     pub fn syncs(&self) -> u64 {
         self.lock().syncs
+    }
+
+    /// The process was killed and the machine runs on: files are as they were written, synced or not. All databases
+    /// under the folder must be closed.
+    pub fn survive(&self) {
+        let mut state = self.lock();
+        state.is_off = false;
+        state.cut = None;
     }
 
     /// Makes the files what they are after the power cut, and switches the power on again. All databases under the
@@ -234,6 +264,13 @@ impl Disk {
             return Answer::Off;
         }
         state.syncs += 1;
+        if std::mem::take(&mut state.fails) {
+            state.has_failed = true;
+            if let Some(kept) = state.files.get_mut(path) {
+                kept.unsynced.clear();
+            }
+            return Answer::Broken;
+        }
         let cut = match &mut state.cut {
             Some(cut) if cut.after_syncs == 0 => Some(*cut),
             Some(cut) => {
@@ -386,6 +423,20 @@ mod tests {
             let found = bench.after(Unsynced::Torn);
             assert_eq!(found, (left, "ok".to_owned()), "{is_synced}");
         }
+    }
+
+    /// A sync that fails: what is written is read, until the power goes.
+    #[test]
+    fn a_failed_sync() {
+        let bench = Bench::new();
+        let conn = bench.open("FULL");
+        insert(&conn).unwrap();
+        bench.disk.fail_sync();
+        assert!(insert(&conn).is_err());
+        assert!(bench.disk.take_failed() && !bench.disk.take_failed());
+        bench.disk.power_off();
+        drop(conn);
+        assert_eq!(bench.after(Unsynced::Kept).0, 1);
     }
 
     /// A full disk takes nothing and loses nothing.

@@ -18,8 +18,8 @@
 //! share a commit are there, the queue before the writer is always emptied at once), printers and ports for old
 //! software, files of offline devices, renewal of certificates, backups and a ledger put back from one, adoption of
 //! FDMS's numbers, archives, commands and wishes of head office and its database (`scripts/hq-exactly-once`), the file
-//! beside the ledger (`ledger.epoch`), and an error of a sync that is not a power cut. A torn write tears within what
-//! was written; sectors that were not written to stay whole.
+//! beside the ledger (`ledger.epoch`). A torn write tears within what was written; sectors that were not written to stay
+//! whole.
 
 use serde::{Deserialize, Serialize};
 
@@ -100,6 +100,8 @@ pub struct Done {
     pub acts: u64,
     /// Times at which the gateway or its machine was gone in the middle of something.
     pub crashes: u64,
+    /// Syncs that failed: the ledger took no writes until a restart.
+    pub faults: u64,
     /// Starts after the first.
     pub starts: u64,
     /// Requests to FDMS, and those that met something bad.
@@ -123,6 +125,7 @@ impl std::ops::AddAssign for Done {
         self.held += other.held;
         self.acts += other.acts;
         self.crashes += other.crashes;
+        self.faults += other.faults;
         self.starts += other.starts;
         self.asked += other.asked;
         self.hurt += other.hurt;

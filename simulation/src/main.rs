@@ -117,7 +117,7 @@ fn told(record: &Record) -> String {
     let hours = done.seconds / 3600;
     format!(
         "{} seeds, {} failed: {} sales answered, {} asked for again, {} refused as they must be, {} met a full or failing \
-         disk, {} held; {} crashes, {} starts, {} acts of people; {} requests to FDMS, {} of them met something bad, {} \
+         disk, {} held; {} crashes, {} failed syncs, {} starts, {} acts of people; {} requests to FDMS, {} of them met something bad, {} \
          receipts lost there and sent again; {} bad pages named; {hours} simulated hours in {} s",
         record.seeds,
         record.failed.len(),
@@ -127,6 +127,7 @@ fn told(record: &Record) -> String {
         done.failed,
         done.held,
         done.crashes,
+        done.faults,
         done.starts,
         done.acts,
         done.asked,

@@ -54,6 +54,9 @@ pub enum Step {
     },
     RightWall,
     Full(bool),
+    SyncFails {
+        is_killed: bool,
+    },
     PowerCut {
         syncs: u64,
         is_synced: bool,
@@ -163,7 +166,10 @@ fn draw(random: &mut Random, left: u64) -> Step {
             ppm: random.between(-200, 200),
         },
         820..824 => Step::RightWall,
-        824..840 => Step::Full(random.chance(50)),
+        824..836 => Step::Full(random.chance(50)),
+        836..840 => Step::SyncFails {
+            is_killed: random.chance(50),
+        },
         840..880 => power_cut(random),
         880..890 => Step::Kill {
             off_seconds: random.below(30),
@@ -247,6 +253,13 @@ impl fmt::Display for Step {
             Self::RightWall => write!(f, "the wall clock is set right"),
             Self::Full(true) => write!(f, "the disk is full"),
             Self::Full(false) => write!(f, "the disk has room"),
+            Self::SyncFails { is_killed } => {
+                let what = if is_killed { "killed" } else { "stopped" };
+                write!(
+                    f,
+                    "the next sync fails; then the gateway is {what} and started"
+                )
+            }
             Self::PowerCut {
                 syncs,
                 is_synced,
@@ -303,6 +316,6 @@ mod tests {
                 kinds.insert(text.split([' ', '(']).next().unwrap_or("").to_owned());
             }
         }
-        assert_eq!(kinds.len(), 26, "{kinds:?}");
+        assert_eq!(kinds.len(), 27, "{kinds:?}");
     }
 }

@@ -229,11 +229,19 @@ impl Store {
         }
     }
 
-    /// The gateway is gone in the middle of what it did, and the disk is what is left of it.
+    /// The process is gone in the middle of what it did.
+    pub(crate) fn kill(&mut self) {
+        self.disk.power_off();
+        self.running = None;
+        self.disk.survive();
+    }
+
+    /// The machine is gone in the middle of what it did, and the disk is what is left of it.
     pub(crate) fn crash(&mut self, fate: Unsynced, random: &mut Random) -> Result<()> {
         self.disk.power_off();
         self.running = None;
         self.disk.restore(fate, random)?;
+        self.hours.reboot();
         Ok(())
     }
 

@@ -32,7 +32,8 @@ pub(crate) struct World {
     /// it is off.
     cut: Option<(Unsynced, bool, u64)>,
     is_full: bool,
-    pub(crate) blocked: [bool; TILLS],
+    /// After a sync that failed the gateway is killed, not stopped.
+    is_killed: bool,
     office_went_back: bool,
     pub(crate) done: Done,
     /// What happened, for comparing two runs of one seed.
@@ -49,7 +50,7 @@ impl World {
             random: Random::new(seed),
             cut: None,
             is_full: false,
-            blocked: [false; TILLS],
+            is_killed: false,
             office_went_back: false,
             done: Done::default(),
             trace: 0,
@@ -105,6 +106,10 @@ impl World {
             Step::Drift { ppm } => self.store.hours.drift(ppm),
             Step::RightWall => self.store.hours.set_wall_right(),
             Step::Full(is_full) => self.fill(is_full),
+            Step::SyncFails { is_killed } => {
+                self.is_killed = is_killed;
+                self.store.disk.fail_sync();
+            }
             Step::PowerCut {
                 syncs,
                 is_synced,
@@ -119,13 +124,7 @@ impl World {
                 });
             }
             Step::Kill { off_seconds } => self.crash(Unsynced::Kept, false, off_seconds)?,
-            Step::Restart => {
-                self.store.stop();
-                if self.store.disk.is_off() {
-                    return self.pass(0);
-                }
-                self.start()?;
-            }
+            Step::Restart => self.restart()?,
             Step::Block { till, is_blocked } => self.block(till, is_blocked)?,
             Step::LoseReceipt { till } => self.lose_receipt(till),
             Step::Idle => self.with_ledger(fiscald::ledger::Ledger::idle),
@@ -167,8 +166,8 @@ impl World {
     }
 
     /// The storage failed: that is allowed when it was made to.
-    fn fault(&mut self, error: &str) -> Checked {
-        if self.store.disk.is_off() || self.is_full {
+    fn fault(&self, error: &str) -> Checked {
+        if self.store.disk.is_off() || self.is_full || self.store.disk.has_failed() {
             return Ok(());
         }
         Err(format!("the storage fails without a reason: {error}"))
@@ -185,7 +184,6 @@ impl World {
             active: Some(!is_blocked),
             ..DeviceChange::default()
         };
-        self.blocked[till] = is_blocked;
         let changed = self.store.line.inside.change_device(device, change);
         changed.map_err(|error| error.to_string())
     }
@@ -212,37 +210,74 @@ impl World {
             let (fate, reboots, off) = self.cut.take().unwrap_or((Unsynced::Lost, true, 1));
             self.crash(fate, reboots, off)?;
         }
-        match self.store.ended() {
-            Some(part) => Err(format!("{part} has ended by itself")),
-            None => Ok(()),
+        if let Some(part) = self.store.ended() {
+            return Err(format!("{part} has ended by itself"));
+        }
+        self.look_after_faults()
+    }
+
+    /// A ledger that takes no writes is started anew by a person. It has a reason, and that is told.
+    fn look_after_faults(&mut self) -> Checked {
+        let fault = self.store.running.as_ref();
+        let fault = fault.and_then(|running| running.ledger.fault());
+        let has_failed = self.store.disk.take_failed();
+        match (fault, has_failed) {
+            (None, _) => Ok(()),
+            (Some(fault), false) => Err(format!("the storage fails without a reason: {fault}")),
+            (Some(_), true) => {
+                self.done.faults += 1;
+                if self.is_killed {
+                    return self.crash(Unsynced::Kept, false, 5);
+                }
+                self.restart()
+            }
         }
     }
 
-    fn crash(&mut self, fate: Unsynced, reboots: bool, off_seconds: u64) -> Checked {
-        self.done.crashes += 1;
-        self.note(0xC0DE_u64);
-        let crashed = self.store.crash(fate, &mut self.random);
-        crashed.map_err(|error| format!("the disk cannot be simulated: {error}"))?;
-        if reboots {
-            self.store.hours.reboot();
+    /// In order, unless the power goes meanwhile.
+    fn restart(&mut self) -> Checked {
+        self.store.stop();
+        if self.store.disk.is_off() {
+            return self.pass(0);
         }
-        // Nobody runs: nothing can go wrong.
-        self.store.pass(Duration::from_secs(off_seconds));
         self.start()
     }
 
-    /// The gateway starts; systemd tries again as long as the disk is full.
+    fn crash(&mut self, fate: Unsynced, reboots: bool, off_seconds: u64) -> Checked {
+        self.go_down(fate, reboots, off_seconds)?;
+        self.start()
+    }
+
+    fn go_down(&mut self, fate: Unsynced, reboots: bool, off_seconds: u64) -> Checked {
+        self.done.crashes += 1;
+        self.note(0xC0DE_u64);
+        if reboots {
+            let crashed = self.store.crash(fate, &mut self.random);
+            crashed.map_err(|error| format!("the disk cannot be simulated: {error}"))?;
+        } else {
+            self.store.kill();
+        }
+        // Nobody runs: nothing can go wrong.
+        self.store.pass(Duration::from_secs(off_seconds));
+        Ok(())
+    }
+
+    /// The gateway starts. What may keep it from that is over at some time: a full disk, a sync that fails, a power cut.
     fn start(&mut self) -> Checked {
-        if let Err(error) = self.store.start() {
-            if !self.is_full {
+        self.done.starts += 1;
+        loop {
+            let Err(error) = self.store.start() else {
+                return Ok(());
+            };
+            if self.store.disk.is_off() {
+                let (fate, reboots, off) = self.cut.take().unwrap_or((Unsynced::Lost, true, 1));
+                self.go_down(fate, reboots, off)?;
+            } else if self.is_full {
+                self.fill(false);
+            } else if !self.store.disk.take_failed() {
                 return Err(format!("the gateway does not start: {error:#}"));
             }
-            self.fill(false);
-            let started = self.store.start();
-            started.map_err(|error| format!("the gateway does not start: {error:#}"))?;
         }
-        self.done.starts += 1;
-        Ok(())
     }
 }
 

@@ -69,6 +69,7 @@ fn code(answer: Answer, off: c_int) -> c_int {
         Answer::Done => ffi::SQLITE_OK,
         Answer::Off => off,
         Answer::Full => ffi::SQLITE_FULL,
+        Answer::Broken => ffi::SQLITE_IOERR_FSYNC,
     }
 }
 
