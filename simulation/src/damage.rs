@@ -18,13 +18,16 @@ pub(crate) fn bad_page(store: &Store, random: &mut Random) -> Result<bool, Strin
         return Ok(false);
     };
     running.ledger.fold_log("TRUNCATE");
-    let copy = store.dir.path().join("spoilt.db");
     let said = |error: &dyn std::fmt::Display| format!("a copy cannot be made: {error}");
     let mut bytes = std::fs::read(store.path()).map_err(|error| said(&error))?;
     let pages = u64::try_from(bytes.len() / 4096).unwrap_or(0);
     if pages < 2 || store.disk.is_off() {
         return Ok(false);
     }
+    // Beside the simulated disk: nothing of the copy outlives this.
+    let beside = store.dir.path().parent().unwrap_or(store.dir.path());
+    let beside = tempfile::tempdir_in(beside).map_err(|error| said(&error))?;
+    let copy = beside.path().join("spoilt.db");
     std::fs::write(&copy, &bytes).map_err(|error| said(&error))?;
     let before = meaning(&copy)?;
     // Not the first: without its head no file is a database, which any program says.
@@ -41,11 +44,6 @@ pub(crate) fn bad_page(store: &Store, random: &mut Random) -> Result<bool, Strin
     std::fs::write(&copy, &bytes).map_err(|error| said(&error))?;
     let found = verify(&copy, &mut |_, _| {}).is_err();
     let is_same = meaning(&copy).is_ok_and(|after| after == before);
-    for file in ["spoilt.db", "spoilt.db-wal", "spoilt.db-shm"] {
-        // What is not there need not go.
-        let _ = std::fs::remove_file(store.dir.path().join(file));
-    }
-    store.disk.forget(&copy);
     if found || is_same {
         return Ok(found);
     }

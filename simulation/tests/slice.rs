@@ -4,7 +4,8 @@ use std::sync::LazyLock;
 
 use fiscald::ledger::core::Planted as InLedger;
 use fiscald::submit::Planted as InWorker;
-use simulation::script::Script;
+use simulation::disk::Unsynced;
+use simulation::script::{Script, Step};
 use simulation::shrink::shrink;
 use simulation::{Defect, Done, Ended, Keys, run};
 use sync_agent::Planted as InAgent;
@@ -39,6 +40,42 @@ fn a_slice_holds() {
         all.hurt,
     ];
     assert!(!met.contains(&0), "{all:?}");
+}
+
+/// A script by hand.
+fn holds(steps: &[Step]) {
+    let script = Script {
+        seed: 1,
+        steps: (1..).zip(steps.iter().copied()).collect(),
+    };
+    let ended = run(&script, &KEYS, Defect::None).unwrap();
+    assert_eq!(ended.broken, None);
+}
+
+/// A sync fails, the gateway is killed, sells on, and the power goes: a log with a hole in it would lose what was sold
+/// behind the hole.
+#[test]
+fn a_failed_sync_a_kill_and_a_power_cut_lose_nothing() {
+    let sell = Step::Sell {
+        till: 0,
+        sales: 3,
+        pause: 1,
+    };
+    let cut = Step::PowerCut {
+        syncs: 0,
+        is_synced: false,
+        fate: Unsynced::Lost,
+        reboots: true,
+        off_seconds: 5,
+    };
+    holds(&[
+        sell,
+        Step::SyncFails { is_killed: true },
+        sell,
+        sell,
+        cut,
+        sell,
+    ]);
 }
 
 /// A seed replays exactly.

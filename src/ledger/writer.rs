@@ -139,6 +139,9 @@ impl Ledger {
     /// # Errors
     /// The threads cannot be started.
     pub fn start(mut core: Core, path: &Path) -> Result<Self, StorageError> {
+        // A process that was killed after a sync had failed leaves a log that reads whole and has a hole on the disk:
+        // what is written behind that would go with the next power cut.
+        core.fold_log();
         let shared = Arc::new(Shared::new(&core));
         let (nudge, nudged) = std::sync::mpsc::sync_channel(1);
         let wal_path = path.to_owned();

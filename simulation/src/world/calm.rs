@@ -39,6 +39,13 @@ impl World {
         self.drain()?;
         self.pass(120)?;
         self.check()?;
+        // What was written in the last seconds is on its way to head office.
+        for _ in 0..60 {
+            if self.is_drained()? {
+                break;
+            }
+            self.pass(7)?;
+        }
         self.compare_all()
     }
 

@@ -41,6 +41,7 @@ impl Ledger {
     /// A ledger whose work is done by whoever hands it in.
     #[must_use]
     pub fn start_inline(core: Core, path: &Path) -> Self {
+        core.fold_log();
         let mut shared = Shared::new(&core);
         shared.inline = Some(Inline {
             core: Mutex::new(core),
