@@ -38,11 +38,10 @@ pub struct PowerCut {
 }
 
 /// A file, as far as the disk remembers it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Kept {
     durable: Vec<u8>,
     unsynced: Vec<Change>,
-    size: u64,
 }
 
 #[derive(Debug)]
@@ -128,7 +127,8 @@ impl Disk {
         self.lock().is_off
     }
 
-    /// True: no file can grow.
+    /// True: nothing can be written. Whether a log that begins anew would still have room depends on the length of
+    /// signatures, which no seed decides.
     pub fn fill(&self, is_full: bool) {
         self.lock().is_full = is_full;
     }
@@ -181,7 +181,6 @@ impl Disk {
                     Unsynced::Torn => change.tear(&mut kept.durable, no == last, random),
                 }
             }
-            kept.size = size(&kept.durable);
             std::fs::write(path, &kept.durable)?;
             let mut shared = path.clone().into_os_string();
             shared.push("-shm");
@@ -200,11 +199,9 @@ impl Disk {
         if !state.files.contains_key(path) {
             // What is there already is durable.
             let durable = std::fs::read(path).unwrap_or_default();
-            let size = size(&durable);
             let kept = Kept {
                 durable,
-                size,
-                ..Kept::default()
+                unsynced: Vec::new(),
             };
             state.files.insert(path.to_owned(), kept);
         }
@@ -224,15 +221,12 @@ impl Disk {
         if state.is_off {
             return Answer::Off;
         }
-        let is_full = state.is_full;
+        if state.is_full {
+            return Answer::Full;
+        }
         let Some(kept) = state.files.get_mut(path) else {
             return Answer::Done;
         };
-        let end = at.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-        if is_full && end > kept.size {
-            return Answer::Full;
-        }
-        kept.size = kept.size.max(end);
         kept.unsynced.push(Change::Write {
             at: usize::try_from(at).unwrap_or(usize::MAX),
             bytes: bytes.to_vec(),
@@ -246,7 +240,6 @@ impl Disk {
             return Answer::Off;
         }
         if let Some(kept) = state.files.get_mut(path) {
-            kept.size = size;
             kept.unsynced
                 .push(Change::Size(usize::try_from(size).unwrap_or(usize::MAX)));
         }
@@ -292,10 +285,6 @@ impl Disk {
 
 fn disks() -> MutexGuard<'static, Vec<Disk>> {
     DISKS.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn size(bytes: &[u8]) -> u64 {
-    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
 impl Change {
