@@ -3,11 +3,12 @@
 //! The sandbox judges by its own reading of the rules; what an answer means is decided by the gateway's own
 //! `classify`. Only HTTP and TLS between them are left out.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clock::Clock as _;
-use fdms_sandbox::{Asked, Inside};
+use fdms_sandbox::{Asked, Inside, ReceiptType};
 use fiscal::DateTime;
 use fiscal::testing::Random;
 use fiscald::fdms::classify::{Seen, classify};
@@ -31,6 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(35);
 #[derive(Debug, Clone)]
 struct Request {
     call: Call,
+    device_id: u32,
     path: String,
     model: (String, String),
     certificate: Vec<u8>,
@@ -44,6 +46,11 @@ struct State {
     late: Vec<(Duration, Request)>,
     asked: u64,
     hurt: u64,
+    /// The highest receipt of each device that FDMS has heard of.
+    heard: BTreeMap<u32, u64>,
+    /// Devices of which FDMS has lost something.
+    forgetful: BTreeSet<u32>,
+    disorder: Option<String>,
 }
 
 /// The line between the store and FDMS, and FDMS.
@@ -67,6 +74,9 @@ impl FdmsLine {
                 late: Vec::new(),
                 asked: 0,
                 hurt: 0,
+                heard: BTreeMap::new(),
+                forgetful: BTreeSet::new(),
+                disorder: None,
             }),
         }
     }
@@ -88,6 +98,67 @@ impl FdmsLine {
     pub(crate) fn counts(&self) -> (u64, u64) {
         let state = self.lock();
         (state.asked, state.hurt)
+    }
+
+    /// What came out of its order, the first of it: a sentence.
+    pub(crate) fn disorder(&self) -> Option<String> {
+        self.lock().disorder.clone()
+    }
+
+    /// FDMS loses a credit note of the open day (what is lost must be no note's original). True if there was one.
+    pub(crate) fn lose_note(&self, device_id: u32, random: &mut Random) -> bool {
+        let count = self.inside.receipt_count(device_id);
+        let latest = self
+            .inside
+            .receipts_from(device_id, count.saturating_sub(30), 30);
+        let notes: Vec<i32> = latest
+            .iter()
+            .filter(|receipt| receipt.receipt_type == ReceiptType::CreditNote)
+            .map(|receipt| receipt.receipt_global_no)
+            .collect();
+        let Some(number) = random.pick(&notes) else {
+            return false;
+        };
+        let is_lost = self.inside.lose_receipt(device_id, *number);
+        if is_lost {
+            self.lock().forgetful.insert(device_id);
+        }
+        is_lost
+    }
+
+    /// Receipts arrive in the order of their numbers, and a close after all of its day.
+    fn watch(&self, request: &Request) {
+        let number = |name: &[&str]| {
+            let body: serde_json::Value = serde_json::from_slice(&request.body).ok()?;
+            let value = name.iter().try_fold(&body, |value, name| value.get(name));
+            value.and_then(serde_json::Value::as_u64)
+        };
+        let device = request.device_id;
+        let found = match request.call {
+            Call::SubmitReceipt => number(&["receipt", "receiptGlobalNo"]).and_then(|number| {
+                let mut state = self.lock();
+                let heard = state.heard.entry(device).or_default();
+                let before = std::mem::replace(heard, number.max(*heard));
+                (number > before + 1).then(|| {
+                    format!("FDMS hears of receipt {number} of device {device} after {before}")
+                })
+            }),
+            Call::CloseDay if !self.lock().forgetful.contains(&device) => {
+                let day = number(&["fiscalDayNo"]).and_then(|day| i32::try_from(day).ok());
+                let receipts = self.inside.receipts_from(device, 0, usize::MAX);
+                let there = receipts.iter().filter(|one| Some(one.fiscal_day_no) == day);
+                let there = u64::try_from(there.count()).unwrap_or(0);
+                number(&["receiptCounter"])
+                    .filter(|counter| there < *counter)
+                    .map(|counter| {
+                        format!("FDMS shall close a day of device {device} with {counter} receipts and has {there}")
+                    })
+            }
+            _ => None,
+        };
+        if let Some(found) = found {
+            self.lock().disorder.get_or_insert(found);
+        }
     }
 
     /// When the next late request arrives.
@@ -112,6 +183,7 @@ impl FdmsLine {
     }
 
     fn process(&self, request: &Request, evidence: &mut Evidence) -> Seen {
+        self.watch(request);
         let told = self.inside.ask(&Asked {
             method: if request.call.is_get() { "GET" } else { "POST" },
             path: &request.path,
@@ -256,6 +328,7 @@ impl SimFdms {
             }
             let request = Request {
                 call,
+                device_id: self.device_id,
                 path,
                 model: self.model.clone(),
                 certificate: self.certificate.clone(),

@@ -190,13 +190,8 @@ impl World {
 
     fn lose_receipt(&mut self, till: usize) {
         let device = self.store.tills[till].device.get();
-        let count = self.store.line.inside.receipt_count(device);
-        if count > 0 {
-            let number = 1 + self.random.below(u64::try_from(count).unwrap_or(1));
-            let number = i32::try_from(number).unwrap_or(1);
-            let is_lost = self.store.line.inside.lose_receipt(device, number);
-            self.done.lost_at_fdms += u64::from(is_lost);
-        }
+        let is_lost = self.store.line.lose_note(device, &mut self.random);
+        self.done.lost_at_fdms += u64::from(is_lost);
     }
 
     /// Lets seconds pass; where the power goes meanwhile, the store is started anew after its time.

@@ -18,6 +18,9 @@ impl World {
         for till in 0..self.memories.len() {
             self.check_till(till)?;
         }
+        if let Some(disorder) = self.store.line.disorder() {
+            return Err(disorder);
+        }
         self.check_office()
     }
 
