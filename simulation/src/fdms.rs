@@ -138,7 +138,8 @@ impl FdmsLine {
             Call::SubmitReceipt => number(&["receipt", "receiptGlobalNo"]).and_then(|number| {
                 let mut state = self.lock();
                 let heard = state.heard.entry(device).or_default();
-                let before = std::mem::replace(heard, number.max(*heard));
+                let before = *heard;
+                *heard = before.max(number);
                 (number > before + 1).then(|| {
                     format!("FDMS hears of receipt {number} of device {device} after {before}")
                 })
