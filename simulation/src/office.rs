@@ -25,6 +25,8 @@ type Series = Vec<(Line, ChainHash)>;
 pub(crate) struct Books {
     series: BTreeMap<Uuid, Series>,
     newest: Option<Uuid>,
+    /// A line that was taken again, the first of them.
+    pub(crate) doubled: Option<i64>,
 }
 
 impl Books {
@@ -83,6 +85,9 @@ impl Books {
         let series = self.series.entry(epoch).or_default();
         let mut hash = series.last().map_or(ChainHash::START, |(_, hash)| *hash);
         for line in lines {
+            if series.last().is_some_and(|(last, _)| last.seq >= line.seq) {
+                self.doubled.get_or_insert(line.seq);
+            }
             hash = hash.then(&line.bytes);
             series.push((line.clone(), hash));
         }

@@ -19,6 +19,9 @@ mod calm;
 mod check;
 mod sell;
 
+/// A power cut comes after so many steps at the latest.
+const CUT_AFTER: u32 = 6;
+
 /// Something that must hold does not: a sentence.
 pub(crate) type Checked = Result<(), String>;
 
@@ -31,6 +34,8 @@ pub(crate) struct World {
     /// What becomes of unsynced writes at the power cut that comes, whether the machine starts anew, and for how long
     /// it is off.
     cut: Option<(Unsynced, bool, u64)>,
+    /// How many steps it has been coming.
+    cut_steps: u32,
     is_full: bool,
     /// After a sync that failed the gateway is killed, not stopped.
     is_killed: bool,
@@ -49,6 +54,7 @@ impl World {
             memories: (0..TILLS).map(|_| Memory::default()).collect(),
             random: Random::new(seed),
             cut: None,
+            cut_steps: 0,
             is_full: false,
             is_killed: false,
             office_went_back: false,
@@ -64,6 +70,13 @@ impl World {
 
     fn step(&mut self, no: u64, seed: u64, step: Step) -> Checked {
         self.note(no);
+        if self.cut.is_some() {
+            // Whether there are syncs or not: now it goes.
+            self.cut_steps += 1;
+            if self.cut_steps > CUT_AFTER {
+                self.store.disk.power_off();
+            }
+        }
         self.random = Random::new(seed);
         self.store.line.reseed(seed ^ 1);
         self.store.office.reseed(seed ^ 2);
@@ -118,6 +131,7 @@ impl World {
                 off_seconds,
             } => {
                 self.cut = Some((fate, reboots, off_seconds));
+                self.cut_steps = 0;
                 self.store.disk.cut_power(PowerCut {
                     after_syncs: syncs,
                     is_synced,

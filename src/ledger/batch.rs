@@ -222,7 +222,7 @@ impl Core {
                 head.last_global_no = receipt.global_no.next();
             }
             super::core::Planted::DateNotRising => head.last_date = None,
-            super::core::Planted::NumberTwice if receipt.global_no.get() % 7 == 0 => {
+            super::core::Planted::NumberTwice if receipt.global_no.get().is_multiple_of(7) => {
                 head.last_global_no = previous_no;
             }
             _ => {}

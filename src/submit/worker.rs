@@ -355,6 +355,8 @@ impl Worker {
         let verdict = plan::after_send(&seen.state, &item, &outcome, &evidence, tick);
         #[cfg(any(test, feature = "simulation"))]
         let verdict = self.planted_verdict(verdict, &outcome, &evidence);
+        #[cfg(any(test, feature = "simulation"))]
+        self.stand_still(&verdict).await;
         let verdict = match verdict {
             Verdict::Finish(submission) => Verdict::Finish(Submission {
                 marks: sent.marks,

@@ -15,7 +15,7 @@ use crate::script::TILLS;
 
 /// So many times ten minutes may pass until the queues are empty: receipts of a burst, and those dated ahead after a
 /// wrong clock, wait for their dates.
-const PATIENCE: usize = 600;
+const PATIENCE: usize = 200;
 
 impl World {
     /// Ends a run.

@@ -89,6 +89,9 @@ impl World {
         let Some(hq) = read(running.ledger.reader().hq())? else {
             return Err("the store has left head office by itself".to_owned());
         };
+        if let Some(line) = self.store.office.look(|books| books.doubled) {
+            return Err(format!("head office holds line {line} twice"));
+        }
         let (_, kept, _) = self.store.office.look(crate::office::Books::end);
         if hq.acked > kept && !self.office_went_back {
             return Err(format!(

@@ -1,6 +1,6 @@
 //! Defects planted in the worker, to show that the suites and the simulation find them.
 
-use super::{HEAL_AGAIN, Worker, later, plan, send};
+use super::{Worker, plan, send};
 use crate::fdms::{Evidence, Outcome};
 use crate::ledger::stream::{Item, ItemKind, StreamState, Submission};
 use crate::submit::plan::Verdict;
@@ -23,7 +23,7 @@ pub enum Planted {
     OutOfOrder,
     /// A close is sent before the receipts of its day.
     ClosesEarly,
-    /// What a person must look at is only tried again, tomorrow.
+    /// Where a person must look, the worker stands still instead of saying so.
     ParksSilently,
 }
 
@@ -45,6 +45,16 @@ impl Worker {
         }
     }
 
+    /// Stands still for ever, if that is planted.
+    pub(super) async fn stand_still(&self, verdict: &Verdict) {
+        if self.planted == Planted::ParksSilently
+            && let Verdict::Keep(next) = verdict
+            && next.parked.is_some()
+        {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// What is made of an answer, if a defect is planted.
     pub(super) fn planted_verdict(
         &self,
@@ -52,13 +62,6 @@ impl Worker {
         outcome: &Outcome<plan::Yes>,
         evidence: &Evidence,
     ) -> Verdict {
-        if self.planted == Planted::ParksSilently
-            && let Verdict::Keep(mut next) = verdict.clone()
-            && next.parked.take().is_some()
-        {
-            next.next_attempt = later(self.line.ledger.time().now(), HEAL_AGAIN * 1000);
-            return Verdict::Keep(next);
-        }
         let passed_over = match self.planted {
             Planted::Skips => matches!(outcome, Outcome::Refused(_)),
             Planted::Trusts => matches!(outcome, Outcome::Unknown(_)),
