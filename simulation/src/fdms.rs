@@ -126,6 +126,11 @@ impl FdmsLine {
         is_lost
     }
 
+    /// Whether FDMS has lost something of the device: what it said of later receipts then was Grey.
+    pub(crate) fn is_forgetful(&self, device_id: u32) -> bool {
+        self.lock().forgetful.contains(&device_id)
+    }
+
     /// Receipts arrive in the order of their numbers, and a close after all of its day.
     fn watch(&self, request: &Request) {
         let number = |name: &[&str]| {

@@ -173,11 +173,10 @@ impl Store {
         let mut core = self.open()?;
         core.plant(self.defect.of_ledger());
         let ledger = Ledger::start_inline(core, &self.path());
-        let mut jitter = Random::new(self.seed ^ 0x717E);
-        let jitter = Mutex::new(move || jitter.bits());
+        let jitter = Mutex::new(Random::new(self.seed ^ 0x717E));
         let draw = Arc::new(move || {
             let mut jitter = jitter.lock().unwrap_or_else(PoisonError::into_inner);
-            jitter()
+            jitter.bits()
         });
         let submitter = Submitter::new(draw.clone()).plant(self.defect.of_worker());
         let idle: Arc<Idle> = Arc::default();

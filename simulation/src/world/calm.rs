@@ -250,6 +250,7 @@ impl World {
                 return Err(format!("till {till}: FDMS has not closed a day: {day:?}"));
             }
         }
+        let is_forgetful = self.store.line.is_forgetful(till_info.device.get());
         let reader = running.ledger.reader();
         let mut receipts = 0;
         let mut own_days = 0;
@@ -261,8 +262,10 @@ impl World {
         {
             let Some(day) = day else { break };
             let recount = read(reader.recount(day.day_id))?;
-            let same = recount.totals == day.totals;
-            if !same || recount.unsent > 0 || !recount.marked.is_empty() {
+            let is_same = recount.totals == day.totals;
+            // What was Grey once is kept as it was said, also when the gap is filled.
+            let is_marked = !recount.marked.is_empty() && !is_forgetful;
+            if !is_same || recount.unsent > 0 || is_marked {
                 return Err(format!(
                     "till {till}: day {} counted anew is another one: {recount:?}",
                     day.fiscal_day_no
