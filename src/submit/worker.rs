@@ -22,6 +22,11 @@ use crate::fdms::{Evidence, Outcome, PROBE_EVERY, Refusal, backoff};
 use crate::ledger::stream::{Item, ItemKind, Step, StreamState, Submission};
 use crate::ledger::{LedgerError, Seq, StorageError};
 
+#[cfg(any(test, feature = "simulation"))]
+mod planted;
+#[cfg(any(test, feature = "simulation"))]
+pub use planted::Planted;
+
 /// Nudges while waiting are followed no more often than this.
 const NUDGE_EVERY: Duration = Duration::from_secs(1);
 /// So often the ledger is looked at without a nudge: another process may have written to it.
@@ -34,22 +39,6 @@ const LOOK_HELD: Duration = Duration::from_secs(2);
 const HEAL_AGAIN: Duration = Duration::from_secs(3600);
 /// Pause after a fault of the storage.
 const FAULT_PAUSE: Duration = Duration::from_secs(5);
-/// Defects that tests plant, to show that their suites can fail.
-#[cfg(test)]
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Planted {
-    /// None.
-    #[default]
-    None,
-    /// Things are sent before their date.
-    TooEarly,
-    /// An OpenDay or CloseDay is repeated without asking GetStatus.
-    AsksNothing,
-    /// What FDMS refuses is passed over.
-    Skips,
-    /// A receipt is not sent again after a doubt: it is taken as arrived.
-    Trusts,
-}
 
 /// The stream as last seen.
 struct View {
@@ -83,9 +72,9 @@ pub(super) struct Worker {
     /// No gap is filled before this moment of the boot clock: one that does not heal is not filled at every receipt.
     heal_not_before: Duration,
     last_nudge: Option<Duration>,
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulation"))]
     planted: Planted,
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulation"))]
     looks: Arc<std::sync::atomic::AtomicU64>,
 }
 
@@ -101,14 +90,14 @@ impl Worker {
             healed: None,
             heal_not_before: Duration::ZERO,
             last_nudge: None,
-            #[cfg(test)]
+            #[cfg(any(test, feature = "simulation"))]
             planted: Planted::None,
-            #[cfg(test)]
+            #[cfg(any(test, feature = "simulation"))]
             looks: Arc::default(),
         }
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulation"))]
     pub(super) fn plant(
         mut self,
         planted: Planted,
@@ -174,6 +163,7 @@ impl Worker {
                 self.fresh = false;
                 self.line.doing(Doing::Idle);
                 tokio::select! {
+                    biased;
                     () = ring => {}
                     () = self.line.clock().sleep(LOOK_EVERY) => {}
                 }
@@ -228,7 +218,7 @@ impl Worker {
                     || self.next_try().is_some_and(|pause| pause.is_zero())
             }),
         };
-        #[cfg(test)]
+        #[cfg(any(test, feature = "simulation"))]
         let facts = match self.planted {
             Planted::TooEarly => Facts {
                 lead: -jiff::SignedDuration::from_hours(10_000),
@@ -237,7 +227,7 @@ impl Worker {
             _ => facts,
         };
         let todo = plan::todo(&seen.state, seen.head.as_ref(), &facts);
-        #[cfg(test)]
+        #[cfg(any(test, feature = "simulation"))]
         if self.planted == Planted::AsksNothing && todo == Todo::Ask {
             return Todo::Send;
         }
@@ -335,7 +325,7 @@ impl Worker {
     }
 
     async fn look(&self) -> Result<Option<View>, Stopping> {
-        #[cfg(test)]
+        #[cfg(any(test, feature = "simulation"))]
         self.looks
             .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let till = self.line.till.id;
@@ -359,14 +349,18 @@ impl Worker {
         self.line.doing(Doing::Busy);
         let line = Arc::clone(&self.line);
         crash::at(Point::SubmitBegun);
+        #[cfg(any(test, feature = "simulation"))]
+        self.send_before(&seen.state, &item).await;
         let sent = send::send(&line, &item).await;
         crash::at(Point::SubmitAnswered);
         let (outcome, evidence) = (sent.outcome, sent.evidence);
         self.note_cut(&outcome, &evidence);
         let tick = self.tick();
         let verdict = plan::after_send(&seen.state, &item, &outcome, &evidence, tick);
-        #[cfg(test)]
+        #[cfg(any(test, feature = "simulation"))]
         let verdict = self.planted_verdict(verdict, &outcome, &evidence);
+        #[cfg(any(test, feature = "simulation"))]
+        self.stand_still(&verdict).await;
         let verdict = match verdict {
             Verdict::Finish(submission) => Verdict::Finish(Submission {
                 marks: sent.marks,
@@ -393,27 +387,6 @@ impl Worker {
             self.heal(seq).await;
         }
         Ok(kept)
-    }
-
-    #[cfg(test)]
-    fn planted_verdict(
-        &self,
-        verdict: Verdict,
-        outcome: &Outcome<plan::Yes>,
-        evidence: &Evidence,
-    ) -> Verdict {
-        let passed_over = match self.planted {
-            Planted::Skips => matches!(outcome, Outcome::Refused(_)),
-            Planted::Trusts => matches!(outcome, Outcome::Unknown(_)),
-            _ => false,
-        };
-        if !passed_over {
-            return verdict;
-        }
-        Verdict::Finish(Submission {
-            answer: evidence.body.clone().unwrap_or_default(),
-            ..Submission::default()
-        })
     }
 
     /// Asks GetStatus about the head, which may just have been refused.
