@@ -69,7 +69,8 @@ impl Hours {
         let woken = {
             let mut state = self.lock();
             state.passed = state.passed.max(at);
-            let later = state.timers.split_off(&(state.passed, u64::MAX));
+            let now = state.passed;
+            let later = state.timers.split_off(&(now, u64::MAX));
             std::mem::replace(&mut state.timers, later)
         };
         for waker in woken.into_values().flatten() {

@@ -1,4 +1,8 @@
 //! A slice of the simulation, and that it can fail: each kind of defect is planted and found.
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests: one that cannot be set up may end"
+)]
 
 use std::sync::LazyLock;
 

@@ -295,9 +295,9 @@ impl World {
     fn compare_office(&self) -> Checked {
         let running = self.store.running.as_ref().ok_or("nobody runs")?;
         let lines = read(running.ledger.reader().hq_lines(0, 1 << 30, 1 << 40))?;
-        let ours = lines.iter().map(|line| (line.seq, &line.bytes));
         let is_same = self.store.office.look(|books| {
             let theirs = books.lines().map(|line| (line.seq, &line.bytes));
+            let ours = lines.iter().map(|line| (line.seq, &line.bytes));
             ours.eq(theirs)
         });
         if is_same {

@@ -49,7 +49,8 @@ fn the_power_goes_at_every_point() {
     let Some(place) = volume::place("crash::cuts::the_power_goes_at_every_point") else {
         return;
     };
-    let stories: [(&str, fn(&Path, &Ground)); 6] = [
+    type Story = fn(&Path, &Ground);
+    let stories: [(&str, Story); 6] = [
         ("backup", commands::backup),
         ("migration", commands::migration),
         ("archive", commands::archive),
