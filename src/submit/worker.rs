@@ -67,6 +67,8 @@ pub(super) struct Worker {
     asked_in_vain: u32,
     /// The head pauses because FDMS could not be reached: how often the way had come back by then.
     cut_off: Option<u64>,
+    /// How often the way had come back when the present step was chosen.
+    back_seen: u64,
     /// The close for which FDMS was sent its day once more, or the receipt.
     healed: Option<Seq>,
     /// No gap is filled before this moment of the boot clock: one that does not heal is not filled at every receipt.
@@ -87,6 +89,7 @@ impl Worker {
             is_reconciled: false,
             asked_in_vain: 0,
             cut_off: None,
+            back_seen: 0,
             healed: None,
             heal_not_before: Duration::ZERO,
             last_nudge: None,
@@ -139,6 +142,7 @@ impl Worker {
         ring: Pin<&mut Notified<'_>>,
     ) -> Result<Option<View>, Stopping> {
         let now = self.line.ledger.time().now();
+        self.back_seen = *self.line.breaker.back().borrow();
         if seen.state.parked.is_some() {
             // Whatever it was: before anything is sent again, FDMS is compared with the ledger.
             self.is_reconciled = false;
@@ -173,8 +177,10 @@ impl Worker {
             Todo::Ask | Todo::Poll | Todo::Probe => return self.ask_status(seen, None).await,
             Todo::Wait(until) if seen.state.parked.is_some() => (until, Doing::Parked { until }),
             Todo::Wait(until) => {
-                // Whoever waits for the line tries for all when it is time, whatever his own pause.
-                let until = match self.next_try().filter(|_| self.cut_off.is_some()) {
+                // Whoever waits for the line tries for all when it is time, whatever his own pause. Where it is time
+                // already, what is waited for is the head's date.
+                let pause = self.next_try();
+                let until = match pause.filter(|left| self.cut_off.is_some() && !left.is_zero()) {
                     Some(pause) => until.min(later(now, pause)),
                     None => until,
                 };
@@ -240,9 +246,10 @@ impl Worker {
         let clock = time.clock();
         let left = Duration::try_from(until.duration_since(time.now())).unwrap_or_default();
         let mut back = self.line.breaker.back();
-        let cut_off = self.cut_off;
+        // That it came back before this step was chosen is no news: the step is what became of it.
+        let known = self.cut_off.map(|times| times.max(self.back_seen));
         let is_back = async {
-            match cut_off {
+            match known {
                 // The sender lives as long as the line.
                 Some(times) => drop(back.wait_for(|now| *now != times).await),
                 None => std::future::pending().await,
