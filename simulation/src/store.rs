@@ -42,10 +42,15 @@ pub(crate) struct Till {
     pub(crate) device: DeviceId,
 }
 
+/// So often the runtime looks around at one moment at most; whoever has not come to rest by then never does.
+const MOST_TURNS: u32 = 1000;
+
 /// Knows when the runtime has nothing to do.
 #[derive(Debug, Default)]
 struct Idle {
     is_idle: AtomicBool,
+    /// Somebody goes on and on at one moment.
+    spins: AtomicBool,
     waker: Mutex<Option<Waker>>,
 }
 
@@ -59,8 +64,8 @@ impl Idle {
     }
 }
 
-/// Resolves once nobody can go on.
-struct Settled<'a>(&'a Idle, bool);
+/// Resolves once nobody can go on, or somebody goes on and on. With the number of turns so far.
+struct Settled<'a>(&'a Idle, u32);
 
 impl Future for Settled<'_> {
     type Output = ();
@@ -69,11 +74,17 @@ impl Future for Settled<'_> {
         let mut waker = self.0.waker.lock().unwrap_or_else(PoisonError::into_inner);
         *waker = Some(context.waker().clone());
         drop(waker);
-        if self.1 && self.0.is_idle.load(Ordering::Relaxed) {
+        if self.1 > 0 && self.0.is_idle.load(Ordering::Relaxed) {
             return Poll::Ready(());
         }
-        self.1 = true;
+        if self.1 > MOST_TURNS {
+            self.0.spins.store(true, Ordering::Relaxed);
+            return Poll::Ready(());
+        }
+        self.1 += 1;
         self.0.is_idle.store(false, Ordering::Relaxed);
+        // Polled at every turn of the runtime, so that the turns are counted.
+        context.waker().wake_by_ref();
         Poll::Pending
     }
 }
@@ -247,8 +258,14 @@ impl Store {
     /// Lets everybody run until nobody can go on at this moment.
     pub(crate) fn settle(&self) {
         if let Some(running) = &self.running {
-            running.runtime.block_on(Settled(&running.idle, false));
+            running.runtime.block_on(Settled(&running.idle, 0));
         }
+    }
+
+    /// Whether somebody goes on and on without letting the time pass.
+    pub(crate) fn spins(&self) -> bool {
+        let running = self.running.as_ref();
+        running.is_some_and(|running| running.idle.spins.load(Ordering::Relaxed))
     }
 
     /// The first part that has ended although nobody asked it to.
@@ -258,13 +275,16 @@ impl Store {
         ended.map(|(name, _)| *name)
     }
 
-    /// Lets the time pass; true if all of it has, false if the power has gone in between.
+    /// Lets the time pass; true if all of it has (or nobody lets it), false if the power has gone in between.
     pub(crate) fn pass(&self, time: Duration) -> bool {
         let until = self.hours.passed() + time;
         loop {
             self.settle();
             if self.disk.is_off() {
                 return false;
+            }
+            if self.spins() {
+                return true;
             }
             let next = [
                 self.hours.next(),

@@ -184,6 +184,8 @@ impl Clock for Machine {
 struct Sleep {
     hours: Hours,
     key: (Duration, u64),
+    /// Nobody wakes without having let the others go on: who sleeps for no time, again and again, would hold them up.
+    has_yielded: bool,
 }
 
 impl Sleep {
@@ -196,6 +198,7 @@ impl Sleep {
         Self {
             hours: hours.clone(),
             key,
+            has_yielded: !duration.is_zero(),
         }
     }
 }
@@ -203,7 +206,11 @@ impl Sleep {
 impl Future for Sleep {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if !std::mem::replace(&mut self.has_yielded, true) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let mut state = self.hours.lock();
         if self.key.0 <= state.passed {
             state.timers.remove(&self.key);

@@ -11,6 +11,7 @@ use fiscald::submit::Planted as InWorker;
 use simulation::disk::Unsynced;
 use simulation::script::{Script, Step};
 use simulation::shrink::shrink;
+use simulation::weather::Weather;
 use simulation::{Defect, Done, Ended, Keys, run};
 use sync_agent::Planted as InAgent;
 
@@ -79,6 +80,31 @@ fn a_failed_sync_a_kill_and_a_power_cut_lose_nothing() {
         sell,
         cut,
         sell,
+    ]);
+}
+
+/// The line is away at the start, comes back, and is lost again before a till has sold anything: its worker waits for
+/// the line, and does not look again and again because it had been back.
+#[test]
+fn a_line_that_comes_and_goes_makes_no_worker_spin() {
+    let sell = |till| Step::Sell {
+        till,
+        sales: 3,
+        pause: 15,
+    };
+    holds(&[
+        Step::Line(Weather::Away),
+        Step::Restart,
+        Step::Wait { seconds: 120 },
+        Step::Line(Weather::Fair),
+        Step::Wait { seconds: 120 },
+        Step::Line(Weather::Away),
+        sell(1),
+        Step::Wait { seconds: 120 },
+        sell(0),
+        Step::Wait { seconds: 60 },
+        Step::Line(Weather::Fair),
+        sell(0),
     ]);
 }
 
