@@ -35,6 +35,7 @@ pub async fn keep(ledger: Ledger, stop: CancellationToken) {
             Err(error) => tracing::warn!(%error, "the fiscal days cannot be looked after"),
         }
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = ledger.time().clock().sleep(LOOK_EVERY) => {}
         }

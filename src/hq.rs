@@ -181,6 +181,30 @@ impl HeadOffice {
     }
 }
 
+/// A store's agent over any way to head office, for the simulation. It rings `bell` when a command was kept.
+#[cfg(feature = "simulation")]
+pub fn agent_over<L: sync_agent::Link>(
+    ledger: &Ledger,
+    submitter: &Submitter,
+    link: L,
+    random: Random,
+    bell: Arc<Notify>,
+) -> Agent<impl sync_agent::Store + use<L>, L> {
+    let store = LedgerStore {
+        ledger: ledger.clone(),
+        submitter: submitter.clone(),
+        bell,
+    };
+    let clock = Arc::clone(ledger.time().clock());
+    Agent::new(
+        store,
+        link,
+        clock,
+        random,
+        watch::Sender::new(Standing::default()),
+    )
+}
+
 impl HqView {
     fn fail(&self, clock: &clock::SharedClock, reason: String) {
         let now = clock.wall();

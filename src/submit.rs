@@ -3,7 +3,8 @@
 //! Per till there is one worker ([`worker`]) that walks the till's stream; what it does next is decided by
 //! pure functions over the stream's row ([`plan`]). A slow or parked till never delays another. The
 //! [`Submitter`] starts a worker for every till that has a certificate, also for one that joins later, and
-//! shows how each till's way to FDMS is.
+//! shows how each till's way to FDMS is. Whatever waits for several things looks at them in the same order each time
+//! (`biased`), so that a simulated run can be replayed.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -46,6 +47,8 @@ use files::FileSender;
 use line::Line;
 pub use line::{CatchingUp, Connection, Doing, LinkState};
 pub(crate) use renew::alarm_of;
+#[cfg(any(test, feature = "simulation"))]
+pub use worker::Planted;
 use worker::Worker;
 
 /// How often tills that have joined are looked for without being told of.
@@ -103,10 +106,10 @@ pub struct Submitter {
     /// One for each FDMS.
     breakers: Arc<[Arc<Breaker>; 2]>,
     jitter: Jitter,
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulation"))]
     planted: worker::Planted,
     /// How often the workers have read the ledger.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulation"))]
     looks: Arc<std::sync::atomic::AtomicU64>,
 }
 
@@ -140,15 +143,17 @@ impl Submitter {
             lines: Arc::default(),
             breakers: Arc::default(),
             jitter,
-            #[cfg(test)]
+            #[cfg(any(test, feature = "simulation"))]
             planted: worker::Planted::None,
-            #[cfg(test)]
+            #[cfg(any(test, feature = "simulation"))]
             looks: Arc::default(),
         }
     }
 
-    #[cfg(test)]
-    pub(crate) fn plant(mut self, planted: worker::Planted) -> Self {
+    /// Plants a defect in the workers that it starts.
+    #[cfg(any(test, feature = "simulation"))]
+    #[must_use]
+    pub fn plant(mut self, planted: Planted) -> Self {
         self.planted = planted;
         self
     }
@@ -202,6 +207,7 @@ impl Submitter {
                 Err(error) => tracing::warn!(%error, "the tills cannot be read"),
             }
             tokio::select! {
+                biased;
                 () = stop.cancelled() => {}
                 Some(ended) = workers.join_next() => match ended {
                     Ok(till) => { running.remove(&till); }
@@ -275,6 +281,7 @@ impl Submitter {
         let line = Arc::new(line);
         self.keep_line(&line);
         tokio::select! {
+            biased;
             () = self.send(&line) => {}
             () = upkeep::run(Arc::clone(&line)) => {}
             () = announce::run(Arc::clone(&line)) => {}
@@ -305,14 +312,16 @@ impl Submitter {
             let jitter = Arc::clone(&self.jitter);
             if is_offline {
                 tokio::select! {
+                    biased;
                     () = FileSender::new(Arc::clone(line), jitter).run() => return,
                     () = is_other => {}
                 }
             } else {
                 let worker = Worker::new(Arc::clone(line), jitter);
-                #[cfg(test)]
+                #[cfg(any(test, feature = "simulation"))]
                 let worker = worker.plant(self.planted, Arc::clone(&self.looks));
                 tokio::select! {
+                    biased;
                     () = worker.run() => return,
                     () = is_other => {}
                 }

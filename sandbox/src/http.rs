@@ -232,16 +232,35 @@ impl Line {
             sender: peer.address,
             body: body.ok().map(http_body_util::Collected::to_bytes),
         };
+        self.note_violations(found, &arrival);
+        arrival
+    }
+
+    fn note_violations(&self, found: Result<(Call, u32), Refusal>, arrival: &Arrival) {
         match found {
             Ok((call, device_id)) => {
-                self.remember_violations(violations(call, device_id, &arrival));
+                self.remember_violations(violations(call, device_id, arrival));
             }
             Err(refusal) => {
                 let asked = format!("{} {}", arrival.method, arrival.uri.path());
                 self.remember_violations([format!("{asked}: {refusal:?}")]);
             }
         }
-        arrival
+    }
+
+    /// Processes a request that came without a network; its operation ID comes with the answer.
+    pub(crate) fn ask(&self, arrival: &Arrival) -> (Document, String) {
+        let operation_id = self.service.operation_id();
+        let found = Call::find(&arrival.method, arrival.uri.path());
+        if let Ok((call, device_id)) = &found {
+            self.count(*device_id, *call);
+        }
+        self.note_violations(found, arrival);
+        let document = match read(arrival) {
+            Ok(request) => self.service.answer(&request, &operation_id),
+            Err(refusal) => Answer::Refused(refusal).document(&operation_id),
+        };
+        (document, operation_id)
     }
 
     /// Processes the request, and does to it what the next fault says.

@@ -19,6 +19,7 @@ mod fault;
 mod file;
 mod finding;
 mod http;
+mod inside;
 mod journal;
 mod json;
 mod judge;
@@ -43,6 +44,7 @@ pub use call::Call;
 pub use failure::{ClosingError, FileError};
 pub use fault::{Fault, FaultCount, FaultError, FaultKind, read_faults};
 pub use finding::{Code, Color, Finding};
+pub use inside::{Asked, Inside, Keys, Told};
 pub use journal::Difference;
 pub use micro::{Micro, NumberError};
 pub use model::{

@@ -90,7 +90,11 @@ pub(crate) fn first_receipt_id(seed: u64) -> i64 {
     10_000_001 + i64::try_from(seed % 1_000_000).unwrap_or(0)
 }
 
-fn new_service(start: &Start, authority: Authority, clock: &Arc<HeldClock>) -> Service {
+pub(crate) fn new_service(
+    start: &Start,
+    authority: impl Into<Arc<Authority>>,
+    clock: &Arc<HeldClock>,
+) -> Service {
     let settings = start.settings.as_deref().cloned().unwrap_or_default();
     let world = World::new(settings, first_receipt_id(start.seed));
     let clock: SharedClock = Arc::<HeldClock>::clone(clock);

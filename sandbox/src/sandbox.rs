@@ -16,6 +16,7 @@ use crate::call::Call;
 use crate::explain::Explained;
 use crate::fault::{Fault, FaultCount};
 use crate::http::{self, Line};
+use crate::inside::{Inside, Keys};
 use crate::journal::Change;
 use crate::model::{ReceiptSummary, StoredDay, StoredReceipt};
 use crate::opening::{self, Plan};
@@ -99,6 +100,15 @@ impl SandboxBuilder {
     pub fn faults(mut self, faults: impl IntoIterator<Item = Fault>) -> Self {
         self.plan.faults.extend(faults);
         self
+    }
+
+    /// The same without a network, for a simulation that has one of its own: requests come in as calls. The folder,
+    /// the record and the faults are left aside.
+    ///
+    /// # Errors
+    /// A device cannot be.
+    pub fn inside(self, keys: &Keys) -> Result<Inside> {
+        Inside::open(self.plan, keys)
     }
 
     /// Starts it on `listener` (HTTPS) and, if given, the admin port on `admin` (plain HTTP, for

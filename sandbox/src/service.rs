@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -47,7 +47,7 @@ pub(crate) struct Request {
 #[derive(Debug)]
 pub(crate) struct Service {
     world: Mutex<World>,
-    authority: Authority,
+    authority: Arc<Authority>,
     clock: SharedClock,
     operation_prefix: String,
     operations: AtomicU64,
@@ -82,10 +82,15 @@ struct ServerCertificate {
 }
 
 impl Service {
-    pub(crate) fn new(world: World, authority: Authority, clock: SharedClock, seed: u64) -> Self {
+    pub(crate) fn new(
+        world: World,
+        authority: impl Into<Arc<Authority>>,
+        clock: SharedClock,
+        seed: u64,
+    ) -> Self {
         Self {
             world: Mutex::new(world),
-            authority,
+            authority: authority.into(),
             clock,
             operation_prefix: operation_prefix(seed),
             operations: AtomicU64::new(0),

@@ -132,7 +132,7 @@ impl Core {
         let day = self.carry_out(till_id, assessed.plan, &sale.actor)?;
         let seq = self.take_seq();
         let previous = self.till(till_id)?.head.last_hash;
-        #[cfg(test)]
+        #[cfg(any(test, feature = "simulation"))]
         let previous = previous.filter(|_| self.planted != super::core::Planted::ChainBroken);
         let signing_string =
             sign::receipt_string(info.device_id, &assessed.receipt, previous.as_ref());
@@ -168,7 +168,7 @@ impl Core {
         key: &str,
         fingerprint: &Hash,
     ) -> Result<Option<Seq>, LedgerError> {
-        #[cfg(test)]
+        #[cfg(any(test, feature = "simulation"))]
         if self.planted == super::core::Planted::KeyForgotten {
             return Ok(None);
         }
@@ -204,22 +204,27 @@ impl Core {
 
     /// The chain goes on from this receipt.
     fn move_on(&mut self, till: TillId, receipt: &Receipt, hash: Hash) -> Result<(), LedgerError> {
-        #[cfg(test)]
+        #[cfg(any(test, feature = "simulation"))]
         let planted = self.planted;
         let till = self.tills.get_mut(&till).ok_or(Refusal::NoSuchTill)?;
         let head = &mut till.head;
+        #[cfg(any(test, feature = "simulation"))]
+        let previous_no = head.last_global_no;
         head.last_counter = receipt.counter;
         head.last_global_no = receipt.global_no;
         head.last_date = Some(receipt.date);
         head.last_hash = Some(hash);
         head.dirty = true;
-        #[cfg(test)]
+        #[cfg(any(test, feature = "simulation"))]
         match planted {
             super::core::Planted::CountersForgotten => return Ok(()),
             super::core::Planted::NumberSkipped => {
                 head.last_global_no = receipt.global_no.next();
             }
             super::core::Planted::DateNotRising => head.last_date = None,
+            super::core::Planted::NumberTwice if receipt.global_no.get().is_multiple_of(7) => {
+                head.last_global_no = previous_no;
+            }
             _ => {}
         }
         head.totals.add_receipt(receipt);

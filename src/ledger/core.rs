@@ -48,7 +48,7 @@ pub struct Core {
     data_version: i64,
     fault: Option<String>,
     migrated: Option<Migrated>,
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulation"))]
     pub(super) planted: Planted,
 }
 
@@ -62,9 +62,9 @@ pub(super) struct BatchTimes {
 }
 
 /// Defects that tests plant, to show that their checks can fail.
-#[cfg(test)]
+#[cfg(any(test, feature = "simulation"))]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Planted {
+pub enum Planted {
     /// None.
     #[default]
     None,
@@ -80,6 +80,10 @@ pub(crate) enum Planted {
     CountersForgotten,
     /// The date is the wall clock's, whatever came before.
     DateNotRising,
+    /// A commit is answered before it is on the disk.
+    AnsweredEarly,
+    /// A number is given out again.
+    NumberTwice,
 }
 
 /// Work other than sales: one named step that reads and writes through the core.
@@ -156,7 +160,7 @@ impl Core {
             last_batch: BatchTimes::default(),
             committed: Seq(0),
             appended: Seq(0),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "simulation"))]
             planted: Planted::None,
         };
         core.conn.execute_batch("COMMIT")?;
@@ -311,7 +315,7 @@ impl Core {
     /// Only `SQLITE_FULL` is told apart: it comes from writing frames, and the one that commits is the last;
     /// without it the transaction does not exist, and the sale is refused for certain.
     fn commit(&mut self) -> Result<(), StorageError> {
-        #[cfg(test)]
+        #[cfg(any(test, feature = "simulation"))]
         if self.planted == Planted::CommitFails {
             self.conn.execute_batch("COMMIT")?;
             return Err(StorageError::CommitUnknown("planted".to_owned()));
@@ -468,9 +472,13 @@ impl Core {
     }
 
     /// Plants a defect, or takes it out again.
-    #[cfg(test)]
-    pub(crate) fn plant(&mut self, defect: Planted) {
+    #[cfg(any(test, feature = "simulation"))]
+    pub fn plant(&mut self, defect: Planted) {
         self.planted = defect;
+        if defect == Planted::AnsweredEarly {
+            // What could not be planted is not found, and the test of it fails.
+            let _ = self.conn.pragma_update(None, "synchronous", "OFF");
+        }
     }
 }
 

@@ -396,6 +396,24 @@ pub(super) fn store_stream(conn: &Connection, state: &StreamState) -> Result<(),
     Ok(())
 }
 
+/// For planted defects that send what does not come next.
+#[cfg(any(test, feature = "simulation"))]
+impl super::Reader {
+    /// What would come next if so many receipts more had been sent; as many as there are at most.
+    pub(crate) fn past_receipts(
+        &self,
+        state: &mut StreamState,
+        receipts: u32,
+    ) -> Result<Option<Item>, LedgerError> {
+        let till = state.till;
+        let (last, _) = self.last_receipt(till)?;
+        let past = state.last_global_no.get().saturating_add(receipts);
+        let past = ReceiptGlobalNo::new(past.min(last.get()));
+        state.last_global_no = past.unwrap_or(state.last_global_no);
+        self.with(|conn| Ok(next_item(conn, state)?))
+    }
+}
+
 /// The first thing that FDMS has not taken yet.
 pub(super) fn next_item(
     conn: &Connection,

@@ -21,17 +21,18 @@ use super::{
 use crate::metrics::{Metrics, SaleEnd, Step};
 use crate::time::TimeKeeper;
 
+mod checkpoints;
+#[cfg(feature = "simulation")]
+mod inline;
+
+use checkpoints::{Later, checkpoint, checkpoint_beside};
+
 /// Sales that may wait; more are answered with "busy" (503). At a thousand a second this is one second.
 const MAX_SALES: usize = 1024;
 /// Other work that may wait.
 const MAX_TASKS: usize = 4096;
 /// Sales in one commit: large enough that the fsync is shared, small enough that nobody waits long.
 const BATCH: usize = 128;
-/// From so many pages in the write-ahead log on, it is copied into the database beside the sales (16 MB):
-/// a page that many sales have written is then copied once.
-const CHECKPOINT_PAGES: i32 = 4_000;
-/// From so many on the writer itself stops to copy and starts the log anew (64 MB).
-const RESTART_PAGES: i32 = 16_000;
 /// How often an idle writer keeps the trusted time.
 const IDLE: Duration = Duration::from_secs(60);
 /// After so long without a sale the memory that a rush has taken is given back.
@@ -58,6 +59,8 @@ struct Shared {
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
     asking: Semaphore,
     metrics: Metrics,
+    #[cfg(feature = "simulation")]
+    inline: Option<inline::Inline>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -71,6 +74,17 @@ struct Queue {
     tasks: VecDeque<Box<dyn Task>>,
     sales: VecDeque<SaleJob>,
     stopping: bool,
+}
+
+impl Queue {
+    /// What goes into one transaction.
+    fn batch(&mut self) -> (Vec<Box<dyn Task>>, Vec<SaleJob>) {
+        let count = self.sales.len().min(BATCH);
+        (
+            self.tasks.drain(..).collect(),
+            self.sales.drain(..count).collect(),
+        )
+    }
 }
 
 struct SaleJob {
@@ -125,21 +139,10 @@ impl Ledger {
     /// # Errors
     /// The threads cannot be started.
     pub fn start(mut core: Core, path: &Path) -> Result<Self, StorageError> {
-        let shared = Arc::new(Shared {
-            queue: Mutex::default(),
-            wake: Condvar::new(),
-            time: Arc::clone(core.time()),
-            settings: Mutex::new(Arc::clone(&core.settings)),
-            fault: Mutex::new(core.fault().map(str::to_owned)),
-            committed: watch::Sender::new(Seq(core.next_seq - 1)),
-            tills_changed: watch::Sender::new(core.reloads),
-            ended: watch::Sender::new(false),
-            tills: Mutex::default(),
-            heartbeat: AtomicU64::new(0),
-            threads: Mutex::default(),
-            asking: Semaphore::new(READERS),
-            metrics: Metrics::default(),
-        });
+        // A process that was killed after a sync had failed leaves a log that reads whole and has a hole on the disk:
+        // what is written behind that would go with the next power cut.
+        core.fold_log();
+        let shared = Arc::new(Shared::new(&core));
         let (nudge, nudged) = std::sync::mpsc::sync_channel(1);
         let wal_path = path.to_owned();
         let failed = |error: std::io::Error| sql::damaged(format!("no thread: {error}"));
@@ -223,7 +226,7 @@ impl Ledger {
             }
             queue.sales.push_back(SaleJob { sale, at, reply });
         }
-        self.shared.wake.notify_one();
+        self.shared.ring();
         Ok(answer)
     }
 
@@ -271,7 +274,7 @@ impl Ledger {
                 reply: Some(reply),
             }));
         }
-        self.shared.wake.notify_one();
+        self.shared.ring();
         Ok(answer)
     }
 
@@ -283,6 +286,10 @@ impl Ledger {
         &self,
         question: impl FnOnce(&Reader) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
+        #[cfg(feature = "simulation")]
+        if self.shared.inline.is_some() {
+            return question(&self.reader);
+        }
         let reader = self.reader.clone();
         // The semaphore is never closed.
         let _turn = self.shared.asking.acquire().await;
@@ -363,6 +370,35 @@ impl Ledger {
 }
 
 impl Shared {
+    fn new(core: &Core) -> Self {
+        Self {
+            queue: Mutex::default(),
+            wake: Condvar::new(),
+            time: Arc::clone(core.time()),
+            settings: Mutex::new(Arc::clone(&core.settings)),
+            fault: Mutex::new(core.fault().map(str::to_owned)),
+            committed: watch::Sender::new(Seq(core.next_seq - 1)),
+            tills_changed: watch::Sender::new(core.reloads),
+            ended: watch::Sender::new(false),
+            tills: Mutex::default(),
+            heartbeat: AtomicU64::new(0),
+            threads: Mutex::default(),
+            asking: Semaphore::new(READERS),
+            metrics: Metrics::default(),
+            #[cfg(feature = "simulation")]
+            inline: None,
+        }
+    }
+
+    /// There is work.
+    fn ring(&self) {
+        self.wake.notify_one();
+        #[cfg(feature = "simulation")]
+        if let Some(inline) = &self.inline {
+            inline.work(self);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -383,9 +419,7 @@ impl Shared {
                 return Next::Idle;
             }
         }
-        let tasks = queue.tasks.drain(..).collect();
-        let count = queue.sales.len().min(BATCH);
-        let sales = queue.sales.drain(..count).collect();
+        let (tasks, sales) = queue.batch();
         Next::Work(tasks, sales)
     }
 
@@ -530,52 +564,5 @@ fn answer(replies: Vec<Reply>, result: Result<Vec<Result<SaleDone, Refusal>>, St
                 let _ = reply.send(Err(error.clone().into()));
             }
         }
-    }
-}
-
-/// From how many pages on it is worth trying again, where a long reader was in the way.
-#[derive(Default)]
-struct Later {
-    restart: i32,
-    nudge: i32,
-}
-
-/// Keeps the write-ahead log short without making a sale wait.
-fn checkpoint(
-    core: &Core,
-    wal_pages: &AtomicI32,
-    later: &mut Later,
-    nudge: &std::sync::mpsc::SyncSender<()>,
-) {
-    let pages = wal_pages.load(Ordering::Relaxed);
-    if pages >= RESTART_PAGES.max(later.restart) {
-        // Whoever reads a long snapshot (a backup, an export, `verify`) is not waited for: the log grows meanwhile.
-        let unhurried = core.conn.busy_timeout(Duration::ZERO);
-        let is_new = unhurried.is_ok() && sql::wal_checkpoint(&core.conn, "RESTART");
-        if let Err(error) = core.conn.busy_timeout(sql::BUSY) {
-            tracing::warn!(%error, "other processes are not waited for any more");
-        }
-        later.restart = if is_new { 0 } else { pages + CHECKPOINT_PAGES };
-        wal_pages.store(0, Ordering::Relaxed);
-    } else if pages < CHECKPOINT_PAGES {
-        later.nudge = 0;
-    } else if pages < 2 * CHECKPOINT_PAGES || pages >= later.nudge {
-        // Full: the thread is at it already. Each time it sorts the whole log, so a long one is left alone for a while.
-        later.nudge = pages + CHECKPOINT_PAGES / 4;
-        let _ = nudge.try_send(());
-    }
-}
-
-/// Copies the log into the database whenever it is nudged, until the writer is gone.
-fn checkpoint_beside(path: &Path, nudged: &std::sync::mpsc::Receiver<()>) {
-    let conn = match sql::open_writer(path) {
-        Ok(conn) => conn,
-        Err(error) => {
-            tracing::warn!(%error, "no checkpoints beside the sales");
-            return;
-        }
-    };
-    while nudged.recv().is_ok() {
-        sql::wal_checkpoint(&conn, "PASSIVE");
     }
 }

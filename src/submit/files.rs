@@ -108,6 +108,7 @@ impl FileSender {
                 }
             };
             tokio::select! {
+                biased;
                 () = ring => {}
                 () = is_back => self.not_before = Timestamp::UNIX_EPOCH,
                 () = self.line.clock().sleep(pause) => {}

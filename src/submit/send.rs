@@ -65,6 +65,7 @@ async fn freshen_config(line: &Line) {
         return;
     }
     tokio::select! {
+        biased;
         () = line.fetch_config() => {}
         () = line.clock().sleep(CONFIG_PATIENCE) => {}
     }

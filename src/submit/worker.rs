@@ -22,6 +22,11 @@ use crate::fdms::{Evidence, Outcome, PROBE_EVERY, Refusal, backoff};
 use crate::ledger::stream::{Item, ItemKind, Step, StreamState, Submission};
 use crate::ledger::{LedgerError, Seq, StorageError};
 
+#[cfg(any(test, feature = "simulation"))]
+mod planted;
+#[cfg(any(test, feature = "simulation"))]
+pub use planted::Planted;
+
 /// Nudges while waiting are followed no more often than this.
 const NUDGE_EVERY: Duration = Duration::from_secs(1);
 /// So often the ledger is looked at without a nudge: another process may have written to it.
@@ -34,22 +39,6 @@ const LOOK_HELD: Duration = Duration::from_secs(2);
 const HEAL_AGAIN: Duration = Duration::from_secs(3600);
 /// Pause after a fault of the storage.
 const FAULT_PAUSE: Duration = Duration::from_secs(5);
-/// Defects that tests plant, to show that their suites can fail.
-#[cfg(test)]
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Planted {
-    /// None.
-    #[default]
-    None,
-    /// Things are sent before their date.
-    TooEarly,
-    /// An OpenDay or CloseDay is repeated without asking GetStatus.
-    AsksNothing,
-    /// What FDMS refuses is passed over.
-    Skips,
-    /// A receipt is not sent again after a doubt: it is taken as arrived.
-    Trusts,
-}
 
 /// The stream as last seen.
 struct View {
@@ -78,14 +67,16 @@ pub(super) struct Worker {
     asked_in_vain: u32,
     /// The head pauses because FDMS could not be reached: how often the way had come back by then.
     cut_off: Option<u64>,
+    /// How often the way had come back when the present step was chosen.
+    back_seen: u64,
     /// The close for which FDMS was sent its day once more, or the receipt.
     healed: Option<Seq>,
     /// No gap is filled before this moment of the boot clock: one that does not heal is not filled at every receipt.
     heal_not_before: Duration,
     last_nudge: Option<Duration>,
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulation"))]
     planted: Planted,
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulation"))]
     looks: Arc<std::sync::atomic::AtomicU64>,
 }
 
@@ -98,17 +89,18 @@ impl Worker {
             is_reconciled: false,
             asked_in_vain: 0,
             cut_off: None,
+            back_seen: 0,
             healed: None,
             heal_not_before: Duration::ZERO,
             last_nudge: None,
-            #[cfg(test)]
+            #[cfg(any(test, feature = "simulation"))]
             planted: Planted::None,
-            #[cfg(test)]
+            #[cfg(any(test, feature = "simulation"))]
             looks: Arc::default(),
         }
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulation"))]
     pub(super) fn plant(
         mut self,
         planted: Planted,
@@ -150,6 +142,7 @@ impl Worker {
         ring: Pin<&mut Notified<'_>>,
     ) -> Result<Option<View>, Stopping> {
         let now = self.line.ledger.time().now();
+        self.back_seen = *self.line.breaker.back().borrow();
         if seen.state.parked.is_some() {
             // Whatever it was: before anything is sent again, FDMS is compared with the ledger.
             self.is_reconciled = false;
@@ -174,6 +167,7 @@ impl Worker {
                 self.fresh = false;
                 self.line.doing(Doing::Idle);
                 tokio::select! {
+                    biased;
                     () = ring => {}
                     () = self.line.clock().sleep(LOOK_EVERY) => {}
                 }
@@ -183,8 +177,10 @@ impl Worker {
             Todo::Ask | Todo::Poll | Todo::Probe => return self.ask_status(seen, None).await,
             Todo::Wait(until) if seen.state.parked.is_some() => (until, Doing::Parked { until }),
             Todo::Wait(until) => {
-                // Whoever waits for the line tries for all when it is time, whatever his own pause.
-                let until = match self.next_try().filter(|_| self.cut_off.is_some()) {
+                // Whoever waits for the line tries for all when it is time, whatever his own pause. Where it is time
+                // already, what is waited for is the head's date.
+                let pause = self.next_try();
+                let until = match pause.filter(|left| self.cut_off.is_some() && !left.is_zero()) {
                     Some(pause) => until.min(later(now, pause)),
                     None => until,
                 };
@@ -228,7 +224,7 @@ impl Worker {
                     || self.next_try().is_some_and(|pause| pause.is_zero())
             }),
         };
-        #[cfg(test)]
+        #[cfg(any(test, feature = "simulation"))]
         let facts = match self.planted {
             Planted::TooEarly => Facts {
                 lead: -jiff::SignedDuration::from_hours(10_000),
@@ -237,7 +233,7 @@ impl Worker {
             _ => facts,
         };
         let todo = plan::todo(&seen.state, seen.head.as_ref(), &facts);
-        #[cfg(test)]
+        #[cfg(any(test, feature = "simulation"))]
         if self.planted == Planted::AsksNothing && todo == Todo::Ask {
             return Todo::Send;
         }
@@ -250,9 +246,10 @@ impl Worker {
         let clock = time.clock();
         let left = Duration::try_from(until.duration_since(time.now())).unwrap_or_default();
         let mut back = self.line.breaker.back();
-        let cut_off = self.cut_off;
+        // That it came back before this step was chosen is no news: the step is what became of it.
+        let known = self.cut_off.map(|times| times.max(self.back_seen));
         let is_back = async {
-            match cut_off {
+            match known {
                 // The sender lives as long as the line.
                 Some(times) => drop(back.wait_for(|now| *now != times).await),
                 None => std::future::pending().await,
@@ -335,7 +332,7 @@ impl Worker {
     }
 
     async fn look(&self) -> Result<Option<View>, Stopping> {
-        #[cfg(test)]
+        #[cfg(any(test, feature = "simulation"))]
         self.looks
             .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let till = self.line.till.id;
@@ -359,14 +356,18 @@ impl Worker {
         self.line.doing(Doing::Busy);
         let line = Arc::clone(&self.line);
         crash::at(Point::SubmitBegun);
+        #[cfg(any(test, feature = "simulation"))]
+        self.send_before(&seen.state, &item).await;
         let sent = send::send(&line, &item).await;
         crash::at(Point::SubmitAnswered);
         let (outcome, evidence) = (sent.outcome, sent.evidence);
         self.note_cut(&outcome, &evidence);
         let tick = self.tick();
         let verdict = plan::after_send(&seen.state, &item, &outcome, &evidence, tick);
-        #[cfg(test)]
+        #[cfg(any(test, feature = "simulation"))]
         let verdict = self.planted_verdict(verdict, &outcome, &evidence);
+        #[cfg(any(test, feature = "simulation"))]
+        self.stand_still(&verdict).await;
         let verdict = match verdict {
             Verdict::Finish(submission) => Verdict::Finish(Submission {
                 marks: sent.marks,
@@ -393,27 +394,6 @@ impl Worker {
             self.heal(seq).await;
         }
         Ok(kept)
-    }
-
-    #[cfg(test)]
-    fn planted_verdict(
-        &self,
-        verdict: Verdict,
-        outcome: &Outcome<plan::Yes>,
-        evidence: &Evidence,
-    ) -> Verdict {
-        let passed_over = match self.planted {
-            Planted::Skips => matches!(outcome, Outcome::Refused(_)),
-            Planted::Trusts => matches!(outcome, Outcome::Unknown(_)),
-            _ => false,
-        };
-        if !passed_over {
-            return verdict;
-        }
-        Verdict::Finish(Submission {
-            answer: evidence.body.clone().unwrap_or_default(),
-            ..Submission::default()
-        })
     }
 
     /// Asks GetStatus about the head, which may just have been refused.

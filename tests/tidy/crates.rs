@@ -49,6 +49,7 @@ const HOUSE: &[&str] = &[
     "sync-agent",
     "fiscal-hq",
     "manual",
+    "simulation",
 ];
 
 /// What of the house the crates between store and head office may use; their tests may use more.
@@ -105,6 +106,9 @@ fn arrows(files: &[File]) -> Vec<String> {
         }
         if name == Some("fiscald") && shipped.iter().any(|d| d == "fiscal-hq") {
             refuse("the gateway must not use fiscal-hq; only its tests may");
+        }
+        if all.iter().any(|d| d == "simulation") {
+            refuse("nobody uses the simulation: it uses the others");
         }
         let never: &[&str] = match name {
             Some("fiscal") => &["fiscald", "fdms-sandbox", "clock", "drivers", "a4"],
@@ -273,6 +277,7 @@ fn arrows_point_one_way() {
         "[package]\nname = 'sync-wire'\n[dependencies]\nclock = '1'",
         "[package]\nname = 'sync-agent'\n[dependencies]\nfiscal = '1'",
         "[package]\nname = 'fiscal-hq'\n[dependencies]\nsync-agent = '1'",
+        "[package]\nname = 'fiscald'\n[dev-dependencies]\nsimulation = '1'",
     ];
     let good = [
         "[package]\nname = 'fiscal'\n[dependencies]\nserde = '1'\n[dev-dependencies]\nproptest = '1'",

@@ -108,14 +108,14 @@ pub struct Agent<S, L> {
     forked: Option<Duration>,
     /// Bytes of a batch: less on a line that is slow.
     batch: usize,
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulation"))]
     pub(crate) planted: Planted,
 }
 
 /// Defects that tests plant, to show that their checks can fail.
-#[cfg(test)]
+#[cfg(any(test, feature = "simulation"))]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Planted {
+pub enum Planted {
     /// None.
     #[default]
     None,
@@ -151,7 +151,7 @@ impl<S: Store, L: Link> Agent<S, L> {
             elsewhere: None,
             forked: None,
             batch: MAX_BYTES,
-            #[cfg(test)]
+            #[cfg(any(test, feature = "simulation"))]
             planted: Planted::None,
         }
     }
@@ -169,14 +169,24 @@ impl<S: Store, L: Link> Agent<S, L> {
         self
     }
 
+    /// Plants a defect.
+    #[cfg(any(test, feature = "simulation"))]
+    #[must_use]
+    pub fn plant(mut self, planted: Planted) -> Self {
+        self.planted = planted;
+        self
+    }
+
     /// Runs until `stop`, or until the store has left HQ. It may be dropped between any two steps.
     pub async fn run(&mut self, stop: &CancellationToken) {
         loop {
             let next = tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 next = self.turn() => next,
             };
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 left = self.wait(next) => if left { return },
             }
@@ -191,6 +201,7 @@ impl<S: Store, L: Link> Agent<S, L> {
             Next::Pause(pause) => self.clock.sleep(pause).await,
             Next::Idle(sent) => {
                 tokio::select! {
+                    biased;
                     more = self.store.beyond(sent) => if !more { return true },
                     () = self.clock.sleep(self.pace.idle) => return false,
                 }
@@ -236,7 +247,7 @@ impl<S: Store, L: Link> Agent<S, L> {
         };
         let exchanged = self.link.exchange(&up, &lines).await?;
         let down = exchanged.down;
-        #[cfg(test)]
+        #[cfg(any(test, feature = "simulation"))]
         let down = self.spoil(down, &sent);
         let Some(place) = self.settle(&position, &sent, &down).await? else {
             // What came down is for a ledger that is no more; what this one has not done comes again.
@@ -295,7 +306,7 @@ impl<S: Store, L: Link> Agent<S, L> {
             Reading::Clear(meaning) => meaning,
             Reading::Look { at } => {
                 let own = self.own_hash(position, at).await?;
-                #[cfg(test)]
+                #[cfg(any(test, feature = "simulation"))]
                 let own = match self.planted {
                     Planted::HashesForgotten => Some(down.hash),
                     _ => own,
@@ -356,7 +367,7 @@ impl<S: Store, L: Link> Agent<S, L> {
 
     /// Begins a new series, unless one was begun just now.
     async fn fork(&mut self, reason: &str) -> Result<(), Stopped> {
-        #[cfg(test)]
+        #[cfg(any(test, feature = "simulation"))]
         if self.planted == Planted::NeverForks {
             return Err(Stopped::Plan(reason.to_owned()));
         }
@@ -409,7 +420,7 @@ impl<S: Store, L: Link> Agent<S, L> {
         Next::Pause(pause(&self.pace, tries, (self.random)()))
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulation"))]
     fn spoil(&self, mut down: Down, sent: &Sent) -> Down {
         if self.planted == Planted::SentIsAcknowledged {
             down.epoch = Some(sent.epoch);

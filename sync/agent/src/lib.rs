@@ -12,6 +12,8 @@ pub mod plan;
 mod simulation;
 mod store;
 
+#[cfg(any(test, feature = "simulation"))]
+pub use agent::Planted;
 pub use agent::{Agent, Next, Pace, Random, Standing, Trouble};
 pub use http::HttpLink;
 pub use store::{Exchanged, Line, Link, LinkError, Position, Store, StoreError};
