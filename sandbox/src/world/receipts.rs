@@ -348,8 +348,14 @@ impl World {
     /// after it is Grey then, until the lost one has come again.
     pub(crate) fn lose_receipt(&mut self, device_id: u32, global_no: i32) -> Option<()> {
         let device = self.devices.get_mut(&device_id)?;
+        let open = device.days.last();
+        let open = open.filter(|day| day.status != DayStatus::FiscalDayClosed)?;
         let run = device.runs.last_mut()?;
-        let lost = run.remove(&global_no)?;
+        let lost = *run.get(&global_no)?;
+        if self.receipts.get(lost)?.day_no != open.no {
+            return None;
+        }
+        run.remove(&global_no);
         let next = run.get(&(global_no + 1)).copied();
         device.receipts.retain(|index| *index != lost);
         device.by_hash.retain(|_, index| *index != lost);
