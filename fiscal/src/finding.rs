@@ -68,7 +68,7 @@ macro_rules! codes {
 }
 
 codes! {
-    Rcpt010 "RCPT010" Red "The currency is not one that this store sells in." => "Send one of the configured currencies, or add this one to `currencies` in the configuration.";
+    Rcpt010 "RCPT010" Red "The currency is not one that this store sells in." => "Send one of the store's currencies, or add this one where they are set: `currencies` in the configuration, or the store's settings at head office.";
     Rcpt011 "RCPT011" Red "receiptCounter does not follow the day's previous receipt." => "Leave receiptCounter out: the gateway numbers receipts.";
     Rcpt012 "RCPT012" Red "receiptGlobalNo does not follow the previous receipt." => "Leave receiptGlobalNo out: the gateway numbers receipts.";
     Rcpt013 "RCPT013" Red "invoiceNo has been used before." => "Send a new invoiceNo; to ask for a sale that was already made, repeat it with its Idempotency-Key or get it by its invoiceNo.";

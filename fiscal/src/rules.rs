@@ -117,8 +117,11 @@ impl Judge<'_> {
 
     fn head(&mut self) {
         let currency = self.receipt.currency;
+        // What was sold in a currency can be taken back in it, also when nothing is sold in it any more.
+        let is_originals = matches!(self.facts.original, OriginalFact::Found(original) if original.currency == currency);
         if let Some(all) = self.facts.currencies
             && !all.contains(&currency)
+            && !is_originals
         {
             let all: Vec<&str> = all.iter().map(Currency::as_str).collect();
             let message = format!("{currency} is not one of {}", all.join(", "));

@@ -467,6 +467,27 @@ fn good_receipts_have_no_finding() {
     assert_eq!(world.findings(NOTE), []);
 }
 
+/// What was sold in a currency that is sold in no more can still be taken back in it.
+#[test]
+fn a_note_may_be_in_its_originals_currency() {
+    let mut world = World::new();
+    let note = NOTE.replace("USD", "BWP");
+    let codes = |world: &World| {
+        let findings = world.findings(&note);
+        findings
+            .iter()
+            .map(|finding| finding.code)
+            .collect::<Vec<_>>()
+    };
+    assert!(codes(&world).contains(&Code::Rcpt010));
+    if let Some(original) = &mut world.original {
+        original.currency = Currency::parse("BWP").expect("a currency");
+    }
+    assert_eq!(codes(&world), []);
+    world.original = None;
+    assert!(codes(&world).contains(&Code::Rcpt010));
+}
+
 /// Every rule, broken alone, is found, at its field and with no other; no rule is left out.
 #[test]
 fn each_broken_rule_is_found_alone() {

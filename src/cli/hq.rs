@@ -152,13 +152,7 @@ pub(super) fn show(hq: &Value) {
         text(hq, "/store"),
         text(hq, "/tenant")
     );
-    if let Some(set) = hq.get("settings").and_then(Value::as_object) {
-        let set: Vec<String> = set
-            .iter()
-            .map(|(name, value)| format!("{name} {value}"))
-            .collect();
-        println!("  set by head office: {}", set.join(", "));
-    }
+    show_settings(hq.get("settings"));
     if hq.get("error").is_some() {
         println!("  since {}: {}", text(hq, "/since"), text(hq, "/error"));
     }
@@ -173,6 +167,16 @@ fn show_kept(hq: &HqState) {
         heard.as_deref().unwrap_or("-")
     );
     println!("  this is \"{}\" of {}", hq.store, hq.tenant);
+    show_settings(serde_json::to_value(&hq.wanted.settings).ok().as_ref());
+}
+
+/// What head office has set, if it has set anything.
+fn show_settings(set: Option<&Value>) {
+    let set = set.and_then(Value::as_object).into_iter().flatten();
+    let set: Vec<String> = set.map(|(name, value)| format!("{name} {value}")).collect();
+    if !set.is_empty() {
+        println!("  set by head office: {}", set.join(", "));
+    }
 }
 
 fn leave(config: &Config) -> Done {

@@ -25,6 +25,10 @@ mod checkpoints;
 #[cfg(feature = "simulation")]
 mod inline;
 
+#[cfg(test)]
+#[cfg(feature = "demo")]
+mod idle_tests;
+
 use checkpoints::{Later, checkpoint, checkpoint_beside};
 
 /// Sales that may wait; more are answered with "busy" (503). At a thousand a second this is one second.
@@ -490,11 +494,7 @@ fn write_loop(shared: &Shared, core: &mut Core, nudge: &std::sync::mpsc::SyncSen
         }
         match next {
             Next::Stop => break,
-            Next::Idle => {
-                if let Err(error) = core.write(|core| Ok(core.store_anchor()?)) {
-                    tracing::warn!(%error, "the trusted time could not be kept");
-                }
-            }
+            Next::Idle => idle(shared, core),
             Next::Work(tasks, sales) => work(shared, core, tasks, sales),
         }
         checkpoint(core, &wal_pages, &mut later, nudge);
@@ -505,6 +505,14 @@ fn write_loop(shared: &Shared, core: &mut Core, nudge: &std::sync::mpsc::SyncSen
         tracing::warn!(%error, "the trusted time could not be kept");
     }
     sql::wal_checkpoint(&core.conn, "TRUNCATE");
+}
+
+/// There is nothing to do: the trusted time is kept, and what another process has written is found and told.
+fn idle(shared: &Shared, core: &mut Core) {
+    match core.write(|core| Ok(core.store_anchor()?)) {
+        Ok(()) => shared.announce(core),
+        Err(error) => tracing::warn!(%error, "the trusted time could not be kept"),
+    }
 }
 
 type Reply = oneshot::Sender<Result<SaleDone, LedgerError>>;

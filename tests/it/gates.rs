@@ -5,15 +5,13 @@ use std::time::Duration;
 use fdms_sandbox::{Call, DeviceChange, Fault, FaultKind, OperatingMode};
 use fiscal::draft::Draft;
 use fiscald::ledger::holds::HoldKind;
-use fiscald::ledger::hq::{JoinedHq, till_ref};
+use fiscald::ledger::hq::till_ref;
 use fiscald::ledger::verify::verify;
 use fiscald::ledger::{LedgerError, Refusal, Sale, SaleDone, Seq};
-use secrecy::SecretString;
 use sync_wire::entry::{Attempt, AttemptKind, AttemptOutcome, Entry, Fact};
-use sync_wire::seal::SealKey;
 use sync_wire::state::{Gate, Wanted};
-use uuid::Uuid;
 
+use crate::support::hq::{join_nowhere, want};
 use crate::support::pass::pass_until;
 use crate::support::store::House;
 
@@ -22,21 +20,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// A store with one till that has joined head office.
 async fn joined() -> House {
     let house = House::new().await;
-    let (seal_key, _) = SealKey::new().unwrap();
-    let hq = JoinedHq {
-        url: "https://hq.example".to_owned(),
-        ca: None,
-        store_id: Uuid::from_u128(1),
-        tenant_id: Uuid::from_u128(2),
-        tenant: "Example Traders".to_owned(),
-        store: "Harare 1".to_owned(),
-        secret: SecretString::from("secret"),
-        seal_key,
-        epoch: Uuid::from_u128(3),
-        past: None,
-    };
-    let joined = house.ledger().write(move |core| core.hq_join(&hq, "test"));
-    joined.await.unwrap();
+    join_nowhere(house.ledger()).await;
     house
 }
 
@@ -50,8 +34,7 @@ async fn gate(house: &House, revision: i64, enabled: bool) {
         }],
         ..Wanted::default()
     };
-    let applied = house.ledger().write(move |core| core.hq_apply(&wanted));
-    assert!(applied.await.unwrap());
+    want(house.ledger(), wanted).await;
 }
 
 /// A controlled test receipt, as head office orders it.

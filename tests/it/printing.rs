@@ -5,10 +5,14 @@ use std::time::Duration;
 
 use drivers::job::{JobState, UnknownReason};
 use fiscald::api::schema;
+use fiscald::ledger::PrintPolicy;
 use fiscald::ledger::printing::NewPrint;
+use sync_wire::settings::StoreSettings;
+use sync_wire::state::Wanted;
 use vprinter::{LinkSetup, PrinterSetup, Sheet, VirtualPrinter};
 
 use crate::support::api::{PATIENCE, Shop, get, post, sale, sale_with};
+use crate::support::hq::{join_nowhere, want};
 use crate::support::paper::{black_png, pictures_of, scan};
 
 /// A printer on a port of its own.
@@ -120,6 +124,38 @@ async fn policies() {
         .collect();
     numbers.sort_unstable();
     assert_eq!(numbers, [Some(2), Some(2)]);
+}
+
+/// Head office says what is printed by itself, from the next sale on; a till's own word in the file stands above it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn head_office_says_what_is_printed() {
+    let printer = printer(PrinterSetup::epson_80());
+    let more = "[[tills]]\ndevice_id = 102\nenvironment = \"test\"\nprint = \"always\"\n";
+    let shop = Shop::printing(&config(&printer, more)).await;
+    shop.sell("T1-1").await;
+    sheets(&printer, 1);
+    join_nowhere(&shop.ledger).await;
+    let print = async |revision, print| {
+        let settings = StoreSettings {
+            print,
+            ..StoreSettings::default()
+        };
+        let wanted = Wanted {
+            revision,
+            settings,
+            ..Wanted::default()
+        };
+        want(&shop.ledger, wanted).await;
+    };
+    print(1, Some(PrintPolicy::Never)).await;
+    shop.sell("T1-2").await;
+    let other = post("/v1/receipts", sale("T2-1")).token("two");
+    shop.ask(&other).await.receipt(201);
+    print(2, None).await;
+    shop.sell("T1-3").await;
+    let sheets = sheets(&printer, 3);
+    assert!(sheets[1].says("T2-1") && sheets[2].says("T1-3"));
+    assert_eq!(jobs(&shop).await.len(), 3);
 }
 
 /// Without paper nothing is sent and the sale waits as an original; with new paper it comes out, once.

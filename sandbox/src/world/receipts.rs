@@ -231,13 +231,8 @@ impl World {
         original: Option<usize>,
     ) -> Result<usize, Refusal> {
         let index = self.receipts.len();
-        if let Some(original) = original.and_then(|original| self.receipts.get_mut(original))
-            && original.currency == receipt.currency
-        {
-            match receipt.kind {
-                ReceiptType::CreditNote => original.credited = original.credited - receipt.total,
-                _ => original.debited = original.debited + receipt.total,
-            }
+        if let Some(original) = original.and_then(|original| self.receipts.get_mut(original)) {
+            count_note(original, receipt, receipt.total);
         }
         let device = self
             .devices
@@ -347,14 +342,16 @@ impl World {
     /// Loses a receipt of the open day, as an accident at the authority would; false if it is not there. The receipt
     /// after it is Grey then, until the lost one has come again.
     pub(crate) fn lose_receipt(&mut self, device_id: u32, global_no: i32) -> Option<()> {
-        let device = self.devices.get_mut(&device_id)?;
+        let device = self.devices.get(&device_id)?;
         let open = device.days.last();
         let open = open.filter(|day| day.status != DayStatus::FiscalDayClosed)?;
-        let run = device.runs.last_mut()?;
-        let lost = *run.get(&global_no)?;
+        let lost = *device.runs.last()?.get(&global_no)?;
         if self.receipts.get(lost)?.day_no != open.no {
             return None;
         }
+        self.forget_note(device_id, lost);
+        let device = self.devices.get_mut(&device_id)?;
+        let run = device.runs.last_mut()?;
         run.remove(&global_no);
         let next = run.get(&(global_no + 1)).copied();
         device.receipts.retain(|index| *index != lost);
@@ -388,6 +385,16 @@ impl World {
             },
         );
         self.replace_chain(device_id, next, chain).ok()
+    }
+
+    /// What a note that is lost has credited or debited can be again.
+    fn forget_note(&mut self, device_id: u32, lost: usize) -> Option<()> {
+        let note = Receipt::parse(&self.receipts.get(lost)?.raw).ok()?;
+        let original =
+            self.find_original(self.devices.get(&device_id)?, note.reference.as_ref()?)?;
+        let original = self.receipts.get_mut(original)?;
+        count_note(original, &note, -note.total);
+        Some(())
     }
 
     /// All the device's receipts in a few figures.
@@ -484,6 +491,17 @@ fn keep(
         chain,
         times_received: 1,
         raw: raw.into(),
+    }
+}
+
+/// What a note of so much takes from its original, or adds to it.
+fn count_note(original: &mut Kept, note: &Receipt, total: Micro) {
+    if original.currency != note.currency {
+        return;
+    }
+    match note.kind {
+        ReceiptType::CreditNote => original.credited = original.credited - total,
+        _ => original.debited = original.debited + total,
     }
 }
 

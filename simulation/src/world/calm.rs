@@ -131,6 +131,20 @@ impl World {
             let (state, head) = read(running.ledger.reader().stream(till.id))?;
             let Some(head) = head else { continue };
             let parked = state.parked.map(|parked| parked.reason);
+            let receipts = self
+                .store
+                .line
+                .inside
+                .receipts_from(till.device.get(), 0, usize::MAX);
+            let marked = receipts
+                .iter()
+                .filter(|one| !one.validation_errors.is_empty());
+            left.extend(marked.map(|one| {
+                format!(
+                    "FDMS has marked receipt {} of till {no}, a {:?}: {:?}",
+                    one.receipt_global_no, one.receipt_type, one.validation_errors
+                )
+            }));
             left.push(format!(
                 "till {no} stands at the {}, {}",
                 head.kind,

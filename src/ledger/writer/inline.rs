@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Ledger, Shared, work};
+use super::{Ledger, Shared, idle, work};
 use crate::ledger::core::Core;
 use crate::ledger::{LedgerError, Reader, Sale, SaleDone, StorageError, sql};
 
@@ -94,9 +94,7 @@ impl Ledger {
     pub fn idle(&self) {
         if let Some(inline) = &self.shared.inline {
             let mut core = inline.core.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Err(error) = core.write(|core| Ok(core.store_anchor()?)) {
-                tracing::debug!(%error, "the trusted time could not be kept");
-            }
+            idle(&self.shared, &mut core);
         }
     }
 }

@@ -3,3 +3,6 @@
 -- revision at which that was found, for as long as nothing new is decided.
 ALTER TABLE store_cursors ADD COLUMN revision_ahead bigint NOT NULL DEFAULT 0;
 ALTER TABLE store_cursors ADD COLUMN ahead_since bigint;
+
+-- Rises with each change of a store's settings: who sets them may say which ones he has seen.
+ALTER TABLE stores ADD COLUMN settings_version bigint NOT NULL DEFAULT 0;

@@ -1,33 +1,12 @@
 //! A closed gate of head office is met at every door: the API, captured papers, fiscal printers.
 
-use fiscald::ledger::hq::JoinedHq;
-use secrecy::SecretString;
 use sync_wire::Environment;
-use sync_wire::seal::SealKey;
 use sync_wire::state::{Gate, Wanted};
-use uuid::Uuid;
 
 use super::*;
 use crate::support::api::Shop;
 use crate::support::api::sale;
-
-async fn join(shop: &Shop) {
-    let (seal_key, _) = SealKey::new().unwrap();
-    let hq = JoinedHq {
-        url: "https://hq.example".to_owned(),
-        ca: None,
-        store_id: Uuid::from_u128(1),
-        tenant_id: Uuid::from_u128(2),
-        tenant: "Example Traders".to_owned(),
-        store: "Harare 1".to_owned(),
-        secret: SecretString::from("secret"),
-        seal_key,
-        epoch: Uuid::from_u128(3),
-        past: None,
-    };
-    let joined = shop.ledger.write(move |core| core.hq_join(&hq, "test"));
-    joined.await.unwrap();
-}
+use crate::support::hq::{join_nowhere, want};
 
 async fn gate(shop: &Shop, revision: i64, enabled: bool) {
     let wanted = Wanted {
@@ -39,8 +18,7 @@ async fn gate(shop: &Shop, revision: i64, enabled: bool) {
         }],
         ..Wanted::default()
     };
-    let applied = shop.ledger.write(move |core| core.hq_apply(&wanted));
-    assert!(applied.await.unwrap());
+    want(&shop.ledger, wanted).await;
 }
 
 /// The API says why and what to do, also in the status; a paper is put aside with the reason and can be sold later.
@@ -48,7 +26,7 @@ async fn gate(shop: &Shop, revision: i64, enabled: bool) {
 async fn the_api_and_papers() {
     let counter = Counter::printing().await;
     let shop = &counter.shop;
-    join(shop).await;
+    join_nowhere(&shop.ledger).await;
     gate(shop, 1, false).await;
     for path in ["/v1/receipts", "/v1/receipts/preview"] {
         let problem = shop.ask(&post(path, sale("A-0"))).await;
@@ -83,7 +61,7 @@ async fn fiscal_printers() {
         "kind = \"isl\"\nlisten = \"tcp:{port}\"\nhs_code = \"19059090\"\n[pos.register]\ncurrency = \"USD\"\ntaxes = { A = \"15.5%\", B = \"1\" }\n",
     )
     .await;
-    join(&counter.shop).await;
+    join_nowhere(&counter.shop.ledger).await;
     gate(&counter.shop, 1, false).await;
     let mut isl = Isl {
         stream: counter.connect(),

@@ -8,14 +8,43 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use fiscald::ledger::Ledger;
+use fiscald::ledger::hq::JoinedHq;
+use secrecy::SecretString;
 use sync_wire::chain::ChainHash;
 use sync_wire::command::{Command, CommandDone, Order};
 use sync_wire::enrol::{self, Enrol, Enrolled, ExpectedTill, Past};
 use sync_wire::entry::{Entry, Fact};
 use sync_wire::exchange::{self, Down, Up};
+use sync_wire::seal::SealKey;
 use sync_wire::state::{StoreState, Wanted};
 use tokio::net::TcpListener;
 use uuid::Uuid;
+
+/// The store has joined a head office that is nowhere: what that wants is handed in with [`want`].
+pub(crate) async fn join_nowhere(ledger: &Ledger) {
+    let (seal_key, _) = SealKey::new().unwrap();
+    let hq = JoinedHq {
+        url: "https://hq.example".to_owned(),
+        ca: None,
+        store_id: Uuid::from_u128(1),
+        tenant_id: Uuid::from_u128(2),
+        tenant: "Example Traders".to_owned(),
+        store: "Harare 1".to_owned(),
+        secret: SecretString::from("secret"),
+        seal_key,
+        epoch: Uuid::from_u128(3),
+        past: None,
+    };
+    let joined = ledger.write(move |core| core.hq_join(&hq, "test"));
+    joined.await.unwrap();
+}
+
+/// Head office wants this, and the store follows.
+pub(crate) async fn want(ledger: &Ledger, wanted: Wanted) {
+    let applied = ledger.write(move |core| core.hq_apply(&wanted));
+    assert!(applied.await.unwrap());
+}
 
 pub(crate) const STORE: Uuid = Uuid::from_u128(77);
 

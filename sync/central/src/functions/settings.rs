@@ -2,7 +2,7 @@
 //! (docs/HQ.md, Settings).
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use clock::Timestamp;
 use deadpool_postgres::Transaction;
 use serde::{Deserialize, Serialize};
@@ -36,7 +36,8 @@ pub struct Settings {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub day_opening: Option<DayOpening>,
-    /// `by_hand`, `before_longest`, or a time like `22:30`.
+    /// `by_hand`, `before_longest`, or a time like `22:30`. One that is past already today closes the days that are open at
+    /// once.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub day_closing: Option<DayClosing>,
@@ -117,6 +118,10 @@ pub struct Steered {
     pub is_retired: bool,
     /// What head office has set.
     pub set: Settings,
+    /// Of what is set: it rises with each change.
+    pub version: i64,
+    /// The store has put into effect what head office wants of it now.
+    pub in_effect: bool,
     /// What holds in the store, as it said itself with its last exchange; none before that, or from a gateway that is older than this.
     pub in_force: Option<Settings>,
 }
@@ -128,7 +133,9 @@ pub struct Steered {
 pub async fn read(tx: &Transaction<'_>, caller: &Caller, store: Uuid) -> Result<Steered, Problem> {
     let select = tx
         .prepare_cached(
-            "SELECT s.settings, c.state->'settings', s.name, s.retired_at IS NOT NULL FROM stores s
+            "SELECT s.settings, c.state->'settings', s.name, s.retired_at IS NOT NULL, s.settings_version,
+               c.revision IS NOT DISTINCT FROM t.revision
+             FROM stores s JOIN tenants t ON t.tenant_id = s.tenant_id
              LEFT JOIN store_cursors c ON c.tenant_id = s.tenant_id AND c.store_id = s.store_id
              WHERE s.tenant_id = $1 AND s.store_id = $2",
         )
@@ -143,6 +150,8 @@ pub async fn read(tx: &Transaction<'_>, caller: &Caller, store: Uuid) -> Result<
         name: row.get(2),
         is_retired: row.get(3),
         set: Settings::of(known(row.get(0)).unwrap_or_default()),
+        version: row.get(4),
+        in_effect: row.get(5),
         in_force: in_force.and_then(known).map(Settings::of),
     })
 }
@@ -171,6 +180,12 @@ pub(super) async fn get(
     Ok(Json(read(&tx, &caller, store).await?))
 }
 
+/// What the caller has seen before.
+#[derive(Debug, Deserialize)]
+pub(super) struct SeenVersion {
+    seen: Option<i64>,
+}
+
 /// Set a store's settings: all of them at once, what is left out is the store's own again.
 ///
 /// The store puts them into effect with its next exchange, without a restart; `in_force` says when it has. A receipt, once
@@ -180,11 +195,14 @@ pub(super) async fn get(
     path = "/fiscal_devices/stores/{store_id}/settings",
     tag = "fiscal_devices",
     operation_id = "setStoreSettings",
-    params(("store_id" = String, Path, description = "The store.")),
+    params(
+        ("store_id" = String, Path, description = "The store."),
+        ("seen" = Option<i64>, Query, description = "The `version` that was read before: a change that came in between is not overwritten."),
+    ),
     request_body = Settings,
     responses(
         (status = 200, description = "The settings.", body = Steered),
-        (status = 409, description = "The store is retired.", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The store is retired, or its settings are not those that were seen.", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -192,6 +210,7 @@ pub(super) async fn put(
     State(hq): State<SharedHq>,
     caller: Caller,
     Path(store_id): Path<String>,
+    Query(SeenVersion { seen }): Query<SeenVersion>,
     Body(settings): Body<Settings>,
 ) -> Result<Json<Steered>, Problem> {
     caller.at_least(Role::Admin)?;
@@ -199,6 +218,14 @@ pub(super) async fn put(
     let mut client = hq.db.client().await?;
     let tx = db::tenant(&mut client, caller.tenant).await?;
     wanted::lock(&tx, caller.tenant).await?;
+    let before = read(&tx, &caller, store).await?;
+    if seen.is_some_and(|seen| seen != before.version) {
+        let detail = format!(
+            "the store's settings were changed in between: {}. Look at them and set again",
+            json!(known_only(&before.set))
+        );
+        return Err(Problem::new(Code::Conflict, detail));
+    }
     if set(&tx, &caller, Some(store), settings, hq.now()).await? == 0 {
         read(&tx, &caller, store).await?;
         let detail = "the store is retired: nothing is set in it any more";
@@ -207,6 +234,15 @@ pub(super) async fn put(
     let steered = read(&tx, &caller, store).await?;
     tx.commit().await?;
     Ok(Json(steered))
+}
+
+/// Those that are set.
+fn known_only(settings: &Settings) -> Value {
+    let mut all = json!(settings);
+    if let Some(all) = all.as_object_mut() {
+        all.retain(|_, value| !value.is_null());
+    }
+    all
 }
 
 /// How many stores it was set in.
@@ -242,6 +278,25 @@ pub(super) async fn put_all(
     Ok(Json(SetInAll { stores }))
 }
 
+/// The stores in which something else is set now: what [`put_all`] would change.
+///
+/// # Errors
+/// Postgres is away.
+pub async fn differing(
+    tx: &Transaction<'_>,
+    caller: &Caller,
+    settings: &Value,
+) -> Result<Vec<(String, Value)>, Problem> {
+    let select = tx
+        .prepare_cached(
+            "SELECT name, settings FROM stores
+             WHERE tenant_id = $1 AND retired_at IS NULL AND settings <> $2 ORDER BY name",
+        )
+        .await?;
+    let rows = tx.query(&select, &[&caller.tenant.0, settings]).await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
 /// Sets them in one store or in all that are not retired; in how many. One audit row for each whose settings change.
 async fn set(
     tx: &Transaction<'_>,
@@ -260,7 +315,10 @@ async fn set(
         .await?;
     let stores = tx.query(&select, &[&caller.tenant.0, &store]).await?;
     let update = tx
-        .prepare_cached("UPDATE stores SET settings = $3 WHERE tenant_id = $1 AND store_id = $2")
+        .prepare_cached(
+            "UPDATE stores SET settings = $3, settings_version = settings_version + 1
+             WHERE tenant_id = $1 AND store_id = $2",
+        )
         .await?;
     let mut is_changed = false;
     for row in &stores {

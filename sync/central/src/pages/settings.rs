@@ -149,11 +149,21 @@ pub(super) async fn save(
     // Another company's store is not there, whatever the form says.
     steered(visit, &hq, store).await?;
     let every = form.is_set("every_store");
-    let path = match every {
-        true => "/fiscal_devices/settings".to_owned(),
-        false => format!("/fiscal_devices/stores/{store}/settings"),
+    let path = match (
+        every,
+        form.text("seen").and_then(|seen| seen.parse::<i64>().ok()),
+    ) {
+        (true, _) => "/fiscal_devices/settings".to_owned(),
+        (false, Some(seen)) => format!("/fiscal_devices/stores/{store}/settings?seen={seen}"),
+        (false, None) => format!("/fiscal_devices/stores/{store}/settings"),
     };
-    let saved = match written(form) {
+    let written = written(form);
+    if let (true, false, Ok(body)) = (every, form.is_set("sure"), &written)
+        && visit.may(Role::Admin)
+    {
+        return ask_first(visit, &hq, store, body).await;
+    }
+    let saved = match written {
         Ok(body) => visit.write(&hq, Method::PUT, &path, &body).await,
         Err(why) => Err(why),
     };
@@ -179,6 +189,14 @@ pub(super) async fn save(
 fn written(form: &Query) -> Result<Value, String> {
     let mut body = Map::new();
     for setting in &SETTINGS {
+        if setting.name == CLOSING
+            && form.text(setting.name) != Some(AT)
+            && let Some(time) = form.text("day_closing_at")
+        {
+            return Err(format!(
+                "Fiscal days are closed: choose \"at this time\", or empty the time {time}: nothing was set"
+            ));
+        }
         let Some(text) = form.text(setting.name) else {
             continue;
         };
@@ -203,6 +221,63 @@ fn written(form: &Query) -> Result<Value, String> {
     Ok(Value::Object(body))
 }
 
+/// What is to be set in every store is shown first, with what it replaces.
+async fn ask_first(
+    visit: &Visit,
+    hq: &SharedHq,
+    store: Uuid,
+    body: &Value,
+) -> Result<Response, Failed> {
+    let mut client = hq.db.client().await?;
+    let tx = db::tenant(&mut client, visit.caller.tenant).await?;
+    let differing = settings::differing(&tx, &visit.caller, body).await?;
+    let set = texts(serde_json::from_value(body.clone()).ok().as_ref());
+    let of_store = |settings: &Value| {
+        let set = texts(serde_json::from_value(settings.clone()).ok().as_ref());
+        let said = SETTINGS
+            .iter()
+            .filter(|setting| !of(&set, setting.name).is_empty());
+        let said = said
+            .map(|setting| format!("{}: {}", setting.word, setting.said(of(&set, setting.name))));
+        said.collect::<Vec<_>>().join("; ")
+    };
+    let to = format!("/stores/{store}/settings");
+    let question = html! {
+        p class="large" { "Set this in every store of the company? In " (differing.len()) " of them something else is set now, and goes." }
+        table class="fold" {
+            thead { tr { th { "Setting" } th { "In every store" } } }
+            tbody { @for setting in &SETTINGS { tr {
+                td data-name="Setting" { (setting.word) }
+                td data-name="In every store" { (setting.said(of(&set, setting.name))) }
+            } } }
+        }
+        @if !differing.is_empty() {
+            table class="fold" {
+                thead { tr { th { "Store" } th { "Set now" } } }
+                tbody { @for (name, settings) in &differing { tr {
+                    td data-name="Store" { (name) }
+                    td data-name="Set now" { @let said = of_store(settings); @if said.is_empty() { "nothing: as its own file says" } @else { (said) } }
+                } } }
+            }
+        }
+        form class="form" method="post" action=(visit.href(&to)) {
+            (visit.token())
+            @for setting in &SETTINGS {
+                @let value = of(&set, setting.name);
+                @if setting.name == CLOSING && value.contains(':') {
+                    input type="hidden" name=(CLOSING) value=(AT);
+                    input type="hidden" name="day_closing_at" value=(value);
+                } @else { input type="hidden" name=(setting.name) value=(value); }
+            }
+            input type="hidden" name="every_store" value="1";
+            input type="hidden" name="sure" value="1";
+            div { button class="main" { "Set in every store" } " " a class="button" href=(visit.href(&to)) { "No, go back" } }
+        }
+    };
+    let shown = Page::new(Nav::Overview, "Settings of every store");
+    Ok(shown.show(visit, &card("In every store", &question)))
+}
+
 async fn steered(visit: &Visit, hq: &SharedHq, store: Uuid) -> Result<Steered, Failed> {
     let mut client = hq.db.client().await?;
     let tx = db::tenant(&mut client, visit.caller.tenant).await?;
@@ -219,6 +294,9 @@ async fn show(
     let steered = steered(visit, hq, store).await?;
     let body = html! {
         @if let Some((_, why)) = refused { div class="note bad" role="alert" { (why) } }
+        @if !steered.in_effect && !steered.is_retired {
+            div class="note warn" { "The store has not heard of the last change yet: what holds there may be what was set before." }
+        }
         div class="two" {
             (sheet("What holds", None, &table(&steered)))
             @if !steered.is_retired {
@@ -284,10 +362,11 @@ fn form(visit: &Visit, store: Uuid, steered: &Steered, typed: Option<&Query>) ->
     html! {
         form class="form" method="post" action=(visit.href(&format!("/stores/{store}/settings"))) {
             (visit.token())
+            input type="hidden" name="seen" value=(steered.version);
             @if visit.may(Role::Admin) {
                 (fields)
                 label class="check" { input type="checkbox" name="every_store" value="1" checked[typed.is_some_and(|typed| typed.is_set("every_store"))]; "In every store of the company" }
-                p class="hint" { "An empty field leaves the setting to the store's own file. Receipts and days that are there stay as they are; when an open day closes follows what holds then." }
+                p class="hint" { "An empty field leaves the setting to the store's own file. Receipts and days that are there stay as they are; when an open day closes follows what holds then: a time that is past already today closes the open days at once." }
                 div { button class="main" { "Set" } }
             } @else { fieldset disabled { (fields) } p class="hint" { "An admin changes it." } }
         }
@@ -312,6 +391,8 @@ mod tests {
             })
         );
         assert!(read("day_closing=at").unwrap_err().contains("22:30"));
+        let dropped = read("day_closing=by_hand&day_closing_at=21%3A00").unwrap_err();
+        assert!(dropped.contains("21:00"), "{dropped}");
         assert!(read("online_wait_ms=soon").unwrap_err().contains("60000"));
     }
 

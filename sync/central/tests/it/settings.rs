@@ -111,6 +111,38 @@ async fn what_is_refused() {
     assert_eq!(audited(&test, &admin).await, 0);
 }
 
+/// Who has not seen what is set now does not overwrite it; what is set and not in effect yet is told.
+#[tokio::test]
+async fn a_change_in_between_is_not_lost() {
+    let test = Test::start().await;
+    let admin = Admin::of_new(&test, "Baobab").await;
+    let (store, code) = admin.new_store("Harare").await;
+    let mut shop = Store::join(&test, &code).await;
+    shop.add(till(Environment::Test, 42), certificate("ab"));
+    shop.sync().await;
+    let path = format!("/fiscal_devices/stores/{store}/settings");
+    let seen = admin.get(&path).await["version"].as_i64().unwrap();
+    let with = |seen: i64| format!("{path}?seen={seen}");
+    let (status, first) = put(&admin, &with(seen), json!({ "print": "never" })).await;
+    assert_eq!((status, first["version"].as_i64()), (200, Some(seen + 1)));
+    assert_eq!(first["in_effect"], false, "{first}");
+    let (status, refused) = put(&admin, &with(seen), json!({ "print": "always" })).await;
+    assert_eq!(status, 409, "{refused}");
+    let said = refused["detail"].as_str().unwrap();
+    assert!(said.contains(r#"{"print":"never"}"#), "{said}");
+    // The same again is no change.
+    let (_, same) = put(&admin, &with(seen + 1), json!({ "print": "never" })).await;
+    assert_eq!(same["version"].as_i64(), Some(seen + 1));
+    shop.sync().await;
+    test.clock.advance(Duration::from_secs(30));
+    shop.sync().await;
+    let now = admin.get(&path).await;
+    assert_eq!(
+        (&now["in_effect"], &now["set"]["print"]),
+        (&json!(true), &json!("never"))
+    );
+}
+
 /// The same for every store of the company that is not retired, and for nobody else's.
 #[tokio::test]
 async fn every_store_at_once() {

@@ -155,9 +155,27 @@ async fn settings_are_set() {
     browser.has_text("main table", "on the way").await;
     browser.value_is("[name=day_closing_at]", "22:30").await;
     browser.shoot_all("settings").await;
+    browser.has_text(".note.warn", "has not heard").await;
     browser.press("input[name=every_store]").await;
     browser.press("main button.main").await;
+    // It is asked first, with what is replaced; nothing is set yet.
+    browser.text_is("h1", "Settings of every store").await;
+    browser.has_text("main", "something else is set now").await;
+    browser.shoot_all("settings-every-store").await;
+    let other = format!("/stores/{}/settings", shop.stores[0]);
+    browser.goto(&other).await;
+    browser.value_is("[name=day_closing_at]", "").await;
+    browser
+        .goto(&format!("/stores/{}/settings", shop.stores[1]))
+        .await;
+    browser.press("input[name=every_store]").await;
+    browser.press("main button.main").await;
+    browser.text_is("h1", "Settings of every store").await;
+    browser.press("main button.main").await;
     browser.has_text(".note.ok", "stores").await;
+    browser.goto(&other).await;
+    browser.value_is("[name=day_closing_at]", "22:30").await;
+    browser.has_text("main table", "USD, ZWG").await;
     browser.no_errors().await;
     browser.close().await;
 }
