@@ -354,3 +354,29 @@ fn a_forgotten_key_makes_no_second_receipt() {
     assert!(store.issue(store.sale("A1")).is_err());
     assert_eq!(store.verify().unwrap().receipts, 1);
 }
+
+/// A day is closed while the clock, believed after a reboot, is two hours ahead, and FDMS puts it right: the next day
+/// opens at the right time, before that close, and all is in order.
+#[test]
+fn a_close_by_a_wrong_clock_moves_no_later_day() {
+    let mut store = Store::new();
+    let till = store.till;
+    store.issue(store.sale("A1")).unwrap();
+    store.clock.advance(Duration::from_secs(60));
+    let right = store.clock.wall();
+    store.clock.set_wall(right + Duration::from_secs(7200));
+    store.clock.reboot();
+    store.reopen();
+    let ahead = store
+        .core
+        .write(|core| core.close_day(till, "test"))
+        .unwrap();
+    store.core.time().learn(right, Duration::ZERO);
+    let next = store
+        .core
+        .write(|core| core.open_day(till, "test"))
+        .unwrap();
+    assert!(next.opened < ahead.close.unwrap().closed);
+    store.issue(store.sale("A2")).unwrap();
+    store.verify().unwrap();
+}

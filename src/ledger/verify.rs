@@ -140,7 +140,6 @@ pub fn verify(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Verifie
             sent: Sent::new(&conn, info.id)?,
             adoptions: adoptions(&conn, info.id)?.into(),
             adopted_day: None,
-            last_closed: None,
             place: format!("till {} ({})", info.device_id, info.environment),
             info,
             head: Head::default(),
@@ -191,7 +190,6 @@ struct Walk<'a> {
     adoptions: VecDeque<Adopted>,
     /// The start of a day that was open when the till was taken over.
     adopted_day: Option<AdoptedDay>,
-    last_closed: Option<DateTime>,
     info: TillInfo,
     place: String,
     head: Head,
@@ -250,12 +248,7 @@ impl Walk<'_> {
                 "it was opened before the last receipt of the day before",
             ));
         }
-        if self.last_closed.is_some_and(|closed| day.opened < closed) {
-            return Err(wrong(
-                place,
-                "it was opened before the day before was closed",
-            ));
-        }
+        // Not after the close before it: that has the time of a clock which may have been wrong, and has been put right since.
         self.head = Head {
             last_day_no: day.no,
             day: Some(*day),
@@ -475,7 +468,6 @@ impl Walk<'_> {
         )?;
         let kind = ItemKind::Close(day.no);
         self.sent.item(self.conn, &place, Seq(row.get(0)?), kind)?;
-        self.last_closed = Some(closed);
         let counter = i64::from(self.head.last_counter.get());
         same(&place, "receiptCounter", &row.get::<_, i64>(2)?, &counter)?;
         let totals: String = row.get(3)?;

@@ -124,6 +124,7 @@ impl Setting {
         let known = self.options.iter().find(|(key, _)| *key == value);
         match known {
             Some((_, word)) => (*word).to_owned(),
+            None if value.is_empty() => OWN.1.to_owned(),
             None if self.name == CLOSING => format!("at {value}"),
             None => value.to_owned(),
         }
@@ -242,8 +243,7 @@ async fn ask_first(
         said.collect::<Vec<_>>().join("; ")
     };
     let to = format!("/stores/{store}/settings");
-    let question = html! {
-        p class="large" { "Set this in every store of the company? In " (differing.len()) " of them something else is set now, and goes." }
+    let set_now = html! {
         table class="fold" {
             thead { tr { th { "Setting" } th { "In every store" } } }
             tbody { @for setting in &SETTINGS { tr {
@@ -251,15 +251,18 @@ async fn ask_first(
                 td data-name="In every store" { (setting.said(of(&set, setting.name))) }
             } } }
         }
-        @if !differing.is_empty() {
-            table class="fold" {
-                thead { tr { th { "Store" } th { "Set now" } } }
-                tbody { @for (name, settings) in &differing { tr {
-                    td data-name="Store" { (name) }
-                    td data-name="Set now" { @let said = of_store(settings); @if said.is_empty() { "nothing: as its own file says" } @else { (said) } }
-                } } }
-            }
+    };
+    let goes = html! {
+        table class="fold" {
+            thead { tr { th { "Store" } th { "Set now" } } }
+            tbody { @for (name, settings) in &differing { tr {
+                td data-name="Store" { (name) }
+                td data-name="Set now" { @let said = of_store(settings); @if said.is_empty() { "nothing: as its own file says" } @else { (said) } }
+            } } }
         }
+    };
+    let question = html! {
+        p { "In " (differing.len()) " of the stores something else is set now, and goes." }
         form class="form" method="post" action=(visit.href(&to)) {
             (visit.token())
             @for setting in &SETTINGS {
@@ -275,7 +278,12 @@ async fn ask_first(
         }
     };
     let shown = Page::new(Nav::Overview, "Settings of every store");
-    Ok(shown.show(visit, &card("In every store", &question)))
+    let body = html! {
+        (sheet("To be set", None, &set_now))
+        @if !differing.is_empty() { (sheet("What goes", None, &goes)) }
+        (card("Set this in every store of the company?", &question))
+    };
+    Ok(shown.show(visit, &body))
 }
 
 async fn steered(visit: &Visit, hq: &SharedHq, store: Uuid) -> Result<Steered, Failed> {
