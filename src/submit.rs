@@ -27,6 +27,7 @@ pub mod desk;
 mod file_outcome;
 mod files;
 mod heal;
+mod lead;
 mod line;
 pub mod plan;
 mod proof;

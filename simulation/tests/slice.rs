@@ -108,6 +108,25 @@ fn a_line_that_comes_and_goes_makes_no_worker_spin() {
     ]);
 }
 
+/// FDMS has lost a receipt of a day that is to be closed, and the line is bad while the gap is filled: it is filled when
+/// the line is good again.
+#[test]
+fn a_gap_is_filled_over_a_bad_line() {
+    let sell = Step::Sell {
+        till: 2,
+        sales: 25,
+        pause: 3,
+    };
+    holds(&[
+        sell,
+        Step::Wait { seconds: 120 },
+        Step::LoseReceipt { till: 2 },
+        Step::Line(Weather::Lossy),
+        Step::CloseDay { till: 2 },
+        Step::Wait { seconds: 1200 },
+    ]);
+}
+
 /// A seed replays exactly.
 #[test]
 fn the_same_seed_is_the_same_run() {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clock::{TestClock, Timestamp};
+use clock::{Clock as _, TestClock, Timestamp};
 use fiscal::DeviceId;
 use fiscal::draft::Draft;
 

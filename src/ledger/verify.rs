@@ -15,7 +15,7 @@ use clock::Timestamp;
 use fiscal::counters::DayTotals;
 use fiscal::receipt::{Hash, Receipt, Signature};
 use fiscal::rules::{Day, Facts, Previous, judge};
-use fiscal::{DateTime, FiscalDayNo, ReceiptCounter, sign, wire};
+use fiscal::{FiscalDayNo, ReceiptCounter, sign, wire};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::adoption::{Adopted, AdoptedDay, adoptions};

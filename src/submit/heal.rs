@@ -12,16 +12,28 @@ use crate::ledger::{LedgerError, Seq};
 /// Receipts that are read at once.
 const PAGE: u32 = 200;
 
-/// Sends a day's receipts once more; how many FDMS did not have. None if that did not come to an end: FDMS could not be
-/// reached, or refused.
-pub(super) async fn heal(line: &Line, day: Seq) -> Option<u32> {
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Healed {
+    /// FDMS has them all.
+    Whole,
+    /// It could not be reached up to the end: the same again will do.
+    Cut,
+    /// It refused one: the same again will not do.
+    Refused,
+}
+
+/// Sends a day's receipts once more.
+pub(super) async fn heal(line: &Line, day: Seq) -> Healed {
     let till = line.till.device_id;
     let (mut from, mut missing) = (0, 0);
     loop {
         let page = line
             .ledger
             .ask(move |reader| reader.sent_receipts(day, from, PAGE));
-        let page = page.await.ok()?;
+        let Ok(page) = page.await else {
+            return Healed::Cut;
+        };
         let Some(last) = page.last() else {
             break;
         };
@@ -30,9 +42,16 @@ pub(super) async fn heal(line: &Line, day: Seq) -> Option<u32> {
             let answer = line
                 .ask(line.fdms.submit_receipt(receipt.body.as_bytes()))
                 .await;
-            let Outcome::Accepted(taken) = answer.outcome else {
-                tracing::warn!(%till, receipt = receipt.global_no, "a gap at FDMS could not be filled yet");
-                return None;
+            let taken = match answer.outcome {
+                Outcome::Accepted(taken) => taken,
+                Outcome::Refused(_) => {
+                    tracing::warn!(%till, receipt = receipt.global_no, "FDMS refuses what is to fill a gap");
+                    return Healed::Refused;
+                }
+                Outcome::Later(_) | Outcome::Unknown(_) => {
+                    tracing::warn!(%till, receipt = receipt.global_no, "a gap at FDMS could not be filled yet");
+                    return Healed::Cut;
+                }
             };
             let before = ReceiptAccepted::parse(&receipt.answer).ok();
             if before.is_some_and(|before| before.receipt_id != taken.receipt_id) {
@@ -51,5 +70,5 @@ pub(super) async fn heal(line: &Line, day: Seq) -> Option<u32> {
     if let Err(error) = told {
         tracing::debug!(%error, "an event could not be written");
     }
-    Some(missing)
+    Healed::Whole
 }

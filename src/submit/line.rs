@@ -4,7 +4,6 @@
 //! is kept in memory for whoever wants to show it, the second feeds the trusted time.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,11 +14,11 @@ use tokio::sync::watch;
 
 use super::Connector;
 use super::breaker::Breaker;
+use super::lead::Lead;
 use crate::fdms::{Answer, Asking, Evidence, Fdms, Outcome};
 use crate::keys::PublicKey;
 use crate::ledger::{Ledger, LedgerError, TillInfo};
 use crate::metrics::CallEnd;
-use crate::time::TOLERANCE;
 
 /// What is known of a till's way to FDMS. In memory only: after a restart it is found out anew.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -129,7 +128,7 @@ pub(super) struct Line {
     /// What FDMS signs with.
     pub(super) server_keys: Mutex<ServerKeys>,
     /// How far our trusted time is ahead of FDMS's clock, milliseconds.
-    lead_ms: AtomicI64,
+    lead: Lead,
     /// When the configuration was fetched last, on the boot clock.
     config_at: Mutex<Option<Duration>>,
 }
@@ -165,7 +164,7 @@ impl Line {
             breaker,
             renewing: tokio::sync::Mutex::default(),
             server_keys: Mutex::default(),
-            lead_ms: AtomicI64::new(0),
+            lead: Lead::default(),
             config_at: Mutex::default(),
         }
     }
@@ -176,9 +175,8 @@ impl Line {
 
     /// Waits for an answer and learns from it.
     pub(super) async fn ask<T>(&self, asking: Asking<'_, T>) -> Answer<T> {
-        let sent = self.ledger.time().now();
         let answer = asking.await;
-        self.learn_time(sent, &answer.evidence);
+        self.learn_time(&answer.evidence);
         self.learn_link(&answer);
         self.count(&answer);
         answer
@@ -196,9 +194,10 @@ impl Line {
         self.ledger.metrics().call(till, end, took);
     }
 
-    /// How far our trusted time is ahead of FDMS's clock, for certain.
+    /// How far our trusted time is ahead of FDMS's clock at most.
     pub(super) fn lead(&self) -> SignedDuration {
-        SignedDuration::from_millis(self.lead_ms.load(Ordering::Relaxed))
+        let (now, boot) = (self.ledger.time().now(), self.clock().boot());
+        self.lead.at_most(now, boot)
     }
 
     pub(super) fn doing(&self, doing: Doing) {
@@ -209,25 +208,13 @@ impl Line {
         });
     }
 
-    /// `Date` has whole seconds and was written at some moment of the round trip: only a difference that
-    /// cannot come from that counts as a lead.
-    fn learn_time(&self, sent: Timestamp, evidence: &Evidence) {
-        const SECOND: SignedDuration = SignedDuration::from_secs(1);
+    fn learn_time(&self, evidence: &Evidence) {
         let Some(date) = evidence.server_date else {
             return;
         };
         let time = self.ledger.time();
         time.learn(date, evidence.round_trip);
-        let certain = sent.duration_since(date) - SECOND;
-        let at_most = time.now().duration_since(date);
-        let is_lead = certain.is_positive() && at_most <= TOLERANCE + SECOND;
-        let lead = if is_lead {
-            at_most
-        } else {
-            SignedDuration::ZERO
-        };
-        let lead = i64::try_from(lead.as_millis()).unwrap_or(0);
-        self.lead_ms.store(lead, Ordering::Relaxed);
+        self.lead.learn(date, time.now(), self.clock().boot());
     }
 
     fn learn_link<T>(&self, answer: &Answer<T>) {

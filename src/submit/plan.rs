@@ -29,8 +29,7 @@ const CONTRADICTIONS: u32 = 3;
 pub struct Facts {
     /// The trusted time.
     pub now: Timestamp,
-    /// How far the trusted time is ahead of FDMS's clock, as far as that is known: dates come that much
-    /// later there.
+    /// How far the trusted time may be ahead of FDMS's clock: dates come up to that much later there.
     pub lead: SignedDuration,
     /// The worker has just started: an OpenDay or CloseDay may have been under way when it ended, and what
     /// shut the till out may have been put right since.

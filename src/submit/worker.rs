@@ -13,10 +13,11 @@ use sync_wire::entry::Attempt;
 use tokio::sync::futures::Notified;
 
 use super::attempt::{Asked, Subject};
+use super::heal::{self, Healed};
 use super::line::{Doing, Line, is_cut};
 use super::plan::{self, Facts, Tick, Todo, Verdict, Why};
 use super::reconcile::{self, Theirs};
-use super::{Jitter, announce, attempt, heal, send};
+use super::{Jitter, announce, attempt, send};
 use crate::crash::{self, Point};
 use crate::fdms::{Evidence, Outcome, PROBE_EVERY, Refusal, backoff};
 use crate::ledger::stream::{Item, ItemKind, Step, StreamState, Submission};
@@ -37,6 +38,8 @@ const LOOK_PARKED: Duration = Duration::from_secs(10);
 const LOOK_HELD: Duration = Duration::from_secs(2);
 /// So often a gap at FDMS is filled at most.
 const HEAL_AGAIN: Duration = Duration::from_secs(3600);
+/// Pause after a gap could not be filled up to its end, since the line was lost.
+const HEAL_CUT: Duration = Duration::from_secs(60);
 /// Pause after a fault of the storage.
 const FAULT_PAUSE: Duration = Duration::from_secs(5);
 
@@ -144,8 +147,9 @@ impl Worker {
         let now = self.line.ledger.time().now();
         self.back_seen = *self.line.breaker.back().borrow();
         if seen.state.parked.is_some() {
-            // Whatever it was: before anything is sent again, FDMS is compared with the ledger.
+            // Whatever it was: before anything is sent again, FDMS is compared with the ledger, and a gap is filled again.
             self.is_reconciled = false;
+            self.healed = None;
         } else if !self.is_reconciled {
             return self.reconcile(seen, ring).await;
         }
@@ -425,9 +429,17 @@ impl Worker {
             && self.healed != Some(item.seq)
         {
             // Once for each close: then it is tried again, and only then a person has to look.
-            self.healed = Some(item.seq);
-            if self.heal(item.seq).await {
-                return self.keep(seen, item, again(next), None).await;
+            match self.heal(item.seq).await {
+                Healed::Whole => {
+                    self.healed = Some(item.seq);
+                    let again = again(next, Timestamp::UNIX_EPOCH);
+                    return self.keep(seen, item, again, None).await;
+                }
+                Healed::Cut => {
+                    let again = again(next, later(tick.now, HEAL_CUT));
+                    return self.keep(seen, item, again, None).await;
+                }
+                Healed::Refused => self.healed = Some(item.seq),
             }
         }
         let verdict = match (verdict, outcome) {
@@ -452,12 +464,13 @@ impl Worker {
         self.keep(seen, item, verdict, told).await
     }
 
-    /// Fills a gap at FDMS; true if that came to an end.
-    async fn heal(&self, seq: Seq) -> bool {
+    /// Fills a gap at FDMS.
+    async fn heal(&self, seq: Seq) -> Healed {
         let day = self.line.ledger.ask(move |reader| reader.day_of(seq)).await;
         match day {
-            Ok(Some(day)) => heal::heal(&self.line, day).await.is_some(),
-            _ => false,
+            Ok(Some(day)) => heal::heal(&self.line, day).await,
+            Ok(None) => Healed::Refused,
+            Err(_) => Healed::Cut,
         }
     }
 
@@ -550,12 +563,12 @@ fn told<T>(
     }
 }
 
-/// The head to be sent again at once.
-fn again(parked: &StreamState) -> Verdict {
+/// The head to be sent again, not before this moment.
+fn again(parked: &StreamState, next_attempt: Timestamp) -> Verdict {
     Verdict::Keep(StreamState {
         step: Step::Send,
         attempts: 0,
-        next_attempt: Timestamp::UNIX_EPOCH,
+        next_attempt,
         last_error: None,
         parked: None,
         ..parked.clone()
