@@ -12,8 +12,9 @@ use jiff::SignedDuration;
 
 use crate::time::TOLERANCE;
 
-/// Two quartz clocks go apart by no more than this, in parts of a million.
-const DRIFT_PPM: u32 = 200;
+/// Two quartz clocks go apart by no more than so many milliseconds a minute: 200 parts in a million. It is counted in whole
+/// minutes, so that who waits for a moment finds it come when it has come.
+const DRIFT_MS: u64 = 12;
 /// What was known once grows by no more than this: a till that has been quiet for days waits no longer.
 const MOST_DRIFT: Duration = Duration::from_secs(1);
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
@@ -34,7 +35,7 @@ impl Known {
     /// What it comes to later: with the steps of our own clock, which the boot clock tells, and the drift.
     fn later(self, now: Timestamp, boot: Duration) -> SignedDuration {
         let passed = boot.saturating_sub(self.boot);
-        let drift = (passed / 1_000_000).saturating_mul(DRIFT_PPM);
+        let drift = Duration::from_millis((passed.as_secs() / 60).saturating_mul(DRIFT_MS));
         let drift = SignedDuration::try_from(drift.min(MOST_DRIFT)).unwrap_or(SECOND);
         let passed = SignedDuration::try_from(passed).unwrap_or(SignedDuration::MAX);
         let stepped = now.duration_since(self.now).saturating_sub(passed);

@@ -328,3 +328,21 @@ fn an_updated_gateway_reads_anew() {
         .unwrap();
     store.issue(store.sale("A1")).unwrap();
 }
+
+/// Whether a day that has lasted its longest rolls over is HQ's word too.
+#[test]
+fn rollover_is_followed() {
+    let (mut store, _) = joined();
+    store.issue(store.sale("A1")).unwrap();
+    store
+        .clock
+        .advance(std::time::Duration::from_secs(25 * 3600));
+    let mut waits = wanted(1, &[], &[]);
+    waits.settings.rollover_offline = Some(false);
+    assert!(store.core.write(|core| core.hq_apply(&waits)).unwrap());
+    let refused = store.issue(store.sale("A2"));
+    assert!(refused.is_err());
+    assert!(apply(&mut store, 2, &[], &[]));
+    store.issue(store.sale("A2")).unwrap();
+    store.verify().unwrap();
+}

@@ -4,5 +4,7 @@
 ALTER TABLE store_cursors ADD COLUMN revision_ahead bigint NOT NULL DEFAULT 0;
 ALTER TABLE store_cursors ADD COLUMN ahead_since bigint;
 
--- Rises with each change of a store's settings: who sets them may say which ones he has seen.
+-- Rises with each change of a store's settings: who sets them may say which ones he has seen. And the tenant's revision
+-- with which the last change went out.
 ALTER TABLE stores ADD COLUMN settings_version bigint NOT NULL DEFAULT 0;
+ALTER TABLE stores ADD COLUMN settings_revision bigint NOT NULL DEFAULT 0;

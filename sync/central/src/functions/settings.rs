@@ -2,7 +2,8 @@
 //! (docs/HQ.md, Settings).
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
+use axum::http::Uri;
 use clock::Timestamp;
 use deadpool_postgres::Transaction;
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ use sync_wire::settings::{
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::input::id;
+use super::input::{Params, id};
 use crate::access::{Caller, Role};
 use crate::audit::{self, Deed};
 use crate::db;
@@ -120,7 +121,7 @@ pub struct Steered {
     pub set: Settings,
     /// Of what is set: it rises with each change.
     pub version: i64,
-    /// The store has put into effect what head office wants of it now.
+    /// The store has heard of the last change.
     pub in_effect: bool,
     /// What holds in the store, as it said itself with its last exchange; none before that, or from a gateway that is older than this.
     pub in_force: Option<Settings>,
@@ -134,8 +135,8 @@ pub async fn read(tx: &Transaction<'_>, caller: &Caller, store: Uuid) -> Result<
     let select = tx
         .prepare_cached(
             "SELECT s.settings, c.state->'settings', s.name, s.retired_at IS NOT NULL, s.settings_version,
-               c.revision IS NOT DISTINCT FROM t.revision
-             FROM stores s JOIN tenants t ON t.tenant_id = s.tenant_id
+               coalesce(c.revision, 0) >= s.settings_revision
+             FROM stores s
              LEFT JOIN store_cursors c ON c.tenant_id = s.tenant_id AND c.store_id = s.store_id
              WHERE s.tenant_id = $1 AND s.store_id = $2",
         )
@@ -180,10 +181,9 @@ pub(super) async fn get(
     Ok(Json(read(&tx, &caller, store).await?))
 }
 
-/// What the caller has seen before.
-#[derive(Debug, Deserialize)]
-pub(super) struct SeenVersion {
-    seen: Option<i64>,
+/// What the caller has seen before, if he says so.
+fn seen(uri: &Uri) -> Result<Option<i64>, Problem> {
+    Params::of(uri, &["seen"])?.read("seen", "the number that `version` was")
 }
 
 /// Set a store's settings: all of them at once, what is left out is the store's own again.
@@ -210,10 +210,11 @@ pub(super) async fn put(
     State(hq): State<SharedHq>,
     caller: Caller,
     Path(store_id): Path<String>,
-    Query(SeenVersion { seen }): Query<SeenVersion>,
+    uri: Uri,
     Body(settings): Body<Settings>,
 ) -> Result<Json<Steered>, Problem> {
     caller.at_least(Role::Admin)?;
+    let seen = seen(&uri)?;
     let store = id(&store_id, "store")?;
     let mut client = hq.db.client().await?;
     let tx = db::tenant(&mut client, caller.tenant).await?;
@@ -221,8 +222,8 @@ pub(super) async fn put(
     let before = read(&tx, &caller, store).await?;
     if seen.is_some_and(|seen| seen != before.version) {
         let detail = format!(
-            "the store's settings were changed in between: {}. Look at them and set again",
-            json!(known_only(&before.set))
+            "the store's settings were changed in between; set is now: {}. Look at them and set again",
+            said(&before.set)
         );
         return Err(Problem::new(Code::Conflict, detail));
     }
@@ -236,13 +237,26 @@ pub(super) async fn put(
     Ok(Json(steered))
 }
 
-/// Those that are set.
-fn known_only(settings: &Settings) -> Value {
-    let mut all = json!(settings);
-    if let Some(all) = all.as_object_mut() {
-        all.retain(|_, value| !value.is_null());
+/// Those that are set, by their names and words.
+fn said(settings: &Settings) -> String {
+    let all = json!(settings);
+    let all = all.as_object().into_iter().flatten();
+    let set = all.filter(|(_, value)| !value.is_null());
+    let set: Vec<String> = set.map(|(name, value)| format!("{name} {value}")).collect();
+    if set.is_empty() {
+        return "nothing".to_owned();
     }
-    all
+    set.join(", ")
+}
+
+/// Settings as they are written down, if they make sense.
+///
+/// # Errors
+/// They do not: which, and what is right.
+pub fn checked(body: &Value) -> Result<Value, Problem> {
+    let settings: Settings = serde_json::from_value(body.clone())
+        .map_err(|error| Problem::new(Code::Invalid, error.to_string()))?;
+    Ok(json!(settings.checked()?))
 }
 
 /// How many stores it was set in.
@@ -250,6 +264,8 @@ fn known_only(settings: &Settings) -> Value {
 pub struct SetInAll {
     /// Stores that are not retired.
     pub stores: usize,
+    /// The sum of their `version`s.
+    pub version: i64,
 }
 
 /// Set the same settings in every store of the company that is not retired.
@@ -258,24 +274,51 @@ pub struct SetInAll {
     path = "/fiscal_devices/settings",
     tag = "fiscal_devices",
     operation_id = "setAllSettings",
+    params(
+        ("seen" = Option<i64>, Query, description = "The sum of the `version`s of these stores that was read before: a change that came in between is not overwritten."),
+    ),
     request_body = Settings,
     responses(
         (status = 200, description = "In how many stores.", body = SetInAll),
+        (status = 409, description = "The settings are not those that were seen.", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn put_all(
     State(hq): State<SharedHq>,
     caller: Caller,
+    uri: Uri,
     Body(settings): Body<Settings>,
 ) -> Result<Json<SetInAll>, Problem> {
     caller.at_least(Role::Admin)?;
+    let seen = seen(&uri)?;
     let mut client = hq.db.client().await?;
     let tx = db::tenant(&mut client, caller.tenant).await?;
     wanted::lock(&tx, caller.tenant).await?;
+    if let Some(seen) = seen
+        && seen != versions(&tx, &caller).await?
+    {
+        let detail = "the settings of a store were changed in between: look at them and set again";
+        return Err(Problem::new(Code::Conflict, detail));
+    }
     let stores = set(&tx, &caller, None, settings, hq.now()).await?;
+    let version = versions(&tx, &caller).await?;
     tx.commit().await?;
-    Ok(Json(SetInAll { stores }))
+    Ok(Json(SetInAll { stores, version }))
+}
+
+/// The sum of the versions of all stores that are not retired.
+///
+/// # Errors
+/// Postgres is away.
+pub async fn versions(tx: &Transaction<'_>, caller: &Caller) -> Result<i64, Problem> {
+    let select = tx
+        .prepare_cached(
+            "SELECT coalesce(sum(settings_version), 0)::bigint FROM stores
+             WHERE tenant_id = $1 AND retired_at IS NULL",
+        )
+        .await?;
+    Ok(tx.query_one(&select, &[&caller.tenant.0]).await?.get(0))
 }
 
 /// The stores in which something else is set now: what [`put_all`] would change.
@@ -316,7 +359,8 @@ async fn set(
     let stores = tx.query(&select, &[&caller.tenant.0, &store]).await?;
     let update = tx
         .prepare_cached(
-            "UPDATE stores SET settings = $3, settings_version = settings_version + 1
+            "UPDATE stores SET settings = $3, settings_version = settings_version + 1,
+               settings_revision = (SELECT revision FROM tenants WHERE tenant_id = $1)
              WHERE tenant_id = $1 AND store_id = $2",
         )
         .await?;
@@ -326,7 +370,9 @@ async fn set(
         if before == settings {
             continue;
         }
-        is_changed = true;
+        if !std::mem::replace(&mut is_changed, true) {
+            wanted::bump(tx, caller.tenant).await?;
+        }
         tx.execute(&update, &[&caller.tenant.0, &store, &settings])
             .await?;
         let subject = format!("store {store}");
@@ -338,9 +384,6 @@ async fn set(
             after: Some(settings.clone()),
         };
         audit::record(tx, caller.tenant, now, &deed).await?;
-    }
-    if is_changed {
-        wanted::bump(tx, caller.tenant).await?;
     }
     Ok(stores.len())
 }

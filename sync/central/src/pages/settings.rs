@@ -150,22 +150,24 @@ pub(super) async fn save(
     // Another company's store is not there, whatever the form says.
     steered(visit, &hq, store).await?;
     let every = form.is_set("every_store");
-    let path = match (
-        every,
-        form.text("seen").and_then(|seen| seen.parse::<i64>().ok()),
-    ) {
-        (true, _) => "/fiscal_devices/settings".to_owned(),
-        (false, Some(seen)) => format!("/fiscal_devices/stores/{store}/settings?seen={seen}"),
-        (false, None) => format!("/fiscal_devices/stores/{store}/settings"),
+    let path = match every {
+        true => "/fiscal_devices/settings".to_owned(),
+        false => format!("/fiscal_devices/stores/{store}/settings"),
     };
-    let written = written(form);
-    if let (true, false, Ok(body)) = (every, form.is_set("sure"), &written)
-        && visit.may(Role::Admin)
-    {
-        return ask_first(visit, &hq, store, body).await;
-    }
+    let seen = form.text("seen").and_then(|seen| seen.parse::<i64>().ok());
+    let written = written(form).and_then(|body| match (seen, settings::checked(&body)) {
+        (None, _) => Err("This page is not whole: load it again".to_owned()),
+        (Some(_), Err(problem)) => Err(format!("{}: nothing was set", problem.detail)),
+        (Some(seen), Ok(body)) => Ok((seen, body)),
+    });
     let saved = match written {
-        Ok(body) => visit.write(&hq, Method::PUT, &path, &body).await,
+        Ok((_, body)) if every && !form.is_set("sure") && visit.may(Role::Admin) => {
+            return ask_first(visit, &hq, store, &body).await;
+        }
+        Ok((seen, body)) => {
+            let path = format!("{path}?seen={seen}");
+            visit.write(&hq, Method::PUT, &path, &body).await
+        }
         Err(why) => Err(why),
     };
     match saved {
@@ -231,6 +233,7 @@ async fn ask_first(
 ) -> Result<Response, Failed> {
     let mut client = hq.db.client().await?;
     let tx = db::tenant(&mut client, visit.caller.tenant).await?;
+    let seen = settings::versions(&tx, &visit.caller).await?;
     let differing = settings::differing(&tx, &visit.caller, body).await?;
     let set = texts(serde_json::from_value(body.clone()).ok().as_ref());
     let of_store = |settings: &Value| {
@@ -274,6 +277,7 @@ async fn ask_first(
             }
             input type="hidden" name="every_store" value="1";
             input type="hidden" name="sure" value="1";
+            input type="hidden" name="seen" value=(seen);
             div { button class="main" { "Set in every store" } " " a class="button" href=(visit.href(&to)) { "No, go back" } }
         }
     };

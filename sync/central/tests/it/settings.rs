@@ -129,13 +129,30 @@ async fn a_change_in_between_is_not_lost() {
     let (status, refused) = put(&admin, &with(seen), json!({ "print": "always" })).await;
     assert_eq!(status, 409, "{refused}");
     let said = refused["detail"].as_str().unwrap();
-    assert!(said.contains(r#"{"print":"never"}"#), "{said}");
+    assert!(said.contains(r#"set is now: print "never""#), "{said}");
+    let (status, refused) = put(&admin, &format!("{path}?seen=abc"), json!({})).await;
+    assert!(status == 422 || status == 400, "{refused}");
+    assert!(
+        refused["detail"].as_str().unwrap().contains("version"),
+        "{refused}"
+    );
+    // Of every store the same, by the sum.
+    let all = |seen: i64| format!("/fiscal_devices/settings?seen={seen}");
+    let never = json!({ "print": "never" });
+    assert_eq!(put(&admin, &all(seen), never.clone()).await.0, 409);
+    let (status, done) = put(&admin, &all(seen + 1), never).await;
+    assert_eq!((status, done["version"].as_i64()), (200, Some(seen + 1)));
     // The same again is no change.
     let (_, same) = put(&admin, &with(seen + 1), json!({ "print": "never" })).await;
     assert_eq!(same["version"].as_i64(), Some(seen + 1));
     shop.sync().await;
     test.clock.advance(Duration::from_secs(30));
     shop.sync().await;
+    // Another change in the company is none of this.
+    let other = admin.new_store("Mutare").await.0;
+    let path_of_other = format!("/fiscal_devices/stores/{other}/settings");
+    let (_, unheard) = put(&admin, &path_of_other, json!({ "print": "always" })).await;
+    assert_eq!(unheard["in_effect"], false);
     let now = admin.get(&path).await;
     assert_eq!(
         (&now["in_effect"], &now["set"]["print"]),

@@ -134,6 +134,7 @@ async fn settings_are_set() {
     let mut browser = Browser::signed_in(&test, &shop.email).await;
     browser.goto(&format!("/stores/{}", shop.stores[1])).await;
     browser.follow("Settings of the store").await;
+    let own = format!("/stores/{}/settings", shop.stores[1]);
     for currencies in ["dollars", "usd, zwg"] {
         browser
             .press("select[name=day_closing] option[value=at]")
@@ -156,6 +157,17 @@ async fn settings_are_set() {
     browser.value_is("[name=day_closing_at]", "22:30").await;
     browser.shoot_all("settings").await;
     browser.has_text(".note.warn", "has not heard").await;
+    // What makes no sense is not asked about: it would be nothing that is set, everywhere.
+    browser
+        .run("document.querySelector('[name=day_closing_at]').type = 'text'")
+        .await;
+    browser
+        .run("document.querySelector('[name=day_closing_at]').value = '7pm'")
+        .await;
+    browser.press("input[name=every_store]").await;
+    browser.press("main button.main").await;
+    browser.has_text(".note.bad", "7pm").await;
+    browser.goto(&own).await;
     browser.press("input[name=every_store]").await;
     browser.press("main button.main").await;
     // It is asked first, with what is replaced; nothing is set yet.
@@ -165,9 +177,7 @@ async fn settings_are_set() {
     let other = format!("/stores/{}/settings", shop.stores[0]);
     browser.goto(&other).await;
     browser.value_is("[name=day_closing_at]", "").await;
-    browser
-        .goto(&format!("/stores/{}/settings", shop.stores[1]))
-        .await;
+    browser.goto(&own).await;
     browser.press("input[name=every_store]").await;
     browser.press("main button.main").await;
     browser.text_is("h1", "Settings of every store").await;
