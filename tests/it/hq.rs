@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use clock::{Clock as _, SystemClock};
 use fdms_sandbox::DeviceSpec;
 use fiscald::config::FdmsConfig;
 use fiscald::hq::join::{JoinHqError, Joined, Joining, join as join_hq};
@@ -13,11 +14,14 @@ use fiscald::ledger::hq::till_ref;
 use fiscald::ledger::verify::verify;
 use sync_wire::command::{CommandDone, CommandOutcome, Order};
 use sync_wire::seal::{credential_context, seal};
+use sync_wire::settings::{DayOpening, PrintPolicy, StoreSettings};
+use sync_wire::state::Wanted;
 use sync_wire::{Environment, TillRef};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::support::hq::{Hq, STORE};
 use crate::support::pass::pass_until;
+use crate::support::process::{PATIENCE, Store};
 use crate::support::store::House;
 use crate::support::suites;
 
@@ -417,4 +421,59 @@ async fn anothers_past_is_refused() {
     let (_view, _stop) = run(&house);
     house.sell_many(0, 2).await;
     arrives(&house, &hq).await;
+}
+
+/// `fiscald hq status` names what head office has set, in the same words whether the gateway runs or not, and nothing where
+/// nothing is set.
+#[test]
+fn status_names_what_is_set() {
+    const SET: &str = "  set by head office: currencies [\"USD\",\"ZWG\"], day_opening \"by_hand\", print \"never\"";
+    const STOPPED: &str = "The gateway does not run: nothing goes to head office.";
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::set_up(dir.path(), 4330);
+    let hq = store.block_on(Hq::new());
+    hq.lock().codes.push("CODE".to_owned());
+    let joined = store.fiscald(&["hq", "join", "CODE", "--url", &hq.url]);
+    assert!(joined.status.success(), "{joined:?}");
+    let said = status(&store);
+    assert!(said.contains("this is \"Harare 1\""), "{said}");
+    assert!(!said.contains("set by head office"), "{said}");
+
+    hq.lock().wanted = Wanted {
+        revision: 1,
+        settings: StoreSettings {
+            currencies: Some(vec!["USD".to_owned(), "ZWG".to_owned()]),
+            day_opening: Some(DayOpening::ByHand),
+            print: Some(PrintPolicy::Never),
+            ..StoreSettings::default()
+        },
+        ..Wanted::default()
+    };
+    store.start();
+    let (reader, started) = (store.reader(), SystemClock.boot());
+    while reader.hq().unwrap().unwrap().wanted.revision < 1 {
+        store.clock.advance(Duration::from_secs(1));
+        let waited = SystemClock.boot() - started;
+        assert!(waited < PATIENCE, "the settings do not come");
+        std::thread::yield_now();
+    }
+    let running = status(&store);
+    store.stop();
+    let stopped = status(&store);
+    for said in [&running, &stopped] {
+        assert_eq!(
+            said.lines().filter(|line| *line == SET).count(),
+            1,
+            "{said}"
+        );
+    }
+    assert!(!running.contains(STOPPED), "{running}");
+    assert!(stopped.contains(STOPPED), "{stopped}");
+}
+
+/// What `fiscald hq status` says.
+fn status(store: &Store) -> String {
+    let said = store.fiscald(&["hq", "status"]);
+    assert!(said.status.success(), "{said:?}");
+    String::from_utf8(said.stdout).unwrap()
 }
