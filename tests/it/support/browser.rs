@@ -140,14 +140,19 @@ impl Browser {
         }
     }
 
-    /// Presses a button or follows a link.
+    /// Presses a button or follows a link. The page may be put in the place of itself meanwhile: then the one that is
+    /// there now is pressed.
     pub(crate) async fn press(&self, css: &str) {
-        self.find(css).await.click().await.unwrap();
+        while let Err(error) = self.find(css).await.click().await {
+            assert!(error.is_stale_element_reference(), "{css}: {error}");
+        }
     }
 
     /// Types into a field.
     pub(crate) async fn fill(&self, css: &str, text: &str) {
-        self.find(css).await.send_keys(text).await.unwrap();
+        while let Err(error) = self.find(css).await.send_keys(text).await {
+            assert!(error.is_stale_element_reference(), "{css}: {error}");
+        }
     }
 
     /// Waits until an element has a text in it.

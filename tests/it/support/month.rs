@@ -315,13 +315,15 @@ impl Life<'_> {
         self.house.sandbox.add_fault(Fault {
             device: Some(device),
             // Or it would hit another one, for which nobody lets time pass.
-            till: Some(self.house.fdms_clock.wall() + Duration::from_secs(1)),
+            till: Some(self.house.fdms_clock.wall() + Duration::from_secs(3)),
             ..Fault::next(Call::SubmitReceipt, slow)
         });
         let sent = |house: &House| house.sandbox.request_count(device, Call::SubmitReceipt);
         let before = sent(&self.house);
         self.house.sell(place).await;
         self.sold(1);
+        // Its date has come at FDMS for certain then, however quiet it was.
+        self.house.advance(Duration::from_secs(2));
         let is_under_way = |house: &House| {
             let doing = house.link(place).doing;
             let waits = matches!(doing, Doing::Waiting { .. } | Doing::Parked { .. });
