@@ -22,9 +22,9 @@ use crate::daemon::{ConfiguredConnector, Daemon, Listeners, api_settings, stop_s
 use crate::doctor::{Finding, configured};
 use crate::hq::{HeadOffice, HqView};
 use crate::keys::SealingKey;
-use crate::ledger::Ledger;
 use crate::ledger::core::Core;
 use crate::ledger::lock::only_one;
+use crate::ledger::{Ledger, StorageError};
 use crate::pos::PosPorts;
 use crate::print::Printers;
 use crate::submit::Submitter;
@@ -44,7 +44,12 @@ pub(super) fn run(config: &Config, file: Option<&Path>, args: &RunArgs) -> Done 
         )
     })?;
     let _lock = only_one(&config.data_dir())?;
-    let core = Core::open(&path, sealing.clone(), clock, settings)?;
+    let core =
+        Core::open(&path, sealing.clone(), clock, settings).map_err(|error| match error {
+            // Only a person can say how a restore goes on.
+            StorageError::SetAside { .. } => Failure::configured(error),
+            other => other.into(),
+        })?;
     let ledger = Ledger::start(core, &path)?;
     super::runtime()?.block_on(async {
         let api = api_settings(config).map_err(Failure::configured)?;
