@@ -1,6 +1,7 @@
 //! `fiscald run` and `fiscald check-config`.
 
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::ExitCode;
@@ -22,6 +23,7 @@ use crate::daemon::{ConfiguredConnector, Daemon, Listeners, api_settings, stop_s
 use crate::doctor::{Finding, configured};
 use crate::hq::{HeadOffice, HqView};
 use crate::keys::SealingKey;
+use crate::lan::{is_here, listen_ahead};
 use crate::ledger::core::Core;
 use crate::ledger::lock::only_one;
 use crate::ledger::{Ledger, StorageError};
@@ -147,7 +149,7 @@ async fn listen(config: &Config, mut sockets: Sockets) -> Result<Listeners, Fail
     };
     let lan = match &api.lan {
         None => None,
-        Some(lan) => Some(tcp(lan.listen).await?),
+        Some(lan) => Some(at_shops_address(lan.listen)?),
     };
     let path = config.socket_path();
     // systemd's, if it has opened it for us: tills that connect while we are away then wait instead of failing.
@@ -167,18 +169,36 @@ async fn listen(config: &Config, mut sockets: Sockets) -> Result<Listeners, Fail
     })
 }
 
-/// An address that comes only with the network, or a port that is still another's, may be there at the next start.
-async fn tcp(address: std::net::SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| {
-        let passes = matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable);
-        let error = anyhow::Error::new(error).context(format!(
-            "{address} cannot be listened on; is another fiscald running, or another program on this port? Is the address this machine's?"
-        ));
-        match passes {
-            true => error.into(),
-            false => Failure::configured(error),
-        }
-    })
+async fn tcp(address: SocketAddr) -> Result<TcpListener, Failure> {
+    let listener = TcpListener::bind(address).await;
+    listener.map_err(|error| not_listened_on(address, error))
+}
+
+/// The port for other machines. That the network has not given the address yet keeps nobody on this machine from selling.
+fn at_shops_address(address: SocketAddr) -> Result<TcpListener, Failure> {
+    let listener = listen_ahead(address).map_err(|error| not_listened_on(address, error))?;
+    if !is_here(address) {
+        tracing::warn!(
+            %address,
+            "no interface of this machine has the address of [api.lan]: tills on other machines come in as soon as it is there"
+        );
+    }
+    Ok(listener)
+}
+
+/// A port that is still another's, or an address that is not ready yet, may be there at the next start.
+fn not_listened_on(address: SocketAddr, error: std::io::Error) -> Failure {
+    let passes = matches!(
+        error.kind(),
+        ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable
+    );
+    let error = anyhow::Error::new(error).context(format!(
+        "{address} cannot be listened on; is another fiscald running, or another program on this port? Is the address this machine's?"
+    ));
+    match passes {
+        true => error.into(),
+        false => Failure::configured(error),
+    }
 }
 
 /// A Unix socket that every local user may connect to; who may do what is decided by the peer's user.
@@ -257,8 +277,12 @@ fn check_doors(config: &Config) {
         println!("JSON lines      {address}");
     }
     if let Some(lan) = &config.api.lan {
+        let away = match is_here(lan.listen) {
+            true => "",
+            false => " (no interface has this address at the moment)",
+        };
         println!(
-            "other machines  https://{}, allowed: {}",
+            "other machines  https://{}{away}, allowed: {}",
             lan.listen,
             lan.allow.join(", ")
         );
