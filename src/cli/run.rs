@@ -242,9 +242,11 @@ pub(super) fn check(config: &Config, path: Option<&Path>) -> Done {
     }
     for Finding { text, next, .. } in &faults {
         let next = next.as_deref().unwrap_or_default();
-        println!("  {}", printable(&format!("{text}. {next}")));
+        let line = path.and_then(|path| Config::line_of(path, text));
+        let line = line.map_or(String::new(), |line| format!("line {line}: "));
+        println!("  {}", printable(&format!("{line}{text}. {next}")));
     }
-    if let Some(warning) = beside_the_unit(config, path) {
+    for warning in beside_the_unit(config, path) {
         println!("  take care: {warning}");
     }
     println!("ledger          {}", config.ledger_path().display());
@@ -292,17 +294,37 @@ fn check_doors(config: &Config) {
 /// The package's units start on a ledger in this folder, and let the gateway write in no other.
 const UNIT_DATA_DIR: &str = "/var/lib/fiscald";
 
+/// Below these the units let the gateway write besides.
+const UNIT_FOLDERS: [&str; 4] = [UNIT_DATA_DIR, "/var/log/fiscald", "/mnt", "/media"];
+
 /// What the package's units will not go along with, in the package's configuration.
-fn beside_the_unit(config: &Config, path: Option<&Path>) -> Option<String> {
-    let folder = config.data_dir();
-    if path != Some(Path::new(INSTALLED)) || folder == Path::new(UNIT_DATA_DIR) {
-        return None;
+fn beside_the_unit(config: &Config, path: Option<&Path>) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if path != Some(Path::new(INSTALLED)) {
+        return warnings;
     }
-    Some(format!(
-        "fiscald.service starts on a ledger in {UNIT_DATA_DIR} alone, and may not write in {}. For a ledger on another disk \
-         mount that disk on {UNIT_DATA_DIR} and leave data_dir as it was",
-        folder.display()
-    ))
+    let folder = config.data_dir();
+    if folder != Path::new(UNIT_DATA_DIR) {
+        warnings.push(format!(
+            "fiscald.service starts on a ledger in {UNIT_DATA_DIR} alone, and may not write in {}. For a ledger on another disk \
+             mount that disk on {UNIT_DATA_DIR} and leave data_dir as it was",
+            folder.display()
+        ));
+    }
+    let is_open = |folder: &Path| UNIT_FOLDERS.iter().any(|open| folder.starts_with(open));
+    if let Some(logs) = config
+        .log
+        .directory
+        .as_deref()
+        .filter(|logs| !is_open(logs))
+    {
+        let logs = logs.display();
+        warnings.push(format!(
+            "fiscald.service may not write in {logs} (log.directory), and does not start unless a drop-in lets it: \
+             `systemctl edit fiscald` with `ReadWritePaths=-{logs}` in [Service]"
+        ));
+    }
+    warnings
 }
 
 /// Where copies go. A disk that is not in its place is no fault of the configuration.
@@ -350,14 +372,28 @@ mod tests {
             Config::parse(Path::new(INSTALLED), &text).unwrap()
         };
         let installed = Some(Path::new(INSTALLED));
-        assert_eq!(beside_the_unit(&of(UNIT_DATA_DIR), installed), None);
-        let warned = beside_the_unit(&of("/srv/fiscald"), installed).unwrap();
+        assert_eq!(beside_the_unit(&of(UNIT_DATA_DIR), installed), [""; 0]);
+        let warned = beside_the_unit(&of("/srv/fiscald"), installed);
+        assert_eq!(warned.len(), 1);
         assert!(
-            warned.contains("/srv/fiscald") && warned.contains("mount"),
-            "{warned}"
+            warned[0].contains("/srv/fiscald") && warned[0].contains("mount"),
+            "{warned:?}"
         );
         let own = Some(Path::new("fiscald.toml"));
-        assert_eq!(beside_the_unit(&of("/srv/fiscald"), own), None);
+        assert_eq!(beside_the_unit(&of("/srv/fiscald"), own), [""; 0]);
+        let logging = |to: &str| {
+            let mut config = of(UNIT_DATA_DIR);
+            config.log.directory = Some(to.into());
+            beside_the_unit(&config, installed)
+        };
+        for open in ["/var/log/fiscald", "/mnt/logs"] {
+            assert_eq!(logging(open), [""; 0], "{open}");
+        }
+        let warned = logging("/var/log/fiscald-2");
+        assert!(
+            warned.len() == 1 && warned[0].contains("ReadWritePaths=-/var/log/fiscald-2"),
+            "{warned:?}"
+        );
         // It is the folder that the units name.
         for unit in ["fiscald.service", "fiscald.socket"] {
             let path = Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -131,3 +131,42 @@ fn an_address_that_is_not_there_yet() {
         "{report}"
     );
 }
+
+/// A folder for logs that cannot be written is named with its line, and the gateway does not start on it; one that is not
+/// there yet is made by the start, and by nothing else.
+#[test]
+fn a_folder_for_logs() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::set_up(dir.path(), 79);
+    let path = dir.path().join("fiscald.toml");
+    let good = std::fs::read_to_string(&path).unwrap();
+    let logging = |to: &Path| good.replace("[log]\n", &format!("[log]\ndirectory = {to:?}\n"));
+    let no_folder = dir.path().join("taken");
+    std::fs::write(&no_folder, "no folder").unwrap();
+    for wrong in [no_folder.clone(), no_folder.join("logs")] {
+        let text = logging(&wrong);
+        std::fs::write(&path, &text).unwrap();
+        let line = 1 + text
+            .lines()
+            .position(|line| line.starts_with("directory"))
+            .unwrap();
+        let checked = store.fiscald(&["check-config"]);
+        assert_eq!(checked.status.code(), UNUSABLE, "{checked:?}");
+        let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+        let named = format!("line {line}: log.directory: {}", no_folder.display());
+        assert!(said.contains(&named), "{said}");
+        assert!(said.contains("name another one"), "{said}");
+        let run = store.fiscald(&["run"]);
+        assert_eq!(run.status.code(), UNUSABLE, "{run:?}");
+        let said = String::from_utf8_lossy(&run.stderr).into_owned();
+        assert!(said.contains("log.directory"), "{said}");
+    }
+    let new = dir.path().join("var/logs");
+    std::fs::write(&path, logging(&new)).unwrap();
+    let checked = store.fiscald(&["check-config"]);
+    assert!(checked.status.success(), "{checked:?}");
+    assert!(!new.exists());
+    store.start();
+    store.stop();
+    assert_eq!(std::fs::read_dir(&new).unwrap().count(), 1);
+}
