@@ -291,10 +291,10 @@ fn check_doors(config: &Config) {
     }
 }
 
-/// The package's units start on a ledger in this folder, and let the gateway write in no other.
+/// The package's units start on a ledger in this folder alone.
 const UNIT_DATA_DIR: &str = "/var/lib/fiscald";
 
-/// Below these the units let the gateway write besides.
+/// Below these, and nowhere else, they let the gateway write.
 const UNIT_FOLDERS: [&str; 4] = [UNIT_DATA_DIR, "/var/log/fiscald", "/mnt", "/media"];
 
 /// What the package's units will not go along with, in the package's configuration.
