@@ -18,7 +18,7 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-pub use rules::{BACKUP_OLD, alarms};
+pub use rules::{BACKUP_OLD, SILENT_LONG, alarms};
 
 /// How much an alarm means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

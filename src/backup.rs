@@ -21,6 +21,7 @@ use crate::ledger::{LedgerError, Reader, StorageError};
 use crate::private;
 
 mod keeper;
+mod leftovers;
 mod live;
 mod restore;
 mod rotation;
@@ -165,7 +166,7 @@ pub fn take(
             path: folder.to_owned(),
         });
     }
-    clear_parts(folder)?;
+    leftovers::clear(folder)?;
     room(ledger, folder)?;
     let name = format!("{PREFIX}{}{SUFFIX}", now.strftime(STAMP));
     let part = folder.join(format!(".{name}.part"));
@@ -349,18 +350,6 @@ fn remove(folder: &Path, name: &str) {
             tracing::warn!(%error, path = %path.display(), "an old backup cannot be taken away");
         }
     }
-}
-
-/// What an interrupted backup has left behind.
-fn clear_parts(folder: &Path) -> Result<(), BackupError> {
-    let entries = std::fs::read_dir(folder).map_err(file_error(folder))?;
-    for entry in entries.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with(&format!(".{PREFIX}")) && name.contains(".part") {
-            std::fs::remove_file(entry.path()).map_err(file_error(&entry.path()))?;
-        }
-    }
-    Ok(())
 }
 
 /// Bytes that must be free for a backup of the ledger.

@@ -347,6 +347,12 @@ impl Config {
         Ok(config)
     }
 
+    /// The line of this file on which the setting stands that a complaint names at its beginning: `log.directory: …`.
+    #[must_use]
+    pub fn line_of(path: &Path, complaint: &str) -> Option<usize> {
+        hints::line_of(&std::fs::read_to_string(path).ok()?, complaint)
+    }
+
     fn check(&self) -> Result<(), String> {
         self.settings()?;
         self.pos()?;

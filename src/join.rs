@@ -19,6 +19,7 @@ use crate::keys::{
 };
 use crate::ledger::core::Core;
 use crate::ledger::holds::HoldKind;
+use crate::ledger::replacing::may_begin;
 use crate::ledger::tills::NewTill;
 use crate::ledger::{Environment, Ledger, LedgerError, StorageError, TillId, TillInfo};
 use crate::submit::Access;
@@ -132,6 +133,8 @@ pub struct SetUp {
 /// The key of an existing ledger is gone, or folder, key or ledger cannot be used.
 pub fn set_up(config: &Config, clock: SharedClock) -> Result<SetUp, JoinError> {
     let ledger = config.ledger_path();
+    // Before a key is made that no ledger here is sealed with.
+    may_begin(&ledger)?;
     let folder = config.data_dir();
     let mut private = std::fs::DirBuilder::new();
     private.recursive(true).mode(0o700);

@@ -47,6 +47,7 @@ pub mod red;
 #[cfg(test)]
 #[cfg(feature = "demo")]
 mod refusal_tests;
+pub mod replacing;
 mod schema;
 pub mod settings;
 mod signers;
@@ -359,6 +360,19 @@ pub enum StorageError {
         user: u32,
         /// What the system says.
         why: String,
+    },
+    /// There is no ledger, and a restore has left something in its place. None is begun anew.
+    #[error(
+        "there is no ledger at {ledger}, but {left} lies there: a restore was cut short. An empty ledger would use the numbers of its tills again, so none is made. Give the same `fiscald restore` once more: it begins anew, and what is there is kept. {instead}",
+        ledger = ledger.display(), left = left.display()
+    )]
+    SetAside {
+        /// Where the ledger should be.
+        ledger: PathBuf,
+        /// What lies there.
+        left: PathBuf,
+        /// What else can be done, a sentence.
+        instead: String,
     },
     /// The ledger contradicts itself.
     #[error("the ledger is damaged: {0}; run `fiscald verify`")]

@@ -30,6 +30,7 @@ pub mod hq;
 pub mod inspect;
 pub mod join;
 pub mod keys;
+pub mod lan;
 pub mod ledger;
 pub mod local;
 mod memory;

@@ -4,8 +4,10 @@
 //! too. Files are limited in number and each in size: a log must never take the room that sales need.
 
 use std::io::Write;
+use std::path::Path;
 
 use clock::{Clock as _, SystemClock};
+use rustix::fs::Access;
 use tracing::{Event, Level, Subscriber};
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_appender::rolling::{InitError, RollingFileAppender, Rotation};
@@ -18,6 +20,10 @@ use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use crate::config::LogConfig;
 
+/// How the names of the files begin; their day follows.
+const PREFIX: &str = "fiscald";
+/// How they end.
+const SUFFIX: &str = "log";
 /// Lines that may wait to be written; more are dropped rather than waited for. Their places are taken from
 /// memory at once, 32 bytes each.
 const WAITING_LINES: usize = 4096;
@@ -34,6 +40,9 @@ pub enum TelemetryError {
         why: String,
     },
     /// The folder for the files cannot be written.
+    #[error("{0}. Give it to the gateway's user, or name another folder")]
+    Folder(String),
+    /// The same, found only when it was tried.
     #[error("log.directory: {0}")]
     Directory(#[from] InitError),
 }
@@ -67,6 +76,39 @@ fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
     })
 }
 
+/// Whether log files can be written where the configuration has them, as far as that is seen without writing. A folder that
+/// is not there is made at the start.
+///
+/// # Errors
+/// Which folder or file is in the way, and why.
+pub fn check_folder(config: &LogConfig) -> Result<(), String> {
+    let why = config.directory.as_deref().and_then(unwritable);
+    why.map_or(Ok(()), |why| Err(format!("log.directory: {why}")))
+}
+
+fn unwritable(folder: &Path) -> Option<String> {
+    let there = folder.ancestors().find(|path| path.exists());
+    let there = there.unwrap_or(Path::new("."));
+    if !there.is_dir() {
+        return Some(format!("{} is no folder", there.display()));
+    }
+    let user = rustix::process::geteuid().as_raw();
+    let today = SystemClock.wall().strftime("%Y-%m-%d");
+    let file = folder.join(format!("{PREFIX}.{today}.{SUFFIX}"));
+    let may_write = |path: &Path, how: Access| rustix::fs::access(path, how).is_ok();
+    let kept_out: &Path = if !may_write(there, Access::WRITE_OK | Access::EXEC_OK) {
+        there
+    } else if file.exists() && !may_write(&file, Access::WRITE_OK) {
+        &file
+    } else {
+        return None;
+    };
+    Some(format!(
+        "{} may not be written by user {user}, or its disk is write-protected",
+        kept_out.display()
+    ))
+}
+
 /// Starts logging. Logs are written by threads of their own until what this gives is dropped.
 ///
 /// # Errors
@@ -76,10 +118,11 @@ pub fn start(config: &LogConfig) -> Result<Logging, TelemetryError> {
     let mut threads = Vec::new();
     let mut layers: Vec<Box<dyn Layer<_> + Send + Sync>> = Vec::new();
     if let Some(directory) = &config.directory {
+        check_folder(config).map_err(TelemetryError::Folder)?;
         let files = RollingFileAppender::builder()
             .rotation(Rotation::DAILY)
-            .filename_prefix("fiscald")
-            .filename_suffix("log")
+            .filename_prefix(PREFIX)
+            .filename_suffix(SUFFIX)
             .max_log_files(config.keep)
             .build(directory)?;
         let most = u64::from(config.max_mb) << 20;

@@ -14,7 +14,7 @@ use crate::ledger::stream::ParkedKind;
 /// Receipts that have waited so long are worth a look at the internet, seconds: half a day of selling.
 const UNSENT_LONG: i64 = 4 * 3600;
 /// Head office may be silent, and the live copy stand still, so long, seconds.
-const SILENT_LONG: i64 = 15 * 60;
+pub const SILENT_LONG: i64 = 15 * 60;
 /// So old the last backup may be, seconds: one is made every day, and takes its time.
 pub const BACKUP_OLD: i64 = 26 * 3600;
 /// A gateway that was started has so long to make a backup that was missed, seconds.

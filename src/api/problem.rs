@@ -330,6 +330,7 @@ impl From<StorageError> for Problem {
             StorageError::Newer { .. }
             | StorageError::NotCopied { .. }
             | StorageError::Unwritable { .. }
+            | StorageError::SetAside { .. }
             | StorageError::Damaged(_)
             | StorageError::ArchiveGone(_)
             | StorageError::Key(_)

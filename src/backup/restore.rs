@@ -15,6 +15,7 @@ use crate::keys::{KeyError, RecoveryPassphrase, SealingKey};
 use crate::ledger::copies::{Ends, ends, fold, recovery, try_key, undo_unfinished};
 use crate::ledger::core::Core;
 use crate::ledger::lock::only_one;
+use crate::ledger::replacing::{aside, beside, coming, last_aside};
 use crate::ledger::verify::{VerifyError, verify};
 use crate::ledger::{LedgerError, StorageError};
 
@@ -134,7 +135,7 @@ pub fn restore(restoring: &mut Restoring<'_>) -> Result<Restored, RestoreError> 
     may_replace(&ledger, &ends, restoring.over)?;
     let (sealing, recovered_key) = sealing_key(restoring)?;
     let settings = config.settings().map_err(RestoreError::Config)?;
-    let new = ledger.with_extension("restoring");
+    let new = coming(&ledger);
     for (file, sha256) in &archives(restoring.backup)? {
         carry(
             &restoring.backup.with_file_name(file),
@@ -273,8 +274,13 @@ fn clear_log(new: &Path) -> Result<(), BackupError> {
 
 /// The ledger that was there is kept under another name, with its log.
 fn set_aside(ledger: &Path, stamp: &str) -> Result<Option<PathBuf>, BackupError> {
-    let aside = ledger.with_file_name(format!("ledger-replaced-{stamp}.db"));
     let was_there = ledger.exists();
+    // A log that a restore has left behind which was cut short belongs to what that one has set aside.
+    let begun = match was_there {
+        true => None,
+        false => last_aside(ledger).filter(|begun| !beside(begun, "-wal").exists()),
+    };
+    let aside = begun.unwrap_or_else(|| aside(ledger, stamp));
     if was_there {
         // Two files cannot be renamed at once. What cannot be folded is damaged, and keeps its log beside it.
         if let Err(error) = fold(ledger) {
@@ -293,11 +299,4 @@ fn set_aside(ledger: &Path, stamp: &str) -> Result<Option<PathBuf>, BackupError>
         std::fs::remove_file(&index).map_err(file_error(&index))?;
     }
     Ok(was_there.then_some(aside))
-}
-
-/// The name of a file that SQLite keeps beside a database.
-fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(ending);
-    PathBuf::from(name)
 }

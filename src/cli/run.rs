@@ -1,6 +1,7 @@
 //! `fiscald run` and `fiscald check-config`.
 
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::ExitCode;
@@ -22,9 +23,10 @@ use crate::daemon::{ConfiguredConnector, Daemon, Listeners, api_settings, stop_s
 use crate::doctor::{Finding, configured};
 use crate::hq::{HeadOffice, HqView};
 use crate::keys::SealingKey;
-use crate::ledger::Ledger;
+use crate::lan::{is_here, listen_ahead};
 use crate::ledger::core::Core;
 use crate::ledger::lock::only_one;
+use crate::ledger::{Ledger, StorageError};
 use crate::pos::PosPorts;
 use crate::print::Printers;
 use crate::submit::Submitter;
@@ -44,7 +46,12 @@ pub(super) fn run(config: &Config, file: Option<&Path>, args: &RunArgs) -> Done 
         )
     })?;
     let _lock = only_one(&config.data_dir())?;
-    let core = Core::open(&path, sealing.clone(), clock, settings)?;
+    let core =
+        Core::open(&path, sealing.clone(), clock, settings).map_err(|error| match error {
+            // Only a person can say how a restore goes on.
+            StorageError::SetAside { .. } => Failure::configured(error),
+            other => other.into(),
+        })?;
     let ledger = Ledger::start(core, &path)?;
     super::runtime()?.block_on(async {
         let api = api_settings(config).map_err(Failure::configured)?;
@@ -142,7 +149,7 @@ async fn listen(config: &Config, mut sockets: Sockets) -> Result<Listeners, Fail
     };
     let lan = match &api.lan {
         None => None,
-        Some(lan) => Some(tcp(lan.listen).await?),
+        Some(lan) => Some(at_shops_address(lan.listen)?),
     };
     let path = config.socket_path();
     // systemd's, if it has opened it for us: tills that connect while we are away then wait instead of failing.
@@ -162,18 +169,36 @@ async fn listen(config: &Config, mut sockets: Sockets) -> Result<Listeners, Fail
     })
 }
 
-/// An address that comes only with the network, or a port that is still another's, may be there at the next start.
-async fn tcp(address: std::net::SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| {
-        let passes = matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable);
-        let error = anyhow::Error::new(error).context(format!(
-            "{address} cannot be listened on; is another fiscald running, or another program on this port? Is the address this machine's?"
-        ));
-        match passes {
-            true => error.into(),
-            false => Failure::configured(error),
-        }
-    })
+async fn tcp(address: SocketAddr) -> Result<TcpListener, Failure> {
+    let listener = TcpListener::bind(address).await;
+    listener.map_err(|error| not_listened_on(address, error))
+}
+
+/// The port for other machines. That the network has not given the address yet keeps nobody on this machine from selling.
+fn at_shops_address(address: SocketAddr) -> Result<TcpListener, Failure> {
+    let listener = listen_ahead(address).map_err(|error| not_listened_on(address, error))?;
+    if !is_here(address) {
+        tracing::warn!(
+            %address,
+            "no interface of this machine has the address of [api.lan]: tills on other machines come in as soon as it is there"
+        );
+    }
+    Ok(listener)
+}
+
+/// A port that is still another's, or an address that is not ready yet, may be there at the next start.
+fn not_listened_on(address: SocketAddr, error: std::io::Error) -> Failure {
+    let passes = matches!(
+        error.kind(),
+        ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable
+    );
+    let error = anyhow::Error::new(error).context(format!(
+        "{address} cannot be listened on; is another fiscald running, or another program on this port? Is the address this machine's?"
+    ));
+    match passes {
+        true => error.into(),
+        false => Failure::configured(error),
+    }
 }
 
 /// A Unix socket that every local user may connect to; who may do what is decided by the peer's user.
@@ -217,9 +242,11 @@ pub(super) fn check(config: &Config, path: Option<&Path>) -> Done {
     }
     for Finding { text, next, .. } in &faults {
         let next = next.as_deref().unwrap_or_default();
-        println!("  {}", printable(&format!("{text}. {next}")));
+        let line = path.and_then(|path| Config::line_of(path, text));
+        let line = line.map_or(String::new(), |line| format!("line {line}: "));
+        println!("  {}", printable(&format!("{line}{text}. {next}")));
     }
-    if let Some(warning) = beside_the_unit(config, path) {
+    for warning in beside_the_unit(config, path) {
         println!("  take care: {warning}");
     }
     println!("ledger          {}", config.ledger_path().display());
@@ -252,28 +279,52 @@ fn check_doors(config: &Config) {
         println!("JSON lines      {address}");
     }
     if let Some(lan) = &config.api.lan {
+        let away = match is_here(lan.listen) {
+            true => "",
+            false => " (no interface has this address at the moment)",
+        };
         println!(
-            "other machines  https://{}, allowed: {}",
+            "other machines  https://{}{away}, allowed: {}",
             lan.listen,
             lan.allow.join(", ")
         );
     }
 }
 
-/// The package's units start on a ledger in this folder, and let the gateway write in no other.
+/// The package's units start on a ledger in this folder alone.
 const UNIT_DATA_DIR: &str = "/var/lib/fiscald";
 
+/// Below these, and nowhere else, they let the gateway write.
+const UNIT_FOLDERS: [&str; 4] = [UNIT_DATA_DIR, "/var/log/fiscald", "/mnt", "/media"];
+
 /// What the package's units will not go along with, in the package's configuration.
-fn beside_the_unit(config: &Config, path: Option<&Path>) -> Option<String> {
-    let folder = config.data_dir();
-    if path != Some(Path::new(INSTALLED)) || folder == Path::new(UNIT_DATA_DIR) {
-        return None;
+fn beside_the_unit(config: &Config, path: Option<&Path>) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if path != Some(Path::new(INSTALLED)) {
+        return warnings;
     }
-    Some(format!(
-        "fiscald.service starts on a ledger in {UNIT_DATA_DIR} alone, and may not write in {}. For a ledger on another disk \
-         mount that disk on {UNIT_DATA_DIR} and leave data_dir as it was",
-        folder.display()
-    ))
+    let folder = config.data_dir();
+    if folder != Path::new(UNIT_DATA_DIR) {
+        warnings.push(format!(
+            "fiscald.service starts on a ledger in {UNIT_DATA_DIR} alone, and may not write in {}. For a ledger on another disk \
+             mount that disk on {UNIT_DATA_DIR} and leave data_dir as it was",
+            folder.display()
+        ));
+    }
+    let is_open = |folder: &Path| UNIT_FOLDERS.iter().any(|open| folder.starts_with(open));
+    if let Some(logs) = config
+        .log
+        .directory
+        .as_deref()
+        .filter(|logs| !is_open(logs))
+    {
+        let logs = logs.display();
+        warnings.push(format!(
+            "fiscald.service may not write in {logs} (log.directory), and does not start unless a drop-in lets it: \
+             `systemctl edit fiscald` with `ReadWritePaths=-{logs}` in [Service]"
+        ));
+    }
+    warnings
 }
 
 /// Where copies go. A disk that is not in its place is no fault of the configuration.
@@ -321,14 +372,28 @@ mod tests {
             Config::parse(Path::new(INSTALLED), &text).unwrap()
         };
         let installed = Some(Path::new(INSTALLED));
-        assert_eq!(beside_the_unit(&of(UNIT_DATA_DIR), installed), None);
-        let warned = beside_the_unit(&of("/srv/fiscald"), installed).unwrap();
+        assert_eq!(beside_the_unit(&of(UNIT_DATA_DIR), installed), [""; 0]);
+        let warned = beside_the_unit(&of("/srv/fiscald"), installed);
+        assert_eq!(warned.len(), 1);
         assert!(
-            warned.contains("/srv/fiscald") && warned.contains("mount"),
-            "{warned}"
+            warned[0].contains("/srv/fiscald") && warned[0].contains("mount"),
+            "{warned:?}"
         );
         let own = Some(Path::new("fiscald.toml"));
-        assert_eq!(beside_the_unit(&of("/srv/fiscald"), own), None);
+        assert_eq!(beside_the_unit(&of("/srv/fiscald"), own), [""; 0]);
+        let logging = |to: &str| {
+            let mut config = of(UNIT_DATA_DIR);
+            config.log.directory = Some(to.into());
+            beside_the_unit(&config, installed)
+        };
+        for open in ["/var/log/fiscald", "/mnt/logs"] {
+            assert_eq!(logging(open), [""; 0], "{open}");
+        }
+        let warned = logging("/var/log/fiscald-2");
+        assert!(
+            warned.len() == 1 && warned[0].contains("ReadWritePaths=-/var/log/fiscald-2"),
+            "{warned:?}"
+        );
         // It is the folder that the units name.
         for unit in ["fiscald.service", "fiscald.socket"] {
             let path = Path::new(env!("CARGO_MANIFEST_DIR"))

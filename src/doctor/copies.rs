@@ -11,14 +11,12 @@ use serde_json::Value;
 use super::disk::size;
 use super::gateway::{Running, ask};
 use super::{Area, Doctor, Finding, Machine, Verdict};
-use crate::alarms::BACKUP_OLD;
+use crate::alarms::{BACKUP_OLD, SILENT_LONG};
 use crate::backup::{list, needed, on_same_disk};
 use crate::config::Config;
 
 /// The longest that a disk is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// So far the live copy may be behind, seconds.
-const BEHIND: i64 = 600;
 const MOUNT: &str = "Put the disk or stick in its place and mount it; the folder must be there and belong to the gateway's user \
                      (/usr/share/doc/fiscald/INSTALL.md, Backups).";
 const SEE: &str = "Mend what it says: is the disk or stick whole, and is there room? The gateway tries again by itself.";
@@ -174,7 +172,7 @@ fn behind(live: &Value) -> Option<Finding> {
     let lag = live
         .get("lagSeconds")?
         .as_i64()
-        .filter(|lag| *lag > BEHIND)?;
+        .filter(|lag| *lag >= SILENT_LONG)?;
     let text = format!("it lacks what was done in the last {lag} s");
     Some(Finding::warning(
         Area::Backup,
@@ -182,4 +180,20 @@ fn behind(live: &Value) -> Option<Finding> {
         text,
         SEE,
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A copy is told to be behind from when on it is alarming, and not before.
+    #[test]
+    fn behind_when_it_is_alarming() {
+        let at = |lag: i64| behind(&json!({ "lagSeconds": lag })).map(|found| found.code);
+        assert_eq!(at(SILENT_LONG - 1), None);
+        assert_eq!(at(SILENT_LONG), Some("live_copy_behind"));
+        assert_eq!(behind(&json!({})), None);
+    }
 }

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::keys::{DeviceKey, KeyError, SealingKey};
 use crate::ledger::copies;
 use crate::ledger::hq::HqState;
+use crate::ledger::replacing::may_begin;
 use crate::ledger::verify::{Verified, VerifyError, verify};
 use crate::ledger::{Environment, FileDoubt, LedgerError, Reader, StorageError, TillId, TillInfo};
 use crate::time::{Anchor, TimeKeeper};
@@ -72,12 +73,7 @@ pub(super) async fn look(
     }
     let path = config.ledger_path();
     if !path.exists() {
-        found.push(Finding::fault(
-            Area::Ledger,
-            "ledger_missing",
-            format!("there is no ledger at {}", path.display()),
-            "A new store is set up by `fiscald register`. If this store has sold before, put its ledger back: never begin anew.",
-        ));
+        found.push(missing(&path));
         return None;
     }
     let computed = recompute(&path).await;
@@ -99,6 +95,23 @@ pub(super) async fn look(
             }
             None
         }
+    }
+}
+
+fn missing(path: &Path) -> Finding {
+    match may_begin(path) {
+        Ok(()) => Finding::fault(
+            Area::Ledger,
+            "ledger_missing",
+            format!("there is no ledger at {}", path.display()),
+            "A new store is set up by `fiscald register`. If this store has sold before, put its ledger back: never begin anew.",
+        ),
+        Err(error) => Finding::fault(
+            Area::Ledger,
+            "ledger_set_aside",
+            error.to_string(),
+            "Give the same `fiscald restore` once more (/usr/share/doc/fiscald/BACKUP.md, Putting one back).",
+        ),
     }
 }
 

@@ -12,9 +12,13 @@ use tokio::time::timeout;
 use super::gateway::Running;
 use super::{Area, Finding};
 use crate::config::Config;
+use crate::lan::is_here;
 
 /// The longest that an answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The setting of the port for other machines, whose address may come and go with the network.
+const LAN: &str = "api.lan.listen";
 
 /// Looks at every port of `[api]`.
 pub(super) async fn look(config: &Config, running: Running, found: &mut Vec<Finding>) {
@@ -22,11 +26,13 @@ pub(super) async fn look(config: &Config, running: Running, found: &mut Vec<Find
     let tcp = [
         ("api.listen", Some(api.listen)),
         ("api.lines_listen", api.lines_listen),
-        ("api.lan.listen", api.lan.as_ref().map(|lan| lan.listen)),
+        (LAN, api.lan.as_ref().map(|lan| lan.listen)),
     ];
     for (setting, address) in tcp {
         let Some(address) = address else { continue };
+        let is_away = setting == LAN && !is_here(address);
         let finding = match running {
+            Running::Yes | Running::No if is_away => away(),
             Running::No => free(address, "api_port_taken"),
             Running::Yes if setting == "api.listen" => answers(address).await,
             Running::Yes => connects(address).await,
@@ -44,6 +50,16 @@ pub(super) async fn look(config: &Config, running: Running, found: &mut Vec<Find
             found.push(finding.about(setting));
         }
     }
+}
+
+fn away() -> Finding {
+    Finding::fault(
+        Area::Ports,
+        "lan_address_away",
+        "no interface of this machine has this address, so no till on another machine can come in",
+        "Look at cable and router, and with `ip address` whether the network has given this machine another address. The gateway \
+         listens ahead: as soon as the address is there, it answers.",
+    )
 }
 
 /// Whether an address can be listened on.

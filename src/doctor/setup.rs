@@ -11,6 +11,7 @@ use crate::config::{Config, ConfigError, Plays, picture};
 use crate::daemon::lan_door;
 use crate::fdms::TrustRoots;
 use crate::keys::SealingKey;
+use crate::telemetry::check_folder;
 
 const SAMPLE: &str =
     "Correct the file; `fiscald check-config --config FILE` says when it is right.";
@@ -84,8 +85,15 @@ pub fn configured(config: &Config) -> Vec<Finding> {
     if let Err(error) = EnvFilter::try_new(&config.log.level) {
         fault(
             "log_level",
-            format!("log.level = \"{}\": {error}", config.log.level),
+            format!("log.level: \"{}\": {error}", config.log.level),
             "Write `info` or `fiscald=debug`; the gateway does not start with this.",
+        );
+    }
+    if let Err(why) = check_folder(&config.log) {
+        fault(
+            "log_dir_unwritable",
+            why,
+            "Give the folder to the gateway's user, or name another one; the gateway does not start with this.",
         );
     }
     if let Some(why) = extra_ca(config) {
@@ -174,15 +182,12 @@ pub(super) fn permissions(config: &Config, found: &mut Vec<Finding>) -> Option<S
     folder(&dir, &meta, found);
     files(config, &meta, found);
     let key = sealing_key(config, found);
-    if let Some(log) = &config.log.directory {
-        writable(log, "log_dir_unwritable", "log.directory", found);
-    }
     let socket = config.socket_path();
     if let Some(parent) = socket.parent()
         && parent != dir
         && !is_of_systemd(&socket)
     {
-        writable(parent, "socket_dir_unwritable", "api.socket", found);
+        writable(parent, found);
     }
     if found.len() == before {
         found.push(Finding::ok(
@@ -322,15 +327,15 @@ fn is_of_systemd(socket: &Path) -> bool {
     found.is_ok_and(|meta| meta.file_type().is_socket() && meta.uid() == 0)
 }
 
-fn writable(dir: &Path, code: &'static str, setting: &str, found: &mut Vec<Finding>) {
+fn writable(dir: &Path, found: &mut Vec<Finding>) {
     if rustix::fs::access(dir, May::WRITE_OK | May::EXEC_OK).is_ok() && dir.is_dir() {
         return;
     }
     found.push(Finding::fault(
         Area::Permissions,
-        code,
+        "socket_dir_unwritable",
         format!(
-            "{} ({setting}) is no folder that this user may write",
+            "{} (api.socket) is no folder that this user may write",
             dir.display()
         ),
         "Make the folder, give it to the gateway's user, or name another one.",

@@ -14,7 +14,7 @@ use super::chain::{self, Till};
 use super::signers::Signers;
 use super::{
     LedgerError, Migrated, Refusal, Sale, SaleDone, Seq, Settings, StorageError, TillId, migrating,
-    schema, sql,
+    replacing, schema, sql,
 };
 use crate::crash::{self, Point};
 use crate::keys::SealingKey;
@@ -98,13 +98,15 @@ impl Core {
     /// Opens or makes the ledger at `path`. One of an earlier version is copied, and then brought to this one.
     ///
     /// # Errors
-    /// The file cannot be opened, is of a newer version, contradicts itself, or was sealed with another key.
+    /// The file cannot be opened, is of a newer version, contradicts itself, or was sealed with another key; or there is
+    /// none because a restore was cut short.
     pub fn open(
         path: &Path,
         sealing: SealingKey,
         clock: SharedClock,
         settings: Settings,
     ) -> Result<Self, StorageError> {
+        replacing::may_begin(path)?;
         let mut conn = sql::open_writer(path)?;
         let migrated = migrating::migrate(&mut conn, path)?;
         let mut core = Self::opened(conn, path, sealing, clock, settings)?;

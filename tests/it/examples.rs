@@ -386,7 +386,8 @@ fn in_c_on_a_socket() {
     sells("U-", Door::Socket, compiled_c);
 }
 
-/// Tills on another machine come in by `[api.lan]`, with TLS, a token and an address on the list, and by nothing else.
+/// Tills on another machine come in by `[api.lan]`, with TLS, a token and an address on the list, and by nothing else; the
+/// gateway's own address comes only after the gateway has started.
 /// FDMS cannot be reached all the while: they sell and close as ever, and it hears of everything afterwards.
 #[test]
 fn on_another_machine() {

@@ -1,5 +1,6 @@
 //! Commands of a technician, and of the package, that end themselves at each named point: done again, they are done.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -82,6 +83,12 @@ pub(super) fn backup(dir: &Path, ground: &Ground) {
         let parts = std::fs::read_dir(&folder).unwrap().flatten();
         let parts = parts.filter(|entry| entry.file_name().to_string_lossy().contains(".part"));
         assert_eq!(parts.count(), 0, "{passing:?}");
+        let entries = std::fs::read_dir(&folder).unwrap().flatten();
+        for manifest in entries.map(|entry| entry.path()) {
+            let is_manifest = manifest.extension().is_some_and(|end| end == "json");
+            let is_there = manifest.with_extension("db").exists();
+            assert!(!is_manifest || is_there, "{passing:?}: {manifest:?}");
+        }
     }
     report("points", 0, reached, book.sold());
 }
@@ -210,6 +217,57 @@ fn what_is_set_aside_is_whole() {
     assert_eq!(aside.len(), 1);
     let verified = verify(&aside[0], &mut |_, _| {}).unwrap();
     assert_eq!(verified.receipts, u64::try_from(book.sold()).unwrap());
+}
+
+/// A machine that went down while the ledger had another name already and the backup not yet its own: whoever starts the
+/// gateway then, or sets a store up, begins no other ledger. Restored once more, the store sells on.
+#[test]
+fn none_is_begun_where_one_is_set_aside() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, book) = shop(dir.path(), 4315);
+    for point in ["restore.half-aside", "restore.aside"] {
+        let folder = dir.path().join(point);
+        std::fs::create_dir(&folder).unwrap();
+        done(
+            &store,
+            &["backup", "take", "--to", folder.to_str().unwrap()],
+        );
+        let backup = only_backup(&folder);
+        let restore = ["restore", "--yes", backup.to_str().unwrap()];
+        let cut_short = store.fiscald_with(&restore, &[("FISCALD_CRASH_AT", point)]);
+        assert_eq!(cut_short.status.signal(), Some(9), "{cut_short:?}");
+        assert!(!store.ledger().exists(), "{point}");
+
+        assert!(!store.try_start(&[]), "{point}");
+        assert_eq!(store.end().code(), Some(78), "{point}");
+        let activation = dir.path().join("activation");
+        let register = store.fiscald(&[
+            "register",
+            "--environment",
+            "test",
+            "--device-id",
+            "4316",
+            "--serial-no",
+            "SN-4316",
+            "--activation-key-file",
+            activation.to_str().unwrap(),
+        ]);
+        let said = String::from_utf8_lossy(&register.stderr);
+        assert!(
+            !register.status.success() && said.contains("a restore was cut short"),
+            "{point}: {said}"
+        );
+        assert!(!store.ledger().exists(), "{point}");
+
+        done(&store, &restore);
+        store.start();
+        let is_held = |store: &Store| store.reader().hold(store.till().id).unwrap().is_some();
+        assert!(pass_while(&mut store, is_held), "{point}");
+        store.stop();
+        book.compare_with_ledger(&store, 0);
+    }
+    sell(&mut store, &book);
+    book.compare_with_fdms(&store, 0);
 }
 
 #[test]

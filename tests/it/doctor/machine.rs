@@ -300,6 +300,15 @@ const LEDGERS: &[SetUp] = &[
         codes: &["ledger_missing"],
     },
     SetUp {
+        what: "a restore was cut short after it had set the ledger aside",
+        breaks: |clinic| {
+            let aside = clinic.file("ledger-replaced-20260528-003000Z.db");
+            std::fs::rename(clinic.house.path(), aside).unwrap();
+        },
+        verdict: Fault,
+        codes: &["ledger_set_aside"],
+    },
+    SetUp {
         what: "a newer version has written it",
         breaks: |clinic| clinic.sql("PRAGMA user_version = 9999"),
         verdict: Fault,

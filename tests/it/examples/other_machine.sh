@@ -12,6 +12,14 @@ gateway=
 trap 'kill $till $gateway 2> kill.log || :' EXIT
 read -r _ < up
 ip link set lo up
+# The gateway starts while the router is off, so to speak: it has no address of the shop yet.
+"$fiscald" --config lan.toml run --test-clock clock.sock > gateway.log 2>&1 &
+gateway=$!
+if ! curl -sSf --retry 60 --retry-all-errors --retry-delay 1 --unix-socket data/fiscald.sock http://localhost/readyz > ready 2>&1; then
+  cat ready gateway.log >&2
+  exit 1
+fi
+
 ip link add shop type veth peer name till netns "$till"
 ip addr add 10.77.0.1/24 dev shop
 ip link set shop up
@@ -20,8 +28,6 @@ nsenter -t "$till" -n sh -ec 'ip link set lo up
   ip addr add 10.77.0.3/24 dev till
   ip link set till up'
 
-"$fiscald" --config lan.toml run --test-clock clock.sock > gateway.log 2>&1 &
-gateway=$!
 if ! curl -sSf --retry 60 --retry-all-errors --retry-delay 1 --cacert gateway.pem https://10.77.0.1:8488/readyz > ready 2>&1; then
   cat ready gateway.log >&2
   exit 1
@@ -30,3 +36,4 @@ echo go > go
 wait "$till"
 kill "$gateway"
 wait "$gateway"
+grep -q 'as soon as it is there' gateway.log
