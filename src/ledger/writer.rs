@@ -427,6 +427,12 @@ impl Shared {
         Next::Work(tasks, sales)
     }
 
+    /// Whether the ledger takes writes, as it is now.
+    fn tell_fault(&self, core: &Core) {
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) =
+            core.fault().map(str::to_owned);
+    }
+
     /// Tells who waits for changes. Every listener is woken; one who comes late finds the last ring.
     fn announce(&self, core: &Core) {
         // First: whoever is woken by what follows finds what holds now.
@@ -498,8 +504,7 @@ fn write_loop(shared: &Shared, core: &mut Core, nudge: &std::sync::mpsc::SyncSen
             Next::Work(tasks, sales) => work(shared, core, tasks, sales),
         }
         checkpoint(core, &wal_pages, &mut later, nudge);
-        *shared.fault.lock().unwrap_or_else(PoisonError::into_inner) =
-            core.fault().map(str::to_owned);
+        shared.tell_fault(core);
     }
     if let Err(error) = core.write(|core| Ok(core.store_anchor()?)) {
         tracing::warn!(%error, "the trusted time could not be kept");

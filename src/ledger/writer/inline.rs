@@ -31,8 +31,7 @@ impl Inline {
                 return;
             }
             work(shared, &mut core, tasks, sales);
-            *shared.fault.lock().unwrap_or_else(PoisonError::into_inner) =
-                core.fault().map(str::to_owned);
+            shared.tell_fault(&core);
         }
     }
 }
@@ -95,6 +94,7 @@ impl Ledger {
         if let Some(inline) = &self.shared.inline {
             let mut core = inline.core.lock().unwrap_or_else(PoisonError::into_inner);
             idle(&self.shared, &mut core);
+            self.shared.tell_fault(&core);
         }
     }
 }
