@@ -86,7 +86,7 @@ async fn standing(
 ) -> Result<BTreeMap<Uuid, Standing>, DbError> {
     let select = tx
         .prepare_cached(
-            "SELECT c.store_id, s.name, c.revision < $2, t.value->'till', t.value->'successor', $2 + c.revision_ahead
+            "SELECT c.store_id, s.name, c.revision < $2, t.value->'till', t.value->'successor', c.revision_ahead
              FROM store_cursors c JOIN stores s ON s.tenant_id = c.tenant_id AND s.store_id = c.store_id
              CROSS JOIN LATERAL jsonb_array_elements(c.state->'tills') t
              WHERE c.tenant_id = $1 AND s.retired_at IS NULL",
@@ -102,7 +102,8 @@ async fn standing(
         let standing = stores.entry(row.get(0)).or_insert_with(|| Standing {
             name: row.get(1),
             is_behind: row.get(2),
-            revision: row.get(5),
+            // A store may say what it likes of its revision.
+            revision: revision.saturating_add(row.get(5)),
             successors: BTreeMap::new(),
         });
         standing.successors.insert(of, till(4));
