@@ -200,7 +200,7 @@ async fn stores(
     let select = tx
         .prepare_cached(
             "SELECT s.store_id, s.name, c.last_seen_at, c.clock_skew_ms, c.state->>'fault' AS fault,
-               c.revision_ahead > 0 AND c.ahead_since = t.revision AS is_ahead
+               c.ahead_since IS NOT DISTINCT FROM t.revision AS is_ahead
              FROM stores s JOIN store_cursors c ON c.tenant_id = s.tenant_id AND c.store_id = s.store_id
              JOIN tenants t ON t.tenant_id = s.tenant_id
              WHERE s.tenant_id = $1 AND s.retired_at IS NULL ORDER BY s.name",
@@ -243,7 +243,7 @@ async fn stores(
             let detail = format!("store {name} cannot write: {fault}");
             found.push(Found::store("store_fault", Severity::Fault, store, detail));
         }
-        if row.get::<_, Option<bool>>("is_ahead") == Some(true) {
+        if row.get("is_ahead") {
             let detail = format!(
                 "store {name} follows decisions that head office does not know, since its database was put back from a \
                  backup: gates, blocked tills, switches and settings stay there as they are. The next decision puts all that \

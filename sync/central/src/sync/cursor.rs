@@ -1,5 +1,7 @@
 //! How far head office has a store's lines: one row, locked while a batch is taken.
 
+use std::borrow::Cow;
+
 use clock::Timestamp;
 use deadpool_postgres::Transaction;
 use sync_wire::chain::ChainHash;
@@ -107,6 +109,16 @@ impl Cursor {
             && up.epoch == self.epoch
             && up.after == self.acked
             && up.after_hash == self.hash
+    }
+
+    /// What the store says, its revision as this database counts them.
+    pub(super) fn in_own_numbers<'a>(&self, up: &'a Up) -> Cow<'a, Up> {
+        let mut up = Cow::Borrowed(up);
+        if self.ahead > 0 {
+            let state = &mut up.to_mut().state;
+            state.revision = state.revision.saturating_sub(self.ahead);
+        }
+        up
     }
 
     /// Whether the series so far has only lines that its parent has too.

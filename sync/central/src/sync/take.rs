@@ -90,9 +90,7 @@ async fn attempt(hq: &Hq, caller: StoreCaller, up: &Up, entries: &[&str]) -> Res
     }
     let mut deeds = Deeds::of(cursor.actor.clone());
     cursor::look_ahead(&tx, caller, &mut cursor, &up.state, &mut deeds).await?;
-    let mut own = up.clone();
-    own.state.revision = up.state.revision.saturating_sub(cursor.ahead);
-    let up = &own;
+    let up = &*cursor.in_own_numbers(up);
     let come = Come {
         up,
         lines,
