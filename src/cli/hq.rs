@@ -10,6 +10,7 @@ use clap::Subcommand;
 use clock::{SharedClock, SystemClock};
 use hyper::Method;
 use serde_json::Value;
+use sync_wire::settings::StoreSettings;
 
 use super::Done;
 use super::till::text;
@@ -152,7 +153,8 @@ pub(super) fn show(hq: &Value) {
         text(hq, "/store"),
         text(hq, "/tenant")
     );
-    show_settings(hq.get("settings"));
+    let set = hq.get("settings").cloned().unwrap_or_default();
+    show_settings(&serde_json::from_value(set).unwrap_or_default());
     if hq.get("error").is_some() {
         println!("  since {}: {}", text(hq, "/since"), text(hq, "/error"));
     }
@@ -167,15 +169,13 @@ fn show_kept(hq: &HqState) {
         heard.as_deref().unwrap_or("-")
     );
     println!("  this is \"{}\" of {}", hq.store, hq.tenant);
-    show_settings(serde_json::to_value(&hq.wanted.settings).ok().as_ref());
+    show_settings(&hq.wanted.settings);
 }
 
 /// What head office has set, if it has set anything.
-fn show_settings(set: Option<&Value>) {
-    let set = set.and_then(Value::as_object).into_iter().flatten();
-    let set: Vec<String> = set.map(|(name, value)| format!("{name} {value}")).collect();
+fn show_settings(set: &StoreSettings) {
     if !set.is_empty() {
-        println!("  set by head office: {}", set.join(", "));
+        println!("  set by head office: {set}");
     }
 }
 

@@ -16,55 +16,28 @@ pub const MAX_WAIT_MS: u32 = 60_000;
 /// A word that the reader does not know, since the other side is newer, is as if it were not there: it must not stop the
 /// exchange of everything else.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct StoreSettings {
     /// Currencies that may be sold in: three letters each.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "known"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "known")]
     pub currencies: Option<Vec<String>>,
     /// Who opens fiscal days.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "known"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "known")]
     pub day_opening: Option<DayOpening>,
     /// Who closes them.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "known"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "known")]
     pub day_closing: Option<DayClosing>,
     /// Whether a day that has lasted its longest is closed and the next opened by itself.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "known"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "known")]
     pub rollover_offline: Option<bool>,
     /// When a sale is answered.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "known"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "known")]
     pub answers: Option<Answers>,
     /// How long an `online` answer waits for FDMS, milliseconds; at most [`MAX_WAIT_MS`].
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "known"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "known")]
     pub online_wait_ms: Option<u32>,
     /// Whether receipts are printed by themselves.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "known"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "known")]
     pub print: Option<PrintPolicy>,
 }
 
@@ -78,6 +51,16 @@ impl StoreSettings {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+/// What is set, for people: `day_opening "by_hand", print "never"`; empty if nothing is.
+impl fmt::Display for StoreSettings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = serde_json::to_value(self).map_err(|_| fmt::Error)?;
+        let set = all.as_object().into_iter().flatten();
+        let set: Vec<String> = set.map(|(name, value)| format!("{name} {value}")).collect();
+        formatter.write_str(&set.join(", "))
     }
 }
 
@@ -183,6 +166,8 @@ mod tests {
             ..StoreSettings::default()
         };
         assert_eq!(newer, only);
+        assert_eq!(only.to_string(), r#"day_opening "by_hand""#);
+        assert_eq!(StoreSettings::default().to_string(), "");
         for closing in ["by_hand", "before_longest", "22:30", "00:00"] {
             let read = DayClosing::try_from(closing.to_owned()).unwrap();
             assert_eq!(read.to_string(), closing);

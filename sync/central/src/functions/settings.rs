@@ -67,7 +67,11 @@ impl Settings {
             let text = format!("online_wait_ms must be at most {MAX_WAIT_MS}, a minute");
             return Err(Problem::field("/online_wait_ms", text));
         }
-        Ok(StoreSettings {
+        Ok(self.plain())
+    }
+
+    fn plain(self) -> StoreSettings {
+        StoreSettings {
             currencies: self.currencies,
             day_opening: self.day_opening,
             day_closing: self.day_closing,
@@ -75,7 +79,7 @@ impl Settings {
             answers: self.answers,
             online_wait_ms: self.online_wait_ms,
             print: self.print,
-        })
+        }
     }
 
     fn of(settings: StoreSettings) -> Self {
@@ -220,33 +224,22 @@ pub(super) async fn put(
     let tx = db::tenant(&mut client, caller.tenant).await?;
     wanted::lock(&tx, caller.tenant).await?;
     let before = read(&tx, &caller, store).await?;
-    if seen.is_some_and(|seen| seen != before.version) {
-        let detail = format!(
-            "the store's settings were changed in between; set is now: {}. Look at them and set again",
-            said(&before.set)
-        );
-        return Err(Problem::new(Code::Conflict, detail));
-    }
-    if set(&tx, &caller, Some(store), settings, hq.now()).await? == 0 {
-        read(&tx, &caller, store).await?;
+    if before.is_retired {
         let detail = "the store is retired: nothing is set in it any more";
         return Err(Problem::new(Code::Conflict, detail));
     }
+    if seen.is_some_and(|seen| seen != before.version) {
+        let set = before.set.plain().to_string();
+        let set = if set.is_empty() { "nothing" } else { &set };
+        let detail = format!(
+            "the store's settings were changed in between; set is now: {set}. Look at them and set again"
+        );
+        return Err(Problem::new(Code::Conflict, detail));
+    }
+    set(&tx, &caller, Some(store), settings, hq.now()).await?;
     let steered = read(&tx, &caller, store).await?;
     tx.commit().await?;
     Ok(Json(steered))
-}
-
-/// Those that are set, by their names and words.
-fn said(settings: &Settings) -> String {
-    let all = json!(settings);
-    let all = all.as_object().into_iter().flatten();
-    let set = all.filter(|(_, value)| !value.is_null());
-    let set: Vec<String> = set.map(|(name, value)| format!("{name} {value}")).collect();
-    if set.is_empty() {
-        return "nothing".to_owned();
-    }
-    set.join(", ")
 }
 
 /// Settings as they are written down, if they make sense.

@@ -95,11 +95,8 @@ const SETTINGS: [Setting; 7] = [
 ];
 
 /// The settings as texts, by their names.
-fn texts(settings: Option<&settings::Settings>) -> Map<String, Value> {
-    let value = settings.map(|settings| json!(settings));
-    let Some(Value::Object(all)) = value else {
-        return Map::new();
-    };
+fn texts(settings: &Value) -> Map<String, Value> {
+    let all = settings.as_object().cloned().unwrap_or_default();
     let text = |value: Value| match value {
         Value::Array(all) => {
             let all: Vec<&str> = all.iter().filter_map(Value::as_str).collect();
@@ -155,20 +152,19 @@ pub(super) async fn save(
         false => format!("/fiscal_devices/stores/{store}/settings"),
     };
     let seen = form.text("seen").and_then(|seen| seen.parse::<i64>().ok());
-    let written = written(form).and_then(|body| match (seen, settings::checked(&body)) {
-        (None, _) => Err("This page is not whole: load it again".to_owned()),
-        (Some(_), Err(problem)) => Err(format!("{}: nothing was set", problem.detail)),
-        (Some(seen), Ok(body)) => Ok((seen, body)),
-    });
-    let saved = match written {
-        Ok((_, body)) if every && !form.is_set("sure") && visit.may(Role::Admin) => {
-            return ask_first(visit, &hq, store, &body).await;
-        }
-        Ok((seen, body)) => {
+    let is_asked = every && !form.is_set("sure") && visit.may(Role::Admin);
+    let saved = match (written(form), seen) {
+        (Err(why), _) => Err(why),
+        (Ok(_), None) => Err("This page is not whole: load it again".to_owned()),
+        // What makes no sense must not be asked about as if nothing were set.
+        (Ok(body), Some(_)) if is_asked => match settings::checked(&body) {
+            Ok(settings) => return ask_first(visit, &hq, store, &settings).await,
+            Err(problem) => Err(format!("{}: nothing was set", problem.detail)),
+        },
+        (Ok(body), Some(seen)) => {
             let path = format!("{path}?seen={seen}");
             visit.write(&hq, Method::PUT, &path, &body).await
         }
-        Err(why) => Err(why),
     };
     match saved {
         Ok(done) => {
@@ -229,15 +225,15 @@ async fn ask_first(
     visit: &Visit,
     hq: &SharedHq,
     store: Uuid,
-    body: &Value,
+    settings: &Value,
 ) -> Result<Response, Failed> {
     let mut client = hq.db.client().await?;
     let tx = db::tenant(&mut client, visit.caller.tenant).await?;
     let seen = settings::versions(&tx, &visit.caller).await?;
-    let differing = settings::differing(&tx, &visit.caller, body).await?;
-    let set = texts(serde_json::from_value(body.clone()).ok().as_ref());
+    let differing = settings::differing(&tx, &visit.caller, settings).await?;
+    let set = texts(settings);
     let of_store = |settings: &Value| {
-        let set = texts(serde_json::from_value(settings.clone()).ok().as_ref());
+        let set = texts(settings);
         let said = SETTINGS
             .iter()
             .filter(|setting| !of(&set, setting.name).is_empty());
@@ -330,7 +326,7 @@ async fn show(
 
 /// What is set, and what holds in the store as it says itself.
 pub(super) fn table(steered: &Steered) -> Markup {
-    let (set, holds) = (texts(Some(&steered.set)), texts(steered.in_force.as_ref()));
+    let (set, holds) = (texts(&json!(steered.set)), texts(&json!(steered.in_force)));
     html! {
         table class="fold" {
             thead { tr { th { "Setting" } th { "Set here" } th { "Holds in the store" } } }
@@ -350,7 +346,7 @@ pub(super) fn table(steered: &Steered) -> Markup {
 }
 
 fn form(visit: &Visit, store: Uuid, steered: &Steered, typed: Option<&Query>) -> Markup {
-    let set = texts(Some(&steered.set));
+    let set = texts(&json!(steered.set));
     let (closing, at) = match of(&set, CLOSING) {
         time if time.contains(':') => (AT, time),
         word => (word, ""),
@@ -411,7 +407,7 @@ mod tests {
     /// Each setting that there is stands on the page, and each value that there can be has words.
     #[test]
     fn every_setting_is_there() {
-        let none = texts(Some(&settings::Settings::default()));
+        let none = texts(&json!(settings::Settings::default()));
         let named: Vec<&str> = SETTINGS.iter().map(|setting| setting.name).collect();
         assert_eq!(none.len(), named.len());
         assert!(none.keys().all(|name| named.contains(&name.as_str())));
