@@ -30,7 +30,7 @@ pub(super) mod lines_tests;
 mod state;
 #[cfg(test)]
 #[cfg(feature = "demo")]
-mod tests;
+pub(super) mod tests;
 mod wanted;
 #[cfg(test)]
 #[cfg(feature = "demo")]

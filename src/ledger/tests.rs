@@ -87,9 +87,13 @@ impl Store {
 
     /// As after a restart, or a power cut.
     pub(super) fn reopen(&mut self) {
+        self.core = self.opened();
+    }
+
+    /// The ledger, opened once more.
+    pub(super) fn opened(&self) -> Core {
         let key = self.core.sealing.clone();
-        let core = Core::open(&self.path(), key, self.clock.clone(), Settings::default());
-        self.core = core.unwrap();
+        Core::open(&self.path(), key, self.clock.clone(), Settings::default()).unwrap()
     }
 
     pub(super) fn verify(&self) -> Result<verify::Verified, VerifyError> {

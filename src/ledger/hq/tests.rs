@@ -24,7 +24,7 @@ pub(super) fn uuid(n: u128) -> Uuid {
 }
 
 /// A store that has joined, in the series 1; and HQ's half of its sealing key.
-pub(super) fn joined() -> (Store, String) {
+pub(in crate::ledger) fn joined() -> (Store, String) {
     let mut store = Store::new();
     let (hq, public) = hq(uuid(1), None);
     store.core.write(|core| core.hq_join(&hq, "test")).unwrap();

@@ -219,6 +219,13 @@ fn what_is_set_aside_is_whole() {
     assert_eq!(verified.receipts, u64::try_from(book.sold()).unwrap());
 }
 
+/// A backup in a new folder.
+fn backed_up(store: &Store, folder: &Path) -> PathBuf {
+    std::fs::create_dir(folder).unwrap();
+    done(store, &["backup", "take", "--to", folder.to_str().unwrap()]);
+    only_backup(folder)
+}
+
 /// A machine that went down while the ledger had another name already and the backup not yet its own: whoever starts the
 /// gateway then, or sets a store up, begins no other ledger. Restored once more, the store sells on.
 #[test]
@@ -227,12 +234,7 @@ fn none_is_begun_where_one_is_set_aside() {
     let (mut store, book) = shop(dir.path(), 4315);
     for point in ["restore.half-aside", "restore.aside"] {
         let folder = dir.path().join(point);
-        std::fs::create_dir(&folder).unwrap();
-        done(
-            &store,
-            &["backup", "take", "--to", folder.to_str().unwrap()],
-        );
-        let backup = only_backup(&folder);
+        let backup = backed_up(&store, &folder);
         let restore = ["restore", "--yes", backup.to_str().unwrap()];
         let cut_short = store.fiscald_with(&restore, &[("FISCALD_CRASH_AT", point)]);
         assert_eq!(cut_short.status.signal(), Some(9), "{cut_short:?}");
@@ -282,12 +284,7 @@ pub(super) fn restore(dir: &Path, ground: &Ground) {
     let mut reached = 0;
     for (no, passing) in passings(RESTORE).into_iter().enumerate() {
         let folder = dir.join(format!("data/backups-{no}"));
-        std::fs::create_dir(&folder).unwrap();
-        done(
-            &store,
-            &["backup", "take", "--to", folder.to_str().unwrap()],
-        );
-        let backup = only_backup(&folder);
+        let backup = backed_up(&store, &folder);
         let restore = ["restore", "--yes", backup.to_str().unwrap()];
         let was_reached = ends_itself(&store, &restore, passing, ground);
         reached += u64::from(was_reached);

@@ -67,6 +67,12 @@ pub(crate) struct Store<'a> {
 }
 
 impl<'a> Store<'a> {
+    /// A new store of this name, which has joined.
+    pub(crate) async fn of_new(test: &'a Test, admin: &Admin<'_>, name: &str) -> Self {
+        let (_, code) = admin.new_store(name).await;
+        Self::join(test, &code).await
+    }
+
     /// Joins with a code.
     pub(crate) async fn join(test: &'a Test, code: &str) -> Self {
         let (seal_key, public) = SealKey::new().unwrap();

@@ -1,40 +1,32 @@
 //! Head office's database was put back from a backup: what was decided since is undone in no shop, somebody is told, and the
 //! next decision holds.
 
-use reqwest::Method;
 use serde_json::json;
 use sync_wire::Environment;
 use sync_wire::settings::PrintPolicy;
 
 use crate::played::{Admin, Store, certificate, till};
-use crate::runbook::fdms_worker;
+use crate::runbook::told;
+use crate::settings::{path_of, put};
 use crate::support::Test;
 
 async fn lost(test: &Test, admin: &Admin<'_>) -> Vec<String> {
-    fdms_worker(test).await;
-    let open = admin.get("/alerts?state=open").await;
-    let rows = open["rows"].as_array().unwrap().iter();
-    rows.filter(|row| row["kind"] == "decisions_lost")
-        .map(|row| row["detail"].as_str().unwrap().to_owned())
-        .collect()
+    told(test, admin, "decisions_lost").await
 }
 
-async fn set(admin: &Admin<'_>, store: &str, print: &str) {
-    let path = format!("/fiscal_devices/stores/{store}/settings");
-    let body = Some(json!({ "print": print }));
-    assert_eq!(admin.ask(Method::PUT, &path, body).await.0, 200);
+async fn set(admin: &Admin<'_>, shop: &Store<'_>, print: &str) {
+    let body = json!({ "print": print });
+    assert_eq!(put(admin, &path_of(shop), body).await.0, 200);
 }
 
 #[tokio::test]
 async fn what_was_decided_stays_until_something_is_decided() {
     let test = Test::start().await;
     let admin = Admin::of_new(&test, "Baobab").await;
-    let (store, code) = admin.new_store("Harare").await;
-    let (_, other) = admin.new_store("Bulawayo").await;
-    let mut shop = Store::join(&test, &code).await;
-    let mut other = Store::join(&test, &other).await;
+    let mut shop = Store::of_new(&test, &admin, "Harare").await;
+    let mut other = Store::of_new(&test, &admin, "Bulawayo").await;
     shop.add(till(Environment::Test, 42), certificate("ab"));
-    set(&admin, &store, "on_request").await;
+    set(&admin, &shop, "on_request").await;
     shop.sync().await;
     other.sync().await;
     let client = test.database.connect("postgres").await;
@@ -45,7 +37,7 @@ async fn what_was_decided_stays_until_something_is_decided() {
         .unwrap()
         .get(0);
     for print in ["always", "never"] {
-        set(&admin, &store, print).await;
+        set(&admin, &shop, print).await;
     }
     shop.sync().await;
     assert!(lost(&test, &admin).await.is_empty());
@@ -85,7 +77,7 @@ async fn what_was_decided_stays_until_something_is_decided() {
     assert_eq!(row.get::<_, i64>(0), 1);
 
     // The next decision holds, and is known to hold.
-    set(&admin, &store, "always").await;
+    set(&admin, &shop, "always").await;
     shop.sync().await;
     assert_eq!(shop.wanted.revision, before + 1);
     assert_eq!(shop.wanted.settings.print, Some(PrintPolicy::Always));

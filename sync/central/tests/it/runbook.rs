@@ -11,6 +11,19 @@ use crate::functions::pair;
 use crate::played::{Admin, Store, certificate, till};
 use crate::support::{Test, WORKER_SECRET};
 
+/// What the open alerts of this kind say, after a turn of the worker.
+pub(crate) async fn told(test: &Test, admin: &Admin<'_>, kind: &str) -> Vec<String> {
+    fdms_worker(test).await;
+    let open = admin.get("/alerts?state=open").await;
+    let rows = open["rows"].as_array().unwrap().iter();
+    let mut told: Vec<String> = rows
+        .filter(|row| row["kind"] == kind)
+        .map(|row| row["detail"].as_str().unwrap().to_owned())
+        .collect();
+    told.sort();
+    told
+}
+
 /// One turn of the worker, as a scheduler calls it.
 pub(crate) async fn fdms_worker(test: &Test) -> Value {
     let request = test

@@ -11,8 +11,13 @@ use sync_wire::settings::{DayClosing, DayOpening, PrintPolicy, StoreSettings};
 use crate::played::{Admin, Store, certificate, till};
 use crate::support::Test;
 
-async fn put(admin: &Admin<'_>, path: &str, body: Value) -> (u16, Value) {
+pub(crate) async fn put(admin: &Admin<'_>, path: &str, body: Value) -> (u16, Value) {
     admin.ask(Method::PUT, path, Some(body)).await
+}
+
+/// Where a store's settings are.
+pub(crate) fn path_of(shop: &Store<'_>) -> String {
+    format!("/fiscal_devices/stores/{}/settings", shop.id)
 }
 
 /// What is set reaches its store and no other with the next exchange; what holds there is what it says itself.
@@ -20,14 +25,12 @@ async fn put(admin: &Admin<'_>, path: &str, body: Value) -> (u16, Value) {
 async fn settings_reach_their_store() {
     let test = Test::start().await;
     let admin = Admin::of_new(&test, "Baobab").await;
-    let (store, code) = admin.new_store("Harare").await;
-    let (_, other) = admin.new_store("Bulawayo").await;
-    let mut shop = Store::join(&test, &code).await;
-    let mut other = Store::join(&test, &other).await;
+    let mut shop = Store::of_new(&test, &admin, "Harare").await;
+    let mut other = Store::of_new(&test, &admin, "Bulawayo").await;
     shop.add(till(Environment::Test, 42), certificate("ab"));
     shop.sync().await;
     other.sync().await;
-    let path = format!("/fiscal_devices/stores/{store}/settings");
+    let path = path_of(&shop);
     let nothing = admin.get(&path).await;
     assert_eq!(nothing["in_force"], json!(null), "{nothing}");
     assert_eq!(nothing["set"]["print"], json!(null));
@@ -79,10 +82,9 @@ async fn audited(test: &Test, admin: &Admin<'_>) -> i64 {
 async fn what_is_refused() {
     let test = Test::start().await;
     let admin = Admin::of_new(&test, "Baobab").await;
-    let (store, code) = admin.new_store("Harare").await;
-    let mut shop = Store::join(&test, &code).await;
+    let mut shop = Store::of_new(&test, &admin, "Harare").await;
     shop.sync().await;
-    let path = format!("/fiscal_devices/stores/{store}/settings");
+    let path = path_of(&shop);
     for (body, told) in [
         (json!({ "currencies": [] }), "currencies"),
         (json!({ "currencies": ["dollar"] }), "dollar"),
@@ -116,11 +118,10 @@ async fn what_is_refused() {
 async fn a_change_in_between_is_not_lost() {
     let test = Test::start().await;
     let admin = Admin::of_new(&test, "Baobab").await;
-    let (store, code) = admin.new_store("Harare").await;
-    let mut shop = Store::join(&test, &code).await;
+    let mut shop = Store::of_new(&test, &admin, "Harare").await;
     shop.add(till(Environment::Test, 42), certificate("ab"));
     shop.sync().await;
-    let path = format!("/fiscal_devices/stores/{store}/settings");
+    let path = path_of(&shop);
     let seen = admin.get(&path).await["version"].as_i64().unwrap();
     let with = |seen: i64| format!("{path}?seen={seen}");
     let (status, first) = put(&admin, &with(seen), json!({ "print": "never" })).await;
@@ -168,8 +169,7 @@ async fn every_store_at_once() {
     let stranger = Admin::of_new(&test, "Msasa").await;
     let mut shops = Vec::new();
     for (admin, name) in [(&admin, "Harare"), (&admin, "Mutare"), (&stranger, "Gweru")] {
-        let (_, code) = admin.new_store(name).await;
-        shops.push(Store::join(&test, &code).await);
+        shops.push(Store::of_new(&test, admin, name).await);
     }
     let (gone, _) = admin.new_store("Chegutu").await;
     let why = json!({ "reason": "the shop is closed" });

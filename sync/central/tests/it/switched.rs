@@ -9,7 +9,7 @@ use sync_wire::entry::AttemptOutcome;
 use sync_wire::state::Gate;
 
 use crate::played::{Admin, Store, certificate, till};
-use crate::runbook::{fdms_worker, ready_to_cut_over};
+use crate::runbook::{fdms_worker, ready_to_cut_over, told};
 use crate::support::Test;
 
 const TEST: u32 = 37_367;
@@ -42,17 +42,8 @@ async fn block(admin: &Admin<'_>, environment: &str, device: u32) {
     admin.post(&path, json!({ "reason": "stolen" })).await;
 }
 
-/// What the open alerts of this kind say, after a turn of the worker.
 async fn not_switched(test: &Test, admin: &Admin<'_>) -> Vec<String> {
-    fdms_worker(test).await;
-    let open = admin.get("/alerts?state=open").await;
-    let rows = open["rows"].as_array().unwrap().iter();
-    let mut told: Vec<String> = rows
-        .filter(|row| row["kind"] == "not_switched")
-        .map(|row| row["detail"].as_str().unwrap().to_owned())
-        .collect();
-    told.sort();
-    told
+    told(test, admin, "not_switched").await
 }
 
 /// A machine for which no switch is made keeps the company from cutting over: two test tills, two production tills, a
