@@ -506,18 +506,20 @@ fn write_loop(shared: &Shared, core: &mut Core, nudge: &std::sync::mpsc::SyncSen
         checkpoint(core, &wal_pages, &mut later, nudge);
         shared.tell_fault(core);
     }
+    keep_time(core);
+    sql::wal_checkpoint(&core.conn, "TRUNCATE");
+}
+
+fn keep_time(core: &mut Core) {
     if let Err(error) = core.write(|core| Ok(core.store_anchor()?)) {
         tracing::warn!(%error, "the trusted time could not be kept");
     }
-    sql::wal_checkpoint(&core.conn, "TRUNCATE");
 }
 
 /// There is nothing to do: the trusted time is kept, and what another process has written is found and told.
 fn idle(shared: &Shared, core: &mut Core) {
-    match core.write(|core| Ok(core.store_anchor()?)) {
-        Ok(()) => shared.announce(core),
-        Err(error) => tracing::warn!(%error, "the trusted time could not be kept"),
-    }
+    keep_time(core);
+    shared.announce(core);
 }
 
 type Reply = oneshot::Sender<Result<SaleDone, LedgerError>>;

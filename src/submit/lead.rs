@@ -17,7 +17,8 @@ use crate::time::TOLERANCE;
 const DRIFT_MS: u64 = 12;
 /// What was known once grows by no more than this: a till that has been quiet for days waits no longer.
 const MOST_DRIFT: Duration = Duration::from_secs(1);
-const SECOND: SignedDuration = SignedDuration::from_secs(1);
+/// More than this is no lead: what is believed of clocks, the second that `Date` is cut to, and the drift.
+const MOST: SignedDuration = SignedDuration::from_secs(TOLERANCE.as_secs() + 2);
 
 /// The lead of a till's line.
 #[derive(Debug, Default)]
@@ -36,7 +37,7 @@ impl Known {
     fn later(self, now: Timestamp, boot: Duration) -> SignedDuration {
         let passed = boot.saturating_sub(self.boot);
         let drift = Duration::from_millis((passed.as_secs() / 60).saturating_mul(DRIFT_MS));
-        let drift = SignedDuration::try_from(drift.min(MOST_DRIFT)).unwrap_or(SECOND);
+        let drift = SignedDuration::try_from(drift.min(MOST_DRIFT)).unwrap_or_default();
         let passed = SignedDuration::try_from(passed).unwrap_or(SignedDuration::MAX);
         let stepped = now.duration_since(self.now).saturating_sub(passed);
         self.at_most.saturating_add(stepped).saturating_add(drift)
@@ -52,11 +53,11 @@ impl Lead {
         *known = Some(Known { at_most, now, boot });
     }
 
-    /// So much at most. What goes beyond what is believed of clocks is no lead: then FDMS's time is trusted.
+    /// So much at most; beyond [`MOST`] FDMS's time is trusted, and there is none.
     pub(super) fn at_most(&self, now: Timestamp, boot: Duration) -> SignedDuration {
         let known = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let lead = known.map_or(SignedDuration::ZERO, |known| known.later(now, boot));
-        match lead.is_positive() && lead <= TOLERANCE + SECOND + SECOND {
+        match lead.is_positive() && lead <= MOST {
             true => lead,
             false => SignedDuration::ZERO,
         }

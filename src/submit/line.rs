@@ -127,7 +127,7 @@ pub(super) struct Line {
     pub(super) renewing: tokio::sync::Mutex<()>,
     /// What FDMS signs with.
     pub(super) server_keys: Mutex<ServerKeys>,
-    /// How far our trusted time is ahead of FDMS's clock, milliseconds.
+    /// How far our trusted time may be ahead of FDMS's clock.
     lead: Lead,
     /// When the configuration was fetched last, on the boot clock.
     config_at: Mutex<Option<Duration>>,
