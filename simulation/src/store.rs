@@ -46,8 +46,6 @@ pub(crate) struct Till {
 #[derive(Debug, Default)]
 struct Idle {
     is_idle: AtomicBool,
-    /// Somebody goes on and on at one moment.
-    spins: AtomicBool,
     waker: Mutex<Option<Waker>>,
 }
 
@@ -79,11 +77,9 @@ impl Future for Settled<'_> {
             .unwrap_or_else(PoisonError::into_inner);
         *waker = Some(context.waker().clone());
         drop(waker);
-        if self.hours.spins(context.waker()) {
-            self.idle.spins.store(true, Ordering::Relaxed);
-            return Poll::Ready(());
-        }
-        if self.has_looked && self.idle.is_idle.load(Ordering::Relaxed) {
+        self.hours.watch(context.waker());
+        let is_idle = self.has_looked && self.idle.is_idle.load(Ordering::Relaxed);
+        if is_idle || self.hours.spins() {
             return Poll::Ready(());
         }
         self.has_looked = true;
@@ -269,12 +265,6 @@ impl Store {
         }
     }
 
-    /// Whether somebody goes on and on without letting the time pass.
-    pub(crate) fn spins(&self) -> bool {
-        let running = self.running.as_ref();
-        running.is_some_and(|running| running.idle.spins.load(Ordering::Relaxed))
-    }
-
     /// The first part that has ended although nobody asked it to.
     pub(crate) fn ended(&self) -> Option<&'static str> {
         let running = self.running.as_ref()?;
@@ -290,7 +280,7 @@ impl Store {
             if self.disk.is_off() {
                 return false;
             }
-            if self.spins() {
+            if self.hours.spins() {
                 return true;
             }
             let next = [

@@ -73,12 +73,14 @@ impl Hours {
         self.lock().timers.keys().next().map(|(at, _)| *at)
     }
 
-    /// Whether somebody goes to sleep and wakes at one moment again and again. If not, the waker is woken as soon as that
-    /// is so.
-    pub(crate) fn spins(&self, watcher: &Waker) -> bool {
-        let mut state = self.lock();
-        state.watcher = Some(watcher.clone());
-        state.sleeps > MOST_SLEEPS
+    /// Whether somebody goes to sleep and wakes at one moment again and again.
+    pub(crate) fn spins(&self) -> bool {
+        self.lock().sleeps > MOST_SLEEPS
+    }
+
+    /// Who is woken as soon as that is so.
+    pub(crate) fn watch(&self, watcher: &Waker) {
+        self.lock().watcher = Some(watcher.clone());
     }
 
     /// Lets the time pass up to a moment, and wakes whose time has come, in order.

@@ -219,7 +219,7 @@ impl World {
             let (fate, reboots, off) = self.cut.take().unwrap_or((Unsynced::Lost, true, 1));
             self.crash(fate, reboots, off)?;
         }
-        if self.store.spins() {
+        if self.store.hours.spins() {
             return Err("somebody goes on and on without letting the time pass".to_owned());
         }
         if let Some(part) = self.store.ended() {
