@@ -225,6 +225,25 @@ fn manifests(files: &[File]) -> Vec<String> {
     found
 }
 
+/// What the commands of README.md mean by `cargo run`: with a second program that is run by default cargo runs none.
+fn run_by_default(files: &[File]) -> Vec<String> {
+    let says = |file: &&File| {
+        let manifest: toml::Table = file.text.parse().unwrap();
+        let package = manifest.get("package");
+        let of = |key| package.and_then(|package| package.get(key)?.as_str());
+        of("default-run").is_some_and(|run| of("name") != Some("fiscald") || run != "fiscald")
+    };
+    let all = files.iter().filter(|file| file.is_manifest());
+    all.filter(says)
+        .map(|file| {
+            format!(
+                "{}: take `default-run` out: `cargo run` is `fiscald` (README.md), and cargo runs none of two",
+                file.path
+            )
+        })
+        .collect()
+}
+
 /// Complaints about lines `name version<TAB>licence` of what is built and shipped.
 fn shipped(list: &str) -> Vec<String> {
     let mut found = Vec::new();
@@ -316,6 +335,24 @@ fn manifests_inherit() {
         manifests,
         &[("a/Cargo.toml", &bad), ("a/Cargo.toml", &own)],
         &[("a/Cargo.toml", good)],
+    );
+}
+
+/// `cargo run -- demo` runs the gateway.
+#[test]
+fn one_program_is_run_by_default() {
+    let bad = [
+        "[package]\nname = 'fiscal-hq'\ndefault-run = 'fiscal-hq'",
+        "[package]\nname = 'fiscald'\ndefault-run = 'usb-vm'",
+    ];
+    let good = [
+        "[package]\nname = 'fiscald'\ndefault-run = 'fiscald'",
+        "[package]\nname = 'fiscal-hq'",
+    ];
+    fence(
+        run_by_default,
+        &bad.map(|text| ("Cargo.toml", text)),
+        &good.map(|text| ("Cargo.toml", text)),
     );
 }
 

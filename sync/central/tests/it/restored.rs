@@ -91,3 +91,27 @@ async fn what_was_decided_stays_until_something_is_decided() {
     let harare = stores.iter().find(|row| row["name"] == "Harare").unwrap();
     assert_eq!(harare["in_effect"], true, "{harare}");
 }
+
+/// A store that claims the highest revision there is (its secret was stolen) harms nobody: alerts are looked for as ever,
+/// and the other stores hear what is decided.
+#[tokio::test]
+async fn a_store_may_claim_what_it_likes() {
+    let test = Test::start().await;
+    let admin = Admin::of_new(&test, "Baobab").await;
+    let mut shop = Store::of_new(&test, &admin, "Harare").await;
+    let mut other = Store::of_new(&test, &admin, "Bulawayo").await;
+    for (shop, device) in [(&mut shop, 42), (&mut other, 43)] {
+        shop.add(till(Environment::Test, device), certificate("ab"));
+    }
+    for claimed in [i64::MIN, i64::MAX] {
+        shop.wanted.revision = claimed;
+        shop.sync().await;
+        set(&admin, &other, "never").await;
+        set(&admin, &other, "always").await;
+        shop.sync().await;
+        other.sync().await;
+        assert_eq!(other.wanted.settings.print, Some(PrintPolicy::Always));
+        // Each turn answers 200, or it ends here.
+        lost(&test, &admin).await;
+    }
+}
