@@ -7,11 +7,13 @@
 //! any byte of it, after the last one, and just as the answer is on its way; the printer keeps what it has, or
 //! loses its power with it.
 //!
-//! `scripts/usb-vm` builds this, starts the machine and reads what is said here on its first serial port.
+//! `scripts/usb-vm` builds this, starts the machine and reads what is said here on its first serial port. In the
+//! machine of `scripts/install-test`, where it is not the first process, it is the printer alone (`desk`).
 
 mod book;
 mod cable;
 mod day;
+mod desk;
 mod device;
 mod judge;
 mod machine;
@@ -20,6 +22,7 @@ mod receipt;
 mod tally;
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use day::Orders;
@@ -29,10 +32,7 @@ const PASSED: &str = "usb-vm: passed";
 
 fn main() -> ExitCode {
     if std::process::id() != 1 {
-        eprintln!(
-            "usb-vm: this is the first process of a virtual machine; start it by scripts/usb-vm"
-        );
-        return ExitCode::from(2);
+        return beside_others();
     }
     // Nobody is there to read an exit code: what counts is the last line that was said.
     let told = machine::set_up().and_then(|mut said| {
@@ -48,6 +48,27 @@ fn main() -> ExitCode {
     }
     machine::switch_off();
     ExitCode::FAILURE
+}
+
+/// In a machine that is up already: `usb-vm print-into FOLDER` is a printer there.
+fn beside_others() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let [order, folder] = words.as_slice() else {
+        return usage();
+    };
+    if order != "print-into" {
+        return usage();
+    }
+    let Err(why) = desk::print_into(Path::new(folder));
+    eprintln!("usb-vm: {why}");
+    ExitCode::FAILURE
+}
+
+fn usage() -> ExitCode {
+    eprintln!(
+        "usb-vm: this is the first process of a virtual machine (scripts/usb-vm), or, in one, `usb-vm print-into FOLDER`"
+    );
+    ExitCode::from(2)
 }
 
 /// The orders on the kernel's command line, behind `--`.
