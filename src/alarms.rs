@@ -5,6 +5,8 @@
 //! (`GET /v1/alarms`, the operator's page, a command) asks here and adds nothing of his own. Each has a stable code;
 //! what it means and what to do stands in the table below, in English, and in the page's files of texts.
 
+use std::net::IpAddr;
+
 use clock::{DateTime, Timestamp};
 use drivers::job::HeldReason;
 use fiscal::{DeviceId, FiscalDayNo, ReceiptGlobalNo};
@@ -115,6 +117,7 @@ codes! {
     PapersInDoubt "papers_in_doubt" "Nobody knows if {count} papers came out of printer {printer}." one "count" "Nobody knows if {count} paper came out of printer {printer}." => "Look at the printer, then say under Printers if each paper came out.";
     PapersPutAside "papers_put_aside" "{count} papers of the old till software could not be sold." one "count" "{count} paper of the old till software could not be sold." => "No receipt was made. Call your technician: the reason stands under Queue.";
     PortShut "port_shut" "The port {port} for old till software is closed." => "Call your technician. The old till software finds no printer.";
+    LanAway "lan_away" "This machine does not have the address {address}, by which tills on other machines come in." => "Go on selling on this machine. Look after cable and router of the shop: as soon as the address is there, the other tills sell again. If it stays away, call your technician.";
     HeadOfficeSilent "head_office_silent" "Head office has not answered since {since}." => "Go on selling. Look after the internet of the shop; what waits is sent by itself.";
     CopyStill "copy_still" "The copy of the ledger has stood still since {since}." => "Go on selling. Look if the disk or stick of the copy is in its place. The reason stands under Store.";
     BackupFailed "backup_failed" "The last backup of the ledger failed, at {since}." => "Go on selling. Look if the disk or stick for backups is in its place. The reason stands under Store; it is tried again by itself.";
@@ -208,6 +211,8 @@ pub struct StoreFacts {
     pub printers: Vec<PrinterFacts>,
     /// Ports for old POS software that cannot be opened, and why.
     pub shut_ports: Vec<(String, String)>,
+    /// The address of `[api.lan]`, while no interface of this machine has it.
+    pub lan_away: Option<IpAddr>,
     /// Papers of old POS software that were put aside.
     pub put_aside: u32,
 }

@@ -74,6 +74,8 @@ pub struct ApiSettings {
     pub admission: Admission,
     /// A picture on PDF invoices: PNG.
     pub logo: Option<Arc<Vec<u8>>>,
+    /// Where tills on other machines come in.
+    pub lan: Option<std::net::SocketAddr>,
     /// Where the ledger is, whose room is measured; none for one that is thrown away.
     pub data_dir: Option<std::path::PathBuf>,
     /// How the store gets on with head office.

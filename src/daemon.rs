@@ -291,6 +291,7 @@ pub fn api_settings(config: &Config) -> anyhow::Result<ApiSettings> {
     Ok(ApiSettings {
         admission: Admission::new(admitted(config)?),
         logo: logo.map(Arc::new),
+        lan: config.api.lan.as_ref().map(|lan| lan.listen),
         data_dir: Some(config.data_dir()),
         ..ApiSettings::default()
     })

@@ -137,6 +137,9 @@ fn of_store(facts: &StoreFacts, found: &mut Vec<Alarm>) {
         let shut = alarm(C::PortShut, Severity::Attend);
         found.push(shut.with("port", port).detail(Some(why)));
     }
+    if let Some(address) = facts.lan_away {
+        found.push(alarm(C::LanAway, Severity::Attend).with("address", address));
+    }
 }
 
 /// No backup for long, though none has failed: none is begun, or the one that is made does not come to its end.

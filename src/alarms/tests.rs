@@ -159,6 +159,9 @@ fn reasons_of_the_store() -> Vec<Reason> {
         (C::PortShut, Attend, |s| {
             s.shut_ports = vec![("old-till".to_owned(), "in use".to_owned())];
         }),
+        (C::LanAway, Attend, |s| {
+            s.lan_away = Some("192.168.1.10".parse().unwrap());
+        }),
         (C::CopyStill, Attend, |s| {
             s.live_copy = Some(("no stick".to_owned(), at("2026-05-28T11:45:00")));
         }),

@@ -17,6 +17,7 @@ use super::receipts::json;
 use super::{Shared, schema};
 use crate::alarms::{Alarm, OpenDay, PrinterFacts, StoreFacts, TillFacts, alarms};
 use crate::keys::Certificate;
+use crate::lan::is_here;
 use crate::ledger::policy::warned_from;
 use crate::ledger::printing::PrintRow;
 use crate::ledger::{DayOpening, LedgerError, Reader, Settings, TillInfo};
@@ -120,6 +121,11 @@ impl Shared {
                 .map(|printer| self.of_printer(&printer.name, &prints))
                 .collect(),
             shut_ports: self.shut_ports(),
+            lan_away: self
+                .settings
+                .lan
+                .filter(|lan| !is_here(*lan))
+                .map(|lan| lan.ip()),
             put_aside,
         })
     }

@@ -5,40 +5,15 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
+use crate::support::namespace::inside;
 use crate::support::process::{Http, HttpAnswer, Store};
-
-/// Set in the namespace: where the small disk is.
-const SMALL_DISK: &str = "FISCALD_TEST_SMALL_DISK";
 
 /// Where a test finds itself on a disk of its own, of this size (`12m`): its folder. Else the test is run again there, and
 /// none is given back once it has passed. `test` is its full name.
 pub(crate) fn on_a_disk_of(size: &str, test: &str) -> Option<PathBuf> {
-    if let Some(dir) = std::env::var_os(SMALL_DISK) {
-        return Some(PathBuf::from(dir));
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let is_root = rustix::process::geteuid().is_root();
-    let namespace: &[&str] = if is_root {
-        &["--mount"]
-    } else {
-        &["--user", "--map-root-user", "--mount"]
-    };
-    let script = "mount -t tmpfs -o size=\"$1\" tmpfs \"$2\" && shift 2 && exec \"$@\"";
-    let ran = Command::new("unshare")
-        .args(namespace)
-        .args(["sh", "-ec", script, "sh", size])
-        .arg(dir.path())
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "--nocapture", test])
-        .env(SMALL_DISK, dir.path())
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&ran.stdout);
-    let passed = ran.status.success() && said.contains("1 passed");
-    assert!(passed, "{said}{}", String::from_utf8_lossy(&ran.stderr));
-    None
+    let script = format!("mount -t tmpfs -o size={size} tmpfs \"$1\"");
+    inside(&["--mount"], &script, test)
 }
 
 #[test]

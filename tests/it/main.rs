@@ -49,12 +49,12 @@ mod support {
     pub(crate) mod agreement;
     pub(crate) mod alarms;
     pub(crate) mod api;
-    pub(crate) mod browser;
     pub(crate) mod clinic;
     pub(crate) mod compare;
     pub(crate) mod counter;
     pub(crate) mod hq;
     pub(crate) mod month;
+    pub(crate) mod namespace;
     pub(crate) mod operator;
     pub(crate) mod paper;
     pub(crate) mod pass;

@@ -73,6 +73,15 @@ impl Watch {
             hq: office.clone(),
             ..ApiSettings::default()
         };
+        self.with(house, settings).await
+    }
+
+    /// What a house's gateway with these settings tells.
+    pub(crate) async fn with(
+        &mut self,
+        house: &House,
+        settings: ApiSettings,
+    ) -> BTreeSet<AlarmCode> {
         let api = Api::new(
             house.ledger().clone(),
             house.submitter().clone(),
