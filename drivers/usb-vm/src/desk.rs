@@ -3,9 +3,9 @@
 
 use std::convert::Infallible;
 use std::path::Path;
-use std::thread::sleep;
-use std::time::Instant;
+use std::time::Duration;
 
+use drivers::transport::{Monotonic as _, SystemMonotonic};
 use vprinter::PrinterSetup;
 
 use crate::cable::Cable;
@@ -14,22 +14,30 @@ use crate::device::Device;
 /// Plugs a printer in and prints until it is stopped: sheet N comes to lie as `N.txt` in the folder, whole under that
 /// name. The modules must be loaded. An error is what went wrong.
 pub(crate) fn print_into(folder: &Path) -> Result<Infallible, String> {
-    let begun = Instant::now();
+    let clock = SystemMonotonic::default();
     let mut cable = Cable::new()?;
     let mut device = Device::new(PrinterSetup::epson_80(), &mut cable);
-    device.plug(begun.elapsed())?;
+    device.plug(clock.now())?;
     let mut told = 0;
     loop {
-        device.fetch(begun.elapsed())?;
-        device.work(begun.elapsed(), None, usize::MAX)?;
+        device.fetch(clock.now())?;
+        device.work(clock.now(), None, usize::MAX)?;
         for sheet in device.printer.sheets().iter().skip(told) {
             told += 1;
             lay(folder, told, &sheet.text())?;
         }
-        if let Err(pause) = device.wait(begun.elapsed()) {
-            sleep(pause);
+        if let Err(pause) = device.wait(clock.now()) {
+            rest(pause);
         }
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "without a cable there is nothing but time that could end a printer's rest"
+)]
+fn rest(pause: Duration) {
+    std::thread::sleep(pause);
 }
 
 fn lay(folder: &Path, number: usize, text: &str) -> Result<(), String> {
