@@ -45,6 +45,7 @@ const HOUSE: &[&str] = &[
     "fdms-sandbox",
     "clock",
     "meter",
+    "browser",
     "sync-wire",
     "sync-agent",
     "fiscal-hq",

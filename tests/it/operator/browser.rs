@@ -4,8 +4,10 @@
 //! target/operator.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use browser::{Browser, ENTER, SIZES};
 use fiscald::api::schema;
 use fiscald::ledger::captured::CapturedState;
 use fiscald::ledger::holds::HoldKind;
@@ -14,7 +16,6 @@ use vprinter::{LinkSetup, PrinterSetup, VirtualPrinter};
 
 use crate::live_copy::Running;
 use crate::support::api::{Shop, post, sale_with};
-use crate::support::browser::{Browser, ENTER, SIZES};
 use crate::support::operator::{PIN, jobs_when, set_pin};
 
 /// Every page, by a name for its picture.
@@ -36,6 +37,18 @@ const PAGES: [(&str, &str); 13] = [
     ),
     ("nothing", "/operator/nothing"),
 ];
+
+/// Where tests leave what people look at, and tools that were fetched for them.
+fn target(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("target")
+        .join(name)
+}
+
+/// A browser for the pages of a shop.
+async fn open(shop: &Shop) -> Browser {
+    Browser::open(format!("http://{}", shop.address), target("operator")).await
+}
 
 /// A question that may be answered any number of times.
 const QUESTION: &str = "/operator/do/test_page?printer=front&back=/operator/printers";
@@ -145,12 +158,12 @@ async fn look(browser: &Browser, language: &str, name: &str) -> Vec<String> {
         browser.resize(size).await;
         let what = format!("{language}-{name}-{}", size.0);
         wrong.extend(browser.fits(&what).await);
-        wrong.extend(browser.axe(&what).await);
+        wrong.extend(browser.axe(&what, &target("axe/axe.min.js")).await);
         browser.shoot(&what).await;
     }
     browser.scheme("dark").await;
     let what = format!("{language}-{name}-dark");
-    wrong.extend(browser.axe(&what).await);
+    wrong.extend(browser.axe(&what, &target("axe/axe.min.js")).await);
     if language == "en" {
         browser.shoot(&what).await;
     }
@@ -220,7 +233,7 @@ async fn pages_fit_and_are_accessible(language: &str) {
         .ledger
         .write(move |core| core.hold_till(two, HoldKind::Unchecked, "a copy", "test"));
     held.await.unwrap();
-    let browser = Browser::open(shop.address).await;
+    let browser = open(&shop).await;
     browser.goto(&format!("/operator?lang={language}")).await;
     for path in ["/operator", "/operator/till/test-102"] {
         browser.goto(path).await;
@@ -234,7 +247,7 @@ async fn pages_fit_and_are_accessible(language: &str) {
     }
     wrong.extend(look_at_the_lock(&shop, &browser, language).await);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    browser.no_errors().await;
+    browser.no_errors_but_refusals().await;
     browser.close().await;
 }
 
@@ -257,7 +270,7 @@ async fn pages_fit_and_are_accessible_in_ndebele() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_keyboard_is_enough() {
     let (shop, _printers) = busy_shop().await;
-    let browser = Browser::open(shop.address).await;
+    let browser = open(&shop).await;
     for (name, path) in PAGES {
         browser.goto(path).await;
         browser.find("main").await;
@@ -285,7 +298,7 @@ async fn the_keyboard_is_enough() {
     browser.tab_to("receipt-5").await;
     browser.key(ENTER).await;
     browser.has_text("pre.paper", "T1-000125").await;
-    browser.no_errors().await;
+    browser.no_errors_but_refusals().await;
     browser.close().await;
 }
 
@@ -293,7 +306,7 @@ async fn the_keyboard_is_enough() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_button() {
     let (shop, _printers) = busy_shop().await;
-    let browser = Browser::open(shop.address).await;
+    let browser = open(&shop).await;
     let mut pressed = std::collections::BTreeSet::new();
     for (name, path) in PAGES {
         browser.goto(path).await;
@@ -321,7 +334,7 @@ async fn every_button() {
     for act in acts() {
         assert!(pressed.contains(act), "{act} is on no page: {pressed:?}");
     }
-    browser.no_errors().await;
+    browser.no_errors_but_refusals().await;
     browser.close().await;
 }
 
@@ -353,7 +366,7 @@ async fn every_question_is_answered() {
         let says =
             |group: &str, name: &str| texts["texts"][group][name].as_str().unwrap().to_owned();
         let (shop, (printers, _copies)) = busy_shop().await;
-        let browser = Browser::open(shop.address).await;
+        let browser = open(&shop).await;
         browser.goto(&format!("/operator?lang={language}")).await;
         for act in acts() {
             // What was in doubt is not by now: another paper of the same was asked for, or somebody has answered.
@@ -391,7 +404,7 @@ async fn every_question_is_answered() {
             let by_page = by_page.iter().filter(|actor| *actor == "operator's page");
             assert_eq!(by_page.count(), times, "{language}: {action}");
         }
-        browser.no_errors().await;
+        browser.no_errors_but_refusals().await;
         browser.close().await;
     }
 }
@@ -402,7 +415,7 @@ async fn the_page_stays_fresh() {
     let mut shop = Shop::open().await;
     set_pin(&shop).await;
     shop.sell("T1-1").await;
-    let browser = Browser::open(shop.address).await;
+    let browser = open(&shop).await;
     browser.goto("/operator").await;
     browser.has_text("#live", "2.40").await;
     browser.run("window.isTheSame = true;").await;
@@ -433,7 +446,7 @@ async fn the_page_stays_fresh() {
     browser.has_text(".note.ok", "The day is closed.").await;
     lock(&browser).await;
     browser.find("#live").await;
-    browser.no_errors().await;
+    browser.no_errors_but_refusals().await;
 
     shop.stop.cancel();
     while shop.serving.join_next().await.is_some() {}

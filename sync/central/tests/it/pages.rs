@@ -1,11 +1,9 @@
 //! The pages, in a real Chromium. Pictures of them are left in target/screenshots.
 
-mod browser;
 mod cut_over;
 mod forms;
 mod markup;
-
-use browser::Browser;
+mod visit;
 
 use crate::seed::{BUSY, STUCK, believable};
 use crate::support::Test;
@@ -24,13 +22,11 @@ async fn afternoon() -> Test {
 async fn from_the_door_to_a_receipt() {
     let test = afternoon().await;
     let shop = believable(&test, "Baobab Stores").await;
-    let mut browser = Browser::open(&test).await;
+    let browser = visit::open(&test).await;
     browser.goto("/receipts").await;
     browser.text_is("h1", "Sign in").await;
     browser.shoot("sign-in").await;
-    browser
-        .sign_in(&shop.email, "not the password at all")
-        .await;
+    visit::sign_in(&browser, &shop.email, "not the password at all").await;
     browser.has_text(".note.bad", "password").await;
     assert_eq!(browser.value("input[name=email]").await, shop.email);
     browser
@@ -91,7 +87,7 @@ async fn from_the_door_to_a_receipt() {
 async fn a_dead_letter_is_retried() {
     let test = afternoon().await;
     let shop = believable(&test, "Baobab Stores").await;
-    let mut browser = Browser::signed_in(&test, &shop.email).await;
+    let browser = visit::signed_in(&test, &shop.email).await;
     browser.goto("/queue").await;
     browser.has_text("#queue", "RCPT020").await;
     browser.shoot_all("queue").await;
@@ -131,7 +127,7 @@ async fn decisions_are_guarded() {
         let row = sql.query_one(ask, &[&shop.tenant.0]).await.unwrap();
         (row.get::<_, String>(0), row.get::<_, bool>(1))
     };
-    let mut browser = Browser::signed_in(&test, &shop.email).await;
+    let browser = visit::signed_in(&test, &shop.email).await;
     browser.goto("/go-live").await;
     browser.has_text("#checklist", "steps proved").await;
     browser.shoot_all("go-live").await;
@@ -194,7 +190,7 @@ async fn every_page_shows() {
         "/audit",
     ];
     for (email, word) in [(&shop.email, "full"), (&empty, "empty")] {
-        let mut browser = Browser::signed_in(&test, email).await;
+        let browser = visit::signed_in(&test, email).await;
         for path in paths {
             browser.goto(path).await;
             assert_eq!(
@@ -239,7 +235,7 @@ async fn paper_says_whose_it_is_and_from_when() {
                 .await
                 .unwrap();
         }
-        let mut browser = Browser::signed_in(&test, email).await;
+        let browser = visit::signed_in(&test, email).await;
         for path in [
             "/",
             "/vat?month=2026-05&environment=prod",
@@ -289,7 +285,7 @@ async fn paper_says_whose_it_is_and_from_when() {
 async fn pages_stay_fresh() {
     let test = afternoon().await;
     let shop = believable(&test, "Baobab Stores").await;
-    let browser = Browser::signed_in(&test, &shop.email).await;
+    let browser = visit::signed_in(&test, &shop.email).await;
     browser.has_text("#overview", "Avondale").await;
     let sql = test.database.connect("postgres").await;
     sql.execute(
@@ -322,7 +318,7 @@ async fn the_operator_chooses_a_tenant() {
     let test = afternoon().await;
     let shop = believable(&test, "Baobab Stores").await;
     let operator = crate::seed::operator(&test).await;
-    let mut browser = Browser::signed_in(&test, &operator).await;
+    let browser = visit::signed_in(&test, &operator).await;
     browser.text_is("h1", "Tenants").await;
     browser.shoot("tenants").await;
     browser.follow("Baobab Stores").await;
@@ -343,7 +339,7 @@ async fn the_operator_chooses_a_tenant() {
 async fn a_second_factor_is_set_up() {
     let test = afternoon().await;
     let email = crate::seed::empty(&test, "New Company").await;
-    let mut browser = Browser::signed_in(&test, &email).await;
+    let browser = visit::signed_in(&test, &email).await;
     browser.goto("/account").await;
     browser.unfold("Set it up").await;
     let form = "form[action='/account/second-factor']";
@@ -371,7 +367,7 @@ async fn a_second_factor_is_set_up() {
         .await;
     browser.has_text(".note.ok", "signed out").await;
     test.clock.advance(std::time::Duration::from_secs(60));
-    browser.sign_in(&email, crate::seed::PASSWORD).await;
+    visit::sign_in(&browser, &email, crate::seed::PASSWORD).await;
     browser.text_is("h1", "Second factor").await;
     browser.fill("input[name=digits]", &digits(now())).await;
     browser.press("button.main").await;

@@ -1,6 +1,6 @@
 //! The checklist to the end: the cut-over and the rollback, each by a person who types the company's name.
 
-use super::browser::Browser;
+use super::visit;
 use crate::played::Admin;
 use crate::runbook::ready_to_cut_over;
 use crate::seed;
@@ -18,7 +18,7 @@ async fn cut_over_and_back() {
         let profile = admin.get("/fiscal_profile").await;
         (profile["environment"].clone(), profile["enabled"].clone())
     };
-    let mut browser = Browser::signed_in(&test, email).await;
+    let browser = visit::signed_in(&test, email).await;
     browser.goto("/go-live").await;
     assert_eq!(browser.count("[data-step='cutover.2'].done").await, 1);
     browser.shoot("go-live-ready").await;

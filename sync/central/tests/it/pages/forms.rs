@@ -1,7 +1,7 @@
 //! Forms that take files, say what is wrong, and pages that take long; in a real Chromium, with pictures.
 
 use super::afternoon;
-use super::browser::Browser;
+use super::visit;
 use crate::credentials::{PASSPHRASE, file};
 use crate::seed::{BUSY, believable};
 
@@ -18,7 +18,7 @@ async fn a_file_is_uploaded() {
     let (base64, _) = file(TILL);
     let bytes = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, &base64);
     std::fs::write(&path, bytes.unwrap()).unwrap();
-    let mut browser = Browser::signed_in(&test, &shop.email).await;
+    let browser = visit::signed_in(&test, &shop.email).await;
     for passphrase in ["wrong", PASSPHRASE] {
         browser.goto("/credentials").await;
         browser
@@ -71,7 +71,7 @@ async fn a_receipt_has_its_pdf() {
     let test = afternoon().await;
     let shop = believable(&test, "Baobab Stores").await;
     let browser = {
-        let mut browser = Browser::signed_in(&test, &shop.email).await;
+        let browser = visit::signed_in(&test, &shop.email).await;
         browser.goto(&format!("/receipts?number={}", BUSY.1)).await;
         browser.follow(&BUSY.1.to_string()).await;
         browser
@@ -100,7 +100,7 @@ async fn a_receipt_has_its_pdf() {
 async fn a_slow_answer_shows() {
     let test = afternoon().await;
     let shop = believable(&test, "Baobab Stores").await;
-    let browser = Browser::signed_in(&test, &shop.email).await;
+    let browser = visit::signed_in(&test, &shop.email).await;
     let leave = "new MutationObserver(() => { if (document.body.classList.contains('slow')) sessionStorage.setItem('slow', 'shown'); })
         .observe(document.body, { attributes: true });
         setTimeout(() => { location.href = arguments[0] }, 0);";
@@ -131,7 +131,7 @@ async fn a_slow_answer_shows() {
 async fn settings_are_set() {
     let test = afternoon().await;
     let shop = believable(&test, "Baobab Stores").await;
-    let mut browser = Browser::signed_in(&test, &shop.email).await;
+    let browser = visit::signed_in(&test, &shop.email).await;
     browser.goto(&format!("/stores/{}", shop.stores[1])).await;
     browser.follow("Settings of the store").await;
     let own = format!("/stores/{}/settings", shop.stores[1]);

@@ -3,7 +3,7 @@
 use fiscal_hq::db::TenantId;
 
 use super::afternoon;
-use super::browser::Browser;
+use super::visit;
 use crate::seed::believable;
 
 /// Whatever people and stores write shows as they wrote it, and runs nothing.
@@ -14,7 +14,7 @@ async fn markup_is_text() {
     let shop = believable(&test, evil).await;
     let sql = test.database.connect("postgres").await;
     write_everywhere(&sql, evil, shop.tenant).await;
-    let mut browser = Browser::signed_in(&test, &shop.email).await;
+    let browser = visit::signed_in(&test, &shop.email).await;
     let store = format!("/stores/{}", shop.stores[1]);
     let settings = format!("{store}/settings");
     let paths = [
