@@ -12,6 +12,7 @@ use std::path::Path;
 
 mod crates;
 mod documents;
+mod evidence;
 mod packages;
 mod removal;
 mod security;
