@@ -211,6 +211,40 @@ def latency(plot, kept):
     return bars(plot.title, "ms (logarithmic)", rows, logarithmic=True) if rows else None
 
 
+def histogram(plot, kept):
+    """How many sales on one connection took how long: columns over a logarithmic axis."""
+    of = figures(kept, "bench-sale")
+    buckets = [(bucket["up_to_us"] / 1000, bucket["sales"]) for bucket in of.get("single_histogram", [])]
+    if not buckets:
+        return None
+    left, right, top, bottom = 60, WIDTH - 30, TOP + 16, 240
+    all_sales, most = sum(sales for _, sales in buckets), max(sales for _, sales in buckets)
+    first, last = of["single_floor_us"] / 1000 / 1.2, buckets[-1][0] * 1.05
+    low = math.log(min(first, buckets[0][0] / 1.2))
+    span = math.log(last) - low
+
+    def across(ms):
+        return left + (math.log(ms) - low) / span * (right - left)
+
+    parts = [line(left, bottom, right, bottom)]
+    for power in range(-3, 5):
+        for ms in (10.0**power, 2 * 10.0**power, 5 * 10.0**power):
+            if left <= across(ms) <= right:
+                parts += [line(across(ms), top, across(ms), bottom), text(across(ms), bottom + 16, number(ms), "middle")]
+    for up_to, sales in buckets:
+        begin, tall = across(up_to / 1.125), sales / most * (bottom - top)
+        # What is rare is seen all the same.
+        tall = max(tall, 1.5) if sales else 0
+        parts.append(f'<rect x="{begin:.1f}" y="{bottom - tall:.1f}" width="{max(across(up_to) - begin - 1, 1):.1f}" height="{tall:.1f}" fill="{BAR}"/>')
+    marks = [("floor", "single_floor_us"), ("median", "single_p50_us"), ("99 %", "single_p99_us")]
+    for at, (words, figure) in enumerate(marks):
+        x = across(of[figure] / 1000)
+        parts += [line(x, top - 4, x, bottom, LINE, "5 3"), text(x, TOP - 8 + 12 * (at % 2), words, "middle", fill=LINE)]
+    parts.append(text((left + right) / 2, bottom + 34, f"ms that a sale took on one connection (logarithmic); {number(all_sales)} sales", "middle"))
+    told = ", ".join(f"{words} {number(round(of[figure] / 1000, 3))} ms" for words, figure in marks)
+    return picture(plot.title, f"{number(all_sales)} sales on one connection: {told}", bottom + 44, parts)
+
+
 def ingest(plot, kept):
     """Head office's events a second as its tables grow."""
     of = figures(kept, "hq-load")
@@ -228,5 +262,6 @@ PLOTS = [
     Plot("machine", "Against the machine's best", machine),
     Plot("core", "What the core costs", core),
     Plot("latency", "How long somebody waits", latency),
+    Plot("histogram", "How long a sale takes", histogram),
     Plot("ingest", "Head office as its tables grow", ingest),
 ]
