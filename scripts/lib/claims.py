@@ -89,7 +89,14 @@ def unexplained(figures):
 
 
 def soaked(figures):
-    return f"{len(figures['hours'])} hours"
+    return f"{len(figures['hours'])} hours, {number(total('hours', 'receipts')(figures))} receipts, {len(figures['judgement'])} things that must stay flat, {number(grown(figures))} did not"
+
+
+def grown(figures):
+    """How many of the things that must stay flat did not. Where nothing was judged nothing is shown."""
+    if not figures["judgement"]:
+        raise ValueError("nothing was judged")
+    return sum(not verdict["is_held"] for verdict in figures["judgement"])
 
 
 def missed(figures):
@@ -235,7 +242,7 @@ CLAIMS = [
         "scripts/soak",
         [*GATEWAY, *SANDBOX],
         soaked,
-        [Need("hours", lambda figures: len(figures["hours"]), least=24, amount=True)],
+        [Need("things that grew", grown, most=0), Need("hours", lambda figures: len(figures["hours"]), least=24, amount=True)],
     ),
     Claim(
         "mutants",
