@@ -67,9 +67,12 @@ impl Copy {
             .to_owned()
     }
 
+    /// Git in the copy, and nowhere else.
     fn git(&self, args: &[&str]) -> String {
         let mut git = Command::new("git");
-        git.arg("-C").arg(self.0.path());
+        git.env("GIT_DIR", self.path(".git"));
+        git.env("GIT_WORK_TREE", self.0.path());
+        git.env_remove("GIT_INDEX_FILE").current_dir(self.0.path());
         git.args(["-c", "user.name=x", "-c", "user.email=x@example.invalid"]);
         let output = git.args(args).output().unwrap();
         assert!(output.status.success(), "git {args:?}: {}", said(&output));
@@ -77,9 +80,7 @@ impl Copy {
     }
 
     fn commit(&self) -> String {
-        if !self.path(".git").exists() {
-            self.git(&["init", "--quiet"]);
-        }
+        self.git(&["init", "--quiet"]);
         self.git(&["add", "--all"]);
         self.git(&["commit", "--quiet", "--message", "x"]);
         self.git(&["rev-parse", "HEAD"])
