@@ -207,7 +207,9 @@ async fn measure(args: &Args) -> anyhow::Result<()> {
         figures.grown(rows, grown.per_second());
         figures.at_most(
             &format!("percent_of_cheapest_at_{rows}"),
-            nanos.saturating_mul(100).div_ceil(cheapest.min(nanos).max(1)),
+            nanos
+                .saturating_mul(100)
+                .div_ceil(cheapest.min(nanos).max(1)),
             100 + DEARER,
             format!("an event is more than {DEARER} % dearer at {rows} rows"),
         );
