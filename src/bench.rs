@@ -97,6 +97,8 @@ pub(crate) struct BenchReport {
     single_p99_us: f64,
     /// Empty HTTP answer + signature + append, one after the other, in microseconds.
     single_floor_us: f64,
+    /// How many sales on one connection took how long.
+    single_histogram: Vec<Bucket>,
     /// The median of a sale on one connection, in such floors.
     median_in_floors: f64,
     /// The 99th percentile of a sale on one connection, in medians.
@@ -113,6 +115,14 @@ pub(crate) struct BenchReport {
     errors: u64,
     /// Bytes that one sale's commit writes.
     commit_bytes: u64,
+}
+
+/// Sales that took no longer than this, and longer than the bucket before.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct Bucket {
+    /// Microseconds.
+    up_to_us: f64,
+    sales: usize,
 }
 
 /// Runs the benchmark.
@@ -241,6 +251,7 @@ impl Rounds {
             single_p50_us: p50,
             single_p99_us: p99,
             single_floor_us: floor,
+            single_histogram: histogram(&self.singles),
             median_in_floors: p50 / floor,
             p99_in_medians: p99 / p50,
             counting_ns: counting,
@@ -251,6 +262,24 @@ impl Rounds {
             commit_bytes,
         }
     }
+}
+
+/// Times in buckets, each an eighth longer than the one before, from the shortest to the longest that there is.
+#[expect(clippy::float_arithmetic, reason = "times of a report, no money")]
+fn histogram(sorted_us: &[f64]) -> Vec<Bucket> {
+    let mut buckets: Vec<Bucket> = Vec::new();
+    for us in sorted_us {
+        while buckets.last().is_none_or(|bucket| *us > bucket.up_to_us) {
+            let up_to_us = buckets
+                .last()
+                .map_or(us.max(1.0), |last| last.up_to_us * 1.125);
+            buckets.push(Bucket { up_to_us, sales: 0 });
+        }
+        if let Some(bucket) = buckets.last_mut() {
+            bucket.sales += 1;
+        }
+    }
+    buckets
 }
 
 /// The value below which this share of the values lies; zero of none.
@@ -312,5 +341,24 @@ impl Report for BenchReport {
             Demand::at_most("counting_share", self.counting_share, 0.01),
             Demand::at_most("errors", f64::from(errors), 0.0),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every time is in the one bucket that it belongs to, also behind a gap.
+    #[test]
+    fn times_are_in_buckets() {
+        let times = [100.0, 100.0, 112.5, 112.6, 1000.0];
+        let buckets = histogram(&times);
+        let counted: usize = buckets.iter().map(|bucket| bucket.sales).sum();
+        assert_eq!(counted, times.len());
+        let sales = buckets.iter().take(3).map(|bucket| bucket.sales);
+        assert_eq!(sales.collect::<Vec<_>>(), [2, 1, 1]);
+        let last = buckets.last().unwrap();
+        assert!(last.sales == 1 && last.up_to_us >= 1000.0 && last.up_to_us < 1125.0);
+        assert_eq!(histogram(&[]), []);
     }
 }

@@ -86,6 +86,9 @@ impl Defect {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Done {
+    /// Steps of stories that were lived through.
+    #[serde(default)]
+    pub steps: u64,
     /// Sales that were answered with a receipt.
     pub sales: u64,
     /// Sales that were asked for again and answered with the receipt that they were.
@@ -118,6 +121,7 @@ pub struct Done {
 
 impl std::ops::AddAssign for Done {
     fn add_assign(&mut self, other: Self) {
+        self.steps += other.steps;
         self.sales += other.sales;
         self.repeated += other.repeated;
         self.refused += other.refused;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
 use clock::{Clock as _, SystemClock};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -37,10 +37,19 @@ struct Args {
     /// Runs at most that are spent on making a failure's story short.
     #[arg(long, default_value_t = 300)]
     tries: usize,
+    /// The code that runs, as git names it; kept in the state file.
+    #[arg(long, default_value = "")]
+    commit: String,
+    /// Adds up the state files of all shards, and prints their figures as JSON; runs nothing.
+    #[arg(long, value_name = "STATE", num_args = 1.., conflicts_with_all = ["seeds", "from", "seed", "shard", "state"])]
+    total: Vec<PathBuf>,
 }
 
 fn main() -> Result<ExitCode> {
     let args = Args::parse();
+    if !args.total.is_empty() {
+        return total(&args.total);
+    }
     let keys = Keys::generate()?;
     match args.seed {
         Some(seed) => one(seed, &args, &keys),
@@ -60,24 +69,43 @@ fn shard(text: Option<&str>) -> Result<(u64, u64)> {
     Ok((part - 1, of))
 }
 
+fn total(states: &[PathBuf]) -> Result<ExitCode> {
+    let read = |path: &PathBuf| {
+        Record::read(path)?.with_context(|| format!("{} is not there", path.display()))
+    };
+    let records: Vec<Record> = states.iter().map(read).collect::<Result<_>>()?;
+    println!("{}", Record::total(&records)?);
+    Ok(
+        match records.iter().all(|record| record.failed.is_empty()) {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        },
+    )
+}
+
 fn many(args: &Args, keys: &Keys) -> Result<ExitCode> {
-    let (part, of) = shard(args.shard.as_deref())?;
     let kept = args
         .state
         .as_deref()
         .map(Record::read)
         .transpose()?
         .flatten();
-    let mut record = kept.unwrap_or_else(|| Record {
+    let wanted = Record {
         first: args.from,
         sales_each: args.sales,
+        commit: args.commit.clone(),
+        shard: shard(args.shard.as_deref())?,
         ..Record::default()
-    });
+    };
+    let mut record = kept.unwrap_or_else(|| wanted.clone());
     ensure!(
-        record.first == args.from && record.sales_each == args.sales,
-        "the state file is of another simulation (--from {} --sales {}); name another file",
+        record.is_kin(&wanted) && record.shard == wanted.shard,
+        "the state file is of another simulation (--from {} --sales {} --shard {}/{}, commit '{}'); name another file",
         record.first,
-        record.sales_each
+        record.sales_each,
+        record.shard.0 + 1,
+        record.shard.1,
+        record.commit
     );
     let style = "{elapsed_precise} {bar:30} {pos} of {len} seeds, {eta} left; {msg}";
     let bar = ProgressBar::new(args.seeds);
@@ -85,7 +113,7 @@ fn many(args: &Args, keys: &Keys) -> Result<ExitCode> {
     bar.set_position(record.seeds);
     while record.seeds < args.seeds {
         let seed = args.from + record.seeds;
-        if record.seeds % of == part {
+        if record.has(record.seeds) {
             let began = SystemClock.boot();
             let script = Script::draw(seed, args.sales);
             let ended = run(&script, keys, Defect::None)?;
@@ -116,11 +144,12 @@ fn told(record: &Record) -> String {
     let done = &record.done;
     let hours = done.seconds / 3600;
     format!(
-        "{} seeds, {} failed: {} sales answered, {} asked for again, {} refused as they must be, {} met a full or failing \
+        "{} seeds, {} failed: {} steps, {} sales answered, {} asked for again, {} refused as they must be, {} met a full or failing \
          disk, {} held; {} crashes, {} failed syncs, {} starts, {} acts of people; {} requests to FDMS, {} of them met something bad, {} \
          receipts lost there and sent again; {} bad pages named; {hours} simulated hours in {} s",
-        record.seeds,
+        record.ran(),
         record.failed.len(),
+        done.steps,
         done.sales,
         done.repeated,
         done.refused,

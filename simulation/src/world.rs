@@ -70,6 +70,7 @@ impl World {
 
     fn step(&mut self, no: u64, seed: u64, step: Step) -> Checked {
         self.note(no);
+        self.done.steps += 1;
         if self.cut.is_some() {
             // Whether there are syncs or not: now it goes.
             self.cut_steps += 1;

@@ -116,14 +116,37 @@ async fn the_long_month() {
     for wrong in month.wrong.iter().take(20) {
         println!("month: {wrong}");
     }
+    if let Some(path) = read("MONTH_FIGURES") {
+        std::fs::write(path, figures(&month).to_string()).unwrap();
+    }
     assert_eq!(month.wrong.len(), 0, "things are wrong");
     must_have_happened(&month);
     println!("month: {}", told(&month, SystemClock.boot() - began));
 }
 
+fn is_status(kind: &FaultKind) -> bool {
+    matches!(kind, FaultKind::Status { .. })
+}
+
+/// What has happened, for scripts/evidence.
+fn figures(month: &Month) -> serde_json::Value {
+    serde_json::json!({
+        "receipts": month.receipts,
+        "days": month.days,
+        "outages": month.outages,
+        "restarts": month.restarts,
+        "restartsInSend": month.in_send,
+        "reboots": month.reboots,
+        "lostRequests": month.hit(|kind| *kind == FaultKind::LoseRequest),
+        "lostAnswers": month.hit(|kind| *kind == FaultKind::LoseAnswer),
+        "answered5xx": month.hit(is_status),
+        "sentAgain": month.retries,
+        "wrong": month.wrong.len(),
+    })
+}
+
 /// What has happened, in a line.
 fn told(month: &Month, took: Duration) -> String {
-    let is_status = |kind: &FaultKind| matches!(kind, FaultKind::Status { .. });
     format!(
         "{} receipts in {} fiscal days: FDMS holds the same, nothing Red, nothing Grey, every day closed by the device, \
          the ledger verified. {} requests lost, {} answers lost, {} answered 5xx, {} met one of {} outages; {} restarts, {} of \

@@ -12,6 +12,7 @@ use std::path::Path;
 
 mod crates;
 mod documents;
+mod evidence;
 mod packages;
 mod removal;
 mod security;
@@ -57,10 +58,12 @@ fn tree() -> Vec<File> {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            // In a worktree `.git` is a file that says where the rest of it is.
+            if name == ".git" || name == "target" {
+                continue;
+            }
             if path.is_dir() {
-                if name != "target" && name != ".git" {
-                    walk(&path, root, files);
-                }
+                walk(&path, root, files);
             } else if let Ok(text) = std::fs::read_to_string(&path) {
                 let path = path.strip_prefix(root).unwrap().to_string_lossy();
                 files.push(File::new(&path, &text));

@@ -145,7 +145,8 @@ fn orphans(files: &[File]) -> Vec<String> {
     let root = |f: &File, stem: &str| {
         let top = f.path.matches('/').count();
         let folder = f.path.split('/').rev().nth(1).unwrap_or_default();
-        matches!(stem, "main" | "lib" | "build") || (folder == "tests" && top <= 2)
+        matches!(stem, "main" | "lib" | "build")
+            || (matches!(folder, "tests" | "benches") && top <= 2)
     };
     let mut found = Vec::new();
     for file in files.iter().filter(|f| f.is_rust()) {
@@ -286,7 +287,11 @@ fn no_file_is_forgotten() {
     fence(
         orphans,
         &[("src/nobody.rs", "//! x"), ("tests/it/nobody.rs", "//! x")],
-        &[("src/main.rs", "//! x"), ("tests/a.rs", "//! x")],
+        &[
+            ("src/main.rs", "//! x"),
+            ("tests/a.rs", "//! x"),
+            ("fiscal/benches/a.rs", "//! x"),
+        ],
     );
 }
 

@@ -2,6 +2,7 @@
 //! acknowledged. Then the same rows, in the same order, go into empty copies of the same tables by COPY: what Postgres
 //! alone can do here. `scripts/hq-load` runs this. What is not as it must be makes it fail.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use clap::Parser;
 use clock::{Clock as _, SystemClock, Timestamp};
+use figures::Figures;
 use fiscal_hq::Hq;
 use fiscal_hq::db::{self, APP_ROLE, Address, Limits, TenantId};
 use fiscal_hq::keys::MasterKeys;
@@ -24,6 +26,8 @@ use uuid::Uuid;
 
 #[path = "load/copying.rs"]
 mod copying;
+#[path = "load/figures.rs"]
+mod figures;
 #[path = "load/overview.rs"]
 mod overview;
 #[path = "../tests/it/sync/shop.rs"]
@@ -79,6 +83,9 @@ struct Args {
     /// Then grow the submissions alone to so many rows, and measure the first tenant's page of all stores: `10000000`.
     #[arg(long)]
     overview: Option<i64>,
+    /// A file for the figures as JSON, with what is demanded of them.
+    #[arg(long)]
+    figures: Option<PathBuf>,
 }
 
 /// A store with the batches that it will send.
@@ -183,7 +190,7 @@ async fn measure(args: &Args) -> anyhow::Result<()> {
     let joining = round(args, FIRST, &http, &base, &mut senders).await?;
     let first = round(args, args.events, &http, &base, &mut senders).await?;
     let copied = copying::measure(&args.postgres, "hq_load", "hq_load_copy").await?;
-    let mut missed = print(args, [&joining, &first], &copied);
+    let mut figures = print(args, [&joining, &first], &copied);
     let mut cheapest = u64::MAX;
     for rows in &args.grow {
         eprintln!("growing to {rows} rows");
@@ -196,11 +203,16 @@ async fn measure(args: &Args) -> anyhow::Result<()> {
             nanos / 1_000,
             nanos % 1_000 / 100
         );
-        if nanos * 100 > cheapest.saturating_mul(100 + DEARER) {
-            missed.push(format!(
-                "an event is more than {DEARER} % dearer at {rows} rows"
-            ));
-        }
+        let rows = u64::try_from(rows)?;
+        figures.grown(rows, grown.per_second());
+        figures.at_most(
+            &format!("percent_of_cheapest_at_{rows}"),
+            nanos
+                .saturating_mul(100)
+                .div_ceil(cheapest.min(nanos).max(1)),
+            100 + DEARER,
+            format!("an event is more than {DEARER} % dearer at {rows} rows"),
+        );
         cheapest = cheapest.min(nanos);
     }
     if let Some(rows) = args.overview {
@@ -213,20 +225,20 @@ async fn measure(args: &Args) -> anyhow::Result<()> {
             args.stores / args.tenants.max(1),
             seen.slowest.as_millis()
         );
-        if seen.median > OVERVIEW {
-            missed.push(format!(
-                "the page of all stores takes longer than {} ms",
-                OVERVIEW.as_millis()
-            ));
-        }
+        let millis = OVERVIEW.as_millis();
+        figures.at_most(
+            "overview_ms",
+            u64::try_from(seen.median.as_micros().div_ceil(1000))?,
+            u64::try_from(millis)?,
+            format!("the page of all stores takes longer than {millis} ms"),
+        );
     }
     running.stop().await;
-    ensure!(missed.is_empty(), "missed: {}", missed.join("; "));
-    Ok(())
+    figures.end(args.figures.as_deref())
 }
 
-/// What was measured; what of it is not as it must be.
-fn print(args: &Args, [joining, first]: [&Round; 2], copied: &copying::Copied) -> Vec<String> {
+/// What was measured, and what is demanded of it.
+fn print(args: &Args, [joining, first]: [&Round; 2], copied: &copying::Copied) -> Figures {
     let (events, took) = (first.per_second(), first.took.as_millis());
     let copy = copied.rows * 1_000_000 / u64::try_from(copied.took.as_micros().max(1)).unwrap_or(1);
     let ratio = events * 100 / copy.max(1);
@@ -253,14 +265,24 @@ fn print(args: &Args, [joining, first]: [&Round; 2], copied: &copying::Copied) -
         ratio / 100,
         ratio % 100
     );
-    let mut missed = Vec::new();
-    if events < EVENTS_A_SECOND {
-        missed.push(format!("fewer than {EVENTS_A_SECOND} events a second"));
-    }
-    if ratio < OF_COPY {
-        missed.push(format!("less than {OF_COPY} % of what COPY takes"));
-    }
-    missed
+    let mut figures = Figures::default();
+    figures.set("stores", args.stores.into());
+    figures.set("events", first.events);
+    figures.set("copy_rows_per_s", copy);
+    figures.grown(copied.rows, events);
+    figures.at_least(
+        "events_per_s",
+        events,
+        EVENTS_A_SECOND,
+        format!("fewer than {EVENTS_A_SECOND} events a second"),
+    );
+    figures.at_least(
+        "percent_of_copy",
+        ratio,
+        OF_COPY,
+        format!("less than {OF_COPY} % of what COPY takes"),
+    );
+    figures
 }
 
 /// All stores send what they have prepared.

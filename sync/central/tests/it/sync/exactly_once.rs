@@ -25,6 +25,7 @@ use super::shop::{self, Dice, Shop};
 use super::{Joined, again, joined};
 use crate::support::{Server, Test};
 use disk::{Disk, Ledger};
+use judge::Figures;
 use proxy::{Proxy, Wire};
 use world::{Beginning, Machine, World, an_order};
 
@@ -326,7 +327,7 @@ async fn begin(plan: &Plan) -> (Arc<World>, Vec<Store>) {
 }
 
 /// A run; what it came to, or what is wrong.
-async fn run(plan: Plan) -> Result<String, String> {
+async fn run(plan: Plan) -> Result<Figures, String> {
     let (world, stores) = begin(&plan).await;
     let mut running = Vec::new();
     for mut store in stores {
@@ -399,7 +400,7 @@ async fn every_line_is_there_once() {
     }
 }
 
-/// The long run: `scripts/hq-exactly-once`.
+/// The long run: `scripts/hq-exactly-once`, which has the figures in a file.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes minutes: scripts/hq-exactly-once"]
 async fn the_long_run() {
@@ -409,7 +410,12 @@ async fn the_long_run() {
         ..short(Planted::None)
     };
     match run(plan).await {
-        Ok(figures) => println!("{figures}"),
+        Ok(figures) => {
+            println!("{figures}");
+            if let Some(path) = setting("HQ_EXACTLY_ONCE_FIGURES") {
+                std::fs::write(path, serde_json::to_string(&figures).unwrap()).unwrap();
+            }
+        }
         Err(wrong) => panic!("{wrong}"),
     }
 }

@@ -2,8 +2,10 @@
 //! office: it reads the lines and walks their hashes by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::atomic::Ordering;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
@@ -35,10 +37,40 @@ pub(super) async fn commands_done(world: &World, store: Uuid) -> BTreeSet<Uuid> 
     rows.iter().map(|row| row.get(0)).collect()
 }
 
+/// What a run came to in which nothing was wrong.
+#[derive(Serialize)]
+pub(super) struct Figures {
+    stores: usize,
+    /// Lines that are at head office once.
+    events: usize,
+    /// Commands that were carried out once.
+    commands: usize,
+    /// Rows of the audit.
+    audit: i64,
+    exchanges: u64,
+    /// How often each thing went wrong on the way.
+    mishaps: BTreeMap<&'static str, u64>,
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} lines of {} stores are there once, {} commands were carried out once, {} rows of the audit are whole.\n\
+             {} exchanges;",
+            self.events, self.stores, self.commands, self.audit, self.exchanges
+        )?;
+        for (what, count) in &self.mishaps {
+            write!(f, " {what}: {count};")?;
+        }
+        Ok(())
+    }
+}
+
 /// Judges; figures, or what is wrong.
-pub(super) async fn judge(world: &World, stores: &[Told]) -> Result<String, String> {
+pub(super) async fn judge(world: &World, stores: &[Told]) -> Result<Figures, String> {
     let root = world.test.database.connect("postgres").await;
-    let lines = union(&root, stores).await?;
+    let events = union(&root, stores).await?;
     numbers(&root, stores).await?;
     for (index, told) in stores.iter().enumerate() {
         past(&root, told)
@@ -50,19 +82,14 @@ pub(super) async fn judge(world: &World, stores: &[Told]) -> Result<String, Stri
     let audit = audit(world, &root).await?;
     alerts(&root).await?;
     postgres_log(&root).await?;
-    let mut text = format!(
-        "{lines} lines of {} stores are there once, {commands} commands were carried out once, {audit} rows of the audit \
-         are whole.\n{} exchanges;",
-        stores.len(),
-        world
-            .proxy
-            .exchanges
-            .load(std::sync::atomic::Ordering::Relaxed)
-    );
-    for (what, count) in world.mishaps.all() {
-        text.push_str(&format!(" {what}: {count};"));
-    }
-    Ok(text)
+    Ok(Figures {
+        stores: stores.len(),
+        events,
+        commands,
+        audit,
+        exchanges: world.proxy.exchanges.load(Ordering::Relaxed),
+        mishaps: world.mishaps.all(),
+    })
 }
 
 /// How a line is to be found: which store's, its number, what it says.
