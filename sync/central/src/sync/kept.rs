@@ -8,7 +8,8 @@ const CUT: &str = r#""body":"""#;
 
 /// Column `rest`: an entry's body without the receipt's own body. Where the two would not give the entry's body
 /// again, it is kept whole, after a space.
-pub(super) fn receipt_rest(entry: &str, body: &str) -> String {
+#[must_use]
+pub fn receipt_rest(entry: &str, body: &str) -> String {
     let cut = || {
         let member = body_member(body)?;
         let (before, after) = entry.split_once(&member)?;
@@ -19,7 +20,8 @@ pub(super) fn receipt_rest(entry: &str, body: &str) -> String {
 }
 
 /// An entry's body from the columns of `receipts`.
-pub(super) fn receipt_entry(rest: &str, body: &str) -> String {
+#[must_use]
+pub fn receipt_entry(rest: &str, body: &str) -> String {
     if let Some(whole) = rest.strip_prefix(' ') {
         return whole.to_owned();
     }
