@@ -149,7 +149,9 @@ impl Shop {
         let (sent, findings) = Draft::read(body.as_bytes());
         assert_eq!(findings, [], "{body}");
         let (again, findings) = compose(&sent, &known);
-        assert_eq!((&again, findings), (&receipt, Vec::new()), "{body}");
+        assert_eq!(findings, [], "{body}");
+        let same = in_signing_order(again) == in_signing_order(receipt.clone());
+        assert!(same, "{body}");
         Some(receipt)
     }
 }

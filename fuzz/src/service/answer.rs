@@ -65,8 +65,8 @@ fn judge<T: Reply + PartialEq + std::fmt::Debug>(call: Call, status: u16, body: 
             assert_eq!(read.as_ref(), Some(value));
             // Only what is an object of JSON, whole, is a yes.
             let bare = body.trim_start_matches('\u{feff}');
-            let object: serde_json::Value = serde_json::from_str(bare).expect("a yes is JSON");
-            assert!(object.is_object());
+            serde_json::from_str::<serde::de::IgnoredAny>(bare).expect("a yes is JSON");
+            assert!(bare.trim_start().starts_with('{'));
             shortened::<T>(call, status, body, cut);
         }
         Outcome::Unknown(_) => assert!((200..300).contains(&status) && read.is_none()),

@@ -90,7 +90,7 @@ fn key(file: &[u8]) {
     }
 }
 
-/// What is shown of a passphrase is read as the same; one slip in it is noticed.
+/// What is shown of a passphrase is read as the same.
 fn passphrase(typed: &str) {
     let Ok(passphrase) = RecoveryPassphrase::parse(typed) else {
         return;
@@ -100,11 +100,8 @@ fn passphrase(typed: &str) {
     assert_eq!(*again.reveal(), *shown);
     let small = RecoveryPassphrase::parse(&shown.to_lowercase().replace('-', " "));
     assert_eq!(*small.expect("small letters do").reveal(), *shown);
-    for slip in ['0', '7', 'Q'] {
-        let slipped: String = std::iter::once(slip).chain(shown.chars().skip(1)).collect();
-        let is_same = slipped == *shown;
-        assert_eq!(RecoveryPassphrase::parse(&slipped).is_ok(), is_same);
-    }
+    let short = shown.get(1..).unwrap_or_default();
+    assert!(RecoveryPassphrase::parse(short).is_err());
 }
 
 /// A picture has the dots that it says, and no more than a receipt.

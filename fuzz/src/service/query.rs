@@ -97,7 +97,10 @@ fn at_the_store(uri: &Uri) {
     assert_eq!(first.is_ok(), last.is_ok());
     if let (Ok(first), Ok(last)) = (first, last) {
         assert!(first <= last);
-        let again = first.map(|first| format!("/?from={first}"));
+        let written = first.map(|first| first.to_string());
+        // A year before the first is written longer than it was sent.
+        let written = written.filter(|written| written.len() == 19);
+        let again = written.map(|written| format!("/?from={written}"));
         if let Some(again) = again.and_then(|uri| uri.parse::<Uri>().ok()) {
             let again = TillParams::of(&again, &KNOWN).expect("the name is known");
             assert_eq!(again.moment("from", false).ok().flatten(), first);

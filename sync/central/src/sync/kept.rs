@@ -13,8 +13,9 @@ pub fn receipt_rest(entry: &str, body: &str) -> String {
     let cut = || {
         let member = body_member(body)?;
         let (before, after) = entry.split_once(&member)?;
-        let is_first = !before.contains(CUT) && !body.contains('\0');
-        is_first.then(|| [before, CUT, after].concat())
+        let rest = [before, CUT, after].concat();
+        let is_same = receipt_entry(&rest, body) == entry;
+        (is_same && !body.contains('\0')).then_some(rest)
     };
     cut().unwrap_or_else(|| format!(" {entry}"))
 }
@@ -60,7 +61,8 @@ mod tests {
         assert_eq!(receipt_entry(&rest, body), usual);
         let spelled = usual.replace('a', "\\u0061");
         let nested = format!(r#"{{"new":{{"body":""}},"body":{text}}}"#);
-        for entry in [spelled, nested] {
+        let spaced = format!(" {usual}");
+        for entry in [spelled, nested, spaced] {
             let rest = receipt_rest(&entry, body);
             assert!(rest.starts_with(' '));
             assert_eq!(receipt_entry(&rest, body), entry);
