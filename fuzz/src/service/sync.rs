@@ -137,7 +137,8 @@ fn taken(entries: &[&str], after: i64) {
         hash = hash.then(text.as_bytes());
     }
     assert_eq!(line::chain(ChainHash::START, &read), hash);
-    let batch = Batch::read(&read, 0, &BTreeSet::new());
+    let foreign = BTreeSet::new();
+    let batch = Batch::read(&read, 0, &foreign);
     // A hundred lines are read without waiting.
     if let Some(Ok(_)) = batch.now_or_never() {
         // Head office keeps nothing that the store could not read back.
