@@ -1,12 +1,13 @@
-//! The targets by name. The tests of `drivers` play the seeds in `fuzz/corpus/` through the same ones.
+//! The targets by name, of the crates that compute and do nothing else. `tests/fuzz_seeds.rs` plays the seeds in
+//! `fuzz/corpus/` through the same ones.
 
-use crate::{capture, encoder, isl, receipt, status, template, zfp};
+use crate::{capture, draft, encoder, isl, receipt, status, template, zfp};
 
 /// Plays one input; panics where something does not hold.
 pub(crate) type Target = fn(&[u8]);
 
 /// Every target and its name.
-pub(crate) const ALL: [(&str, Target); 7] = [
+pub(crate) const ALL: [(&str, Target); 8] = [
     ("capture", capture::run),
     ("isl", isl::run),
     ("zfp", zfp::run),
@@ -14,9 +15,5 @@ pub(crate) const ALL: [(&str, Target); 7] = [
     ("template", template::run),
     ("status", status::run),
     ("encoder", encoder::run),
+    ("draft", draft::run),
 ];
-
-/// The target of a name.
-pub(crate) fn named(name: &str) -> Option<Target> {
-    ALL.iter().find(|(n, _)| *n == name).map(|(_, run)| *run)
-}

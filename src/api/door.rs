@@ -28,7 +28,7 @@ use tokio_util::task::TaskTracker;
 use super::access::{Arrival, Door};
 use super::problem::{PROBLEM_JSON, Problem, ProblemCode};
 use super::stalled::Impatient;
-use super::{Admission, Api, lines};
+use super::{Admission, Api, line};
 
 /// Headers of a request; browsers send twenty.
 const MAX_HEADERS: usize = 64;
@@ -252,7 +252,7 @@ async fn turn_away(fresh: Fresh, tongue: Tongue, _permit: OwnedSemaphorePermit) 
         "the limit of connections is reached",
     );
     let text = match tongue {
-        Tongue::Lines => lines::line(None, 503, None, &problem.to_json()),
+        Tongue::Lines => line::line(None, 503, None, &problem.to_json()),
         Tongue::Http => {
             let body = problem.to_json();
             format!(

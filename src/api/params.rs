@@ -8,14 +8,17 @@ use super::problem::{Problem, ProblemCode as P};
 
 /// The parameters of one request.
 #[derive(Debug)]
-pub(super) struct Params(Vec<(String, String)>);
+pub struct Params(Vec<(String, String)>);
 
 /// Which till: every path that is about one takes these.
 pub(super) const TILL: [&str; 2] = ["deviceID", "environment"];
 
 impl Params {
-    /// Reads them; a name that is not among `known` and [`TILL`], or is there twice, is refused.
-    pub(super) fn of(uri: &Uri, known: &[&str]) -> Result<Self, Problem> {
+    /// Reads them; a name that is not among `known`, or is there twice, is refused. Those of a till always are.
+    ///
+    /// # Errors
+    /// As told above, or what stands behind the `?` is no list of parameters.
+    pub fn of(uri: &Uri, known: &[&str]) -> Result<Self, Problem> {
         if uri.query().is_none() {
             return Ok(Self(Vec::new()));
         }
@@ -41,7 +44,9 @@ impl Params {
         Ok(Self(all))
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    /// A value as it was sent.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(key, _)| key == name);
         found.map(|(_, value)| value.as_str())
     }
@@ -75,7 +80,10 @@ impl Params {
     }
 
     /// `true` or `false`; left out is false.
-    pub(super) fn flag(&self, name: &'static str) -> Result<bool, Problem> {
+    ///
+    /// # Errors
+    /// It is neither.
+    pub fn flag(&self, name: &'static str) -> Result<bool, Problem> {
         match self.get(name) {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
@@ -87,7 +95,10 @@ impl Params {
     }
 
     /// A moment, or a day: its first or its last second.
-    pub(super) fn moment(
+    ///
+    /// # Errors
+    /// It is neither.
+    pub fn moment(
         &self,
         name: &'static str,
         end_of_day: bool,
@@ -115,7 +126,10 @@ impl Params {
     }
 
     /// Characters in a printed line: 48, or what `columns` says.
-    pub(super) fn columns(&self) -> Result<usize, Problem> {
+    ///
+    /// # Errors
+    /// It is no number from 16 to 200.
+    pub fn columns(&self) -> Result<usize, Problem> {
         let columns = self.number("columns", |n| (16..=200).contains(&n).then_some(n))?;
         Ok(columns.map_or(48, |n| usize::try_from(n).unwrap_or(48)))
     }

@@ -108,7 +108,8 @@ async fn body(response: &mut Response) -> Result<Vec<u8>, LinkError> {
 }
 
 /// What HQ says with a refusal: the words of its problem document, shortened.
-fn said(status: u16, body: &[u8]) -> String {
+#[must_use]
+pub fn said(status: u16, body: &[u8]) -> String {
     let problem = serde_json::from_slice::<serde_json::Value>(body).ok();
     let text = |name: &str| {
         let text = problem.as_ref()?.get(name)?.as_str()?;

@@ -27,7 +27,7 @@ mod overview;
 mod paper;
 mod people;
 mod profile;
-mod query;
+pub mod query;
 mod queue;
 mod receipt;
 mod receipts;

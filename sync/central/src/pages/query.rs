@@ -6,11 +6,11 @@ use jiff::civil::Date;
 
 /// A value that was typed and cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Wrong {
+pub struct Wrong {
     /// The field.
-    pub(super) name: &'static str,
+    pub name: &'static str,
     /// What it must be.
-    pub(super) must: &'static str,
+    pub must: &'static str,
 }
 
 /// What is wrong with a field, for the person at it.
@@ -21,11 +21,12 @@ pub(super) fn wrong_at(wrong: &[Wrong], name: &str) -> Option<&'static str> {
 
 /// Names and values of an address or a form.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Query(Vec<(String, String)>);
+pub struct Query(Vec<(String, String)>);
 
 impl Query {
     /// Reads `name=value&…`.
-    pub(super) fn read(text: &[u8]) -> Self {
+    #[must_use]
+    pub fn read(text: &[u8]) -> Self {
         let pairs = form_urlencoded::parse(text);
         Self(
             pairs
@@ -45,20 +46,23 @@ impl Query {
     }
 
     /// A value without blanks around it; none where it is missing or empty.
-    pub(super) fn text(&self, name: &str) -> Option<&str> {
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
         let (_, value) = self.0.iter().find(|(key, _)| key == name)?;
         let value = value.trim();
         (!value.is_empty()).then_some(value)
     }
 
     /// A value as it was typed, blanks and all: passwords.
-    pub(super) fn raw(&self, name: &str) -> &str {
+    #[must_use]
+    pub fn raw(&self, name: &str) -> &str {
         let found = self.0.iter().find(|(key, _)| key == name);
         found.map_or("", |(_, value)| value)
     }
 
     /// The same without blanks around it, empty where it is missing: for fields that are shown again.
-    pub(super) fn shown(&self, name: &str) -> &str {
+    #[must_use]
+    pub fn shown(&self, name: &str) -> &str {
         self.text(name).unwrap_or_default()
     }
 
@@ -83,13 +87,13 @@ impl Query {
     }
 
     /// A whole number above 0.
-    pub(super) fn number(&self, name: &'static str, wrong: &mut Vec<Wrong>) -> Option<i32> {
+    pub fn number(&self, name: &'static str, wrong: &mut Vec<Wrong>) -> Option<i32> {
         let read = |text: &str| text.parse::<i32>().ok().filter(|number| *number > 0);
         self.checked(name, "a whole number above 0", read, wrong)
     }
 
     /// A calendar day.
-    pub(super) fn day(&self, name: &'static str, wrong: &mut Vec<Wrong>) -> Option<Date> {
+    pub fn day(&self, name: &'static str, wrong: &mut Vec<Wrong>) -> Option<Date> {
         let read = |text: &str| text.parse().ok();
         self.checked(name, "a date like 2026-11-27", read, wrong)
     }
@@ -100,7 +104,7 @@ impl Query {
     }
 
     /// An amount: `12.30`, `1,234.50`.
-    pub(super) fn amount(&self, name: &'static str, wrong: &mut Vec<Wrong>) -> Option<i64> {
+    pub fn amount(&self, name: &'static str, wrong: &mut Vec<Wrong>) -> Option<i64> {
         let must = "an amount like 25.70, with a point before the cents";
         self.checked(name, must, cents, wrong)
     }
@@ -111,7 +115,8 @@ impl Query {
     }
 
     /// The same address with a name set to another value, less those of paging and the tenant.
-    pub(super) fn with(&self, path: &str, name: &str, value: &str) -> String {
+    #[must_use]
+    pub fn with(&self, path: &str, name: &str, value: &str) -> String {
         let mut out = form_urlencoded::Serializer::new(String::new());
         for (key, kept) in &self.0 {
             if key != name && key != "tenant" && !kept.trim().is_empty() {

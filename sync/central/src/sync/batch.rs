@@ -113,7 +113,7 @@ pub(super) struct Ended {
 
 /// A batch.
 #[derive(Debug, Default)]
-pub(super) struct Batch<'a> {
+pub struct Batch<'a> {
     pub(super) receipts: Receipts<'a>,
     pub(super) attempts: Attempts,
     pub(super) events: Events<'a>,
@@ -133,7 +133,7 @@ impl<'a> Batch<'a> {
     ///
     /// # Errors
     /// A line does not say what its kind says, or a number does not fit.
-    pub(super) async fn read(
+    pub async fn read(
         lines: &[Line<'a>],
         skipped: usize,
         foreign: &BTreeSet<TillRef>,

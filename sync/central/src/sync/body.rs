@@ -20,7 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const WINDOW_LOG: u32 = 23;
 
 /// A request as it came.
-pub(super) struct Packed {
+#[derive(Debug)]
+pub struct Packed {
     bytes: Vec<u8>,
     is_zstd: bool,
 }
@@ -45,7 +46,7 @@ pub(super) async fn receive(headers: &HeaderMap, body: Body) -> Result<Packed, P
         }
     };
     let bytes = whole(Limited::new(body, MAX_UNPACKED), PATIENCE).await?;
-    Ok(Packed { bytes, is_zstd })
+    Ok(Packed::new(bytes, is_zstd))
 }
 
 /// A large batch over a slow line takes long, but something of it arrives all the while.
@@ -76,11 +77,17 @@ where
 }
 
 impl Packed {
+    /// What came whole.
+    #[must_use]
+    pub fn new(bytes: Vec<u8>, is_zstd: bool) -> Self {
+        Self { bytes, is_zstd }
+    }
+
     /// The text. Takes processor time, no waiting.
     ///
     /// # Errors
     /// It is not zstd, not UTF-8, or longer than a batch may be.
-    pub(super) fn unpack(self) -> Result<String, Problem> {
+    pub fn unpack(self) -> Result<String, Problem> {
         let bytes = match self.is_zstd {
             false => self.bytes,
             true => unzip(&self.bytes)?,
@@ -118,7 +125,7 @@ fn too_large() -> Problem {
 ///
 /// # Errors
 /// The first line is not what it must be, or the entries are not as many as it says.
-pub(super) fn split(text: &str) -> Result<(Up, Vec<&str>), Problem> {
+pub fn split(text: &str) -> Result<(Up, Vec<&str>), Problem> {
     // Not `str::lines`, which would also take a carriage return away from under the hash.
     let mut lines = text.strip_suffix('\n').unwrap_or(text).split('\n');
     let first = lines.next().unwrap_or_default();

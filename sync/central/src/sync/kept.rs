@@ -8,18 +8,21 @@ const CUT: &str = r#""body":"""#;
 
 /// Column `rest`: an entry's body without the receipt's own body. Where the two would not give the entry's body
 /// again, it is kept whole, after a space.
-pub(super) fn receipt_rest(entry: &str, body: &str) -> String {
+#[must_use]
+pub fn receipt_rest(entry: &str, body: &str) -> String {
     let cut = || {
         let member = body_member(body)?;
         let (before, after) = entry.split_once(&member)?;
-        let is_first = !before.contains(CUT) && !body.contains('\0');
-        is_first.then(|| [before, CUT, after].concat())
+        let rest = [before, CUT, after].concat();
+        let is_same = receipt_entry(&rest, body) == entry;
+        (is_same && !body.contains('\0')).then_some(rest)
     };
     cut().unwrap_or_else(|| format!(" {entry}"))
 }
 
 /// An entry's body from the columns of `receipts`.
-pub(super) fn receipt_entry(rest: &str, body: &str) -> String {
+#[must_use]
+pub fn receipt_entry(rest: &str, body: &str) -> String {
     if let Some(whole) = rest.strip_prefix(' ') {
         return whole.to_owned();
     }
@@ -58,7 +61,8 @@ mod tests {
         assert_eq!(receipt_entry(&rest, body), usual);
         let spelled = usual.replace('a', "\\u0061");
         let nested = format!(r#"{{"new":{{"body":""}},"body":{text}}}"#);
-        for entry in [spelled, nested] {
+        let spaced = format!(" {usual}");
+        for entry in [spelled, nested, spaced] {
             let rest = receipt_rest(&entry, body);
             assert!(rest.starts_with(' '));
             assert_eq!(receipt_entry(&rest, body), entry);

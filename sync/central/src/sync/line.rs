@@ -16,13 +16,13 @@ const MAX_KIND: usize = 64;
 /// Why lines cannot be taken: nothing of the batch is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line} of the batch{event} {why}", event = self.event())]
-pub(super) struct Unreadable {
+pub struct Unreadable {
     /// Its place among the entries of the batch, from 1 on.
-    pub(super) line: usize,
+    pub line: usize,
     /// The number of its event, where it could be read.
-    pub(super) seq: Option<i64>,
+    pub seq: Option<i64>,
     /// What is wrong with it.
-    pub(super) why: String,
+    pub why: String,
 }
 
 impl Unreadable {
@@ -35,31 +35,31 @@ impl Unreadable {
 
 /// The head of a line, and its body as it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Line<'a> {
+pub struct Line<'a> {
     /// The number of the event.
-    pub(super) seq: i64,
+    pub seq: i64,
     /// When, milliseconds since 1970.
-    pub(super) at: i64,
+    pub at: i64,
     /// Of which till.
-    pub(super) till: Option<TillRef>,
+    pub till: Option<TillRef>,
     /// What happened.
-    pub(super) kind: &'a str,
+    pub kind: &'a str,
     /// JSON.
-    pub(super) body: &'a str,
+    pub body: &'a str,
     /// The whole line, without its end.
-    pub(super) text: &'a str,
+    pub text: &'a str,
 }
 
 impl Line<'_> {
     /// When, as Postgres keeps it. Within the calendar: [`read`] lets nothing else through.
     #[must_use]
-    pub(super) fn timestamp(&self) -> Timestamp {
+    pub fn timestamp(&self) -> Timestamp {
         Timestamp::from_millisecond(self.at).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
     /// The till's columns: environment and device.
     #[must_use]
-    pub(super) fn till_columns(&self) -> (Option<&'static str>, Option<i32>) {
+    pub fn till_columns(&self) -> (Option<&'static str>, Option<i32>) {
         match self.till {
             Some(till) => (Some(till.environment.as_str()), Some(device(till))),
             None => (None, None),
@@ -82,7 +82,7 @@ pub(super) fn moment(at: i64) -> Option<Timestamp> {
 }
 
 /// Writes a line from what is kept of it.
-pub(super) fn write(
+pub fn write(
     line: &mut String,
     seq: i64,
     at: i64,
@@ -105,7 +105,7 @@ pub(super) fn write(
 ///
 /// # Errors
 /// A line is not as stores write them, too long, or out of order.
-pub(super) fn read<'a>(
+pub fn read<'a>(
     lines: impl Iterator<Item = &'a str>,
     after: i64,
 ) -> Result<Vec<Line<'a>>, Unreadable> {
@@ -132,7 +132,7 @@ pub(super) fn read<'a>(
 
 /// The hash over all lines, the ones before included.
 #[must_use]
-pub(super) fn chain(before: ChainHash, lines: &[Line<'_>]) -> ChainHash {
+pub fn chain(before: ChainHash, lines: &[Line<'_>]) -> ChainHash {
     lines
         .iter()
         .fold(before, |hash, line| hash.then(line.text.as_bytes()))
