@@ -284,7 +284,7 @@ mod tests {
     /// Numbers are read exactly, and what is no number is refused with its reason.
     #[test]
     fn exact_reading() {
-        let read = |text| parse_exact(text, 6).map(|d| d.normalize().to_string());
+        let read = |text: &str| parse_exact(text, 6).map(|d| d.normalize().to_string());
         assert_eq!(read("0.10"), Ok("0.1".into()));
         assert_eq!(read("1.5e2"), Ok("150".into()));
         assert_eq!(read("25e-1"), Ok("2.5".into()));

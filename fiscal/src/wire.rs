@@ -400,7 +400,7 @@ mod tests {
             open_day_body(day, opened),
             r#"{"fiscalDayNo":12,"fiscalDayOpened":"2026-02-26T07:00:00"}"#
         );
-        let close = |counters, last| close_day_body(day, counters, &signature(), last);
+        let close = |counters: &Counters, last| close_day_body(day, counters, &signature(), last);
         assert_eq!(
             close(&counters(), ReceiptCounter::new(45)),
             format!(
