@@ -448,7 +448,7 @@ mod tests {
         }
         assert_eq!(Environment::parse("Test"), None);
         assert_eq!(
-            format!("{TILL:}|{:>6}", Environment::Prod),
+            format!("{TILL}|{:>6}", Environment::Prod),
             "test 37367|  prod"
         );
     }
