@@ -19,7 +19,10 @@ fn the_same_seed_draws_the_same_sales() {
         }
         all.push_str(&format!("{:?}\n", shop.invoices));
     }
-    assert_eq!(sign::hash(&all).to_string(), "UbVRD3n2EE5xvcpAUElBwszl/fDINnDauldnm5+Dz1g=");
+    assert_eq!(
+        sign::hash(&all).to_string(),
+        "UbVRD3n2EE5xvcpAUElBwszl/fDINnDauldnm5+Dz1g="
+    );
 }
 
 /// The numbers themselves: SplitMix64 as its authors give it, and ranges with both ends in them.
