@@ -201,10 +201,10 @@ mod tests {
     /// A currency shows its letters wherever it is shown.
     #[test]
     fn currencies_show_their_letters() {
-        let rand = Currency::parse("zar").unwrap();
-        assert_eq!(format!("{rand} {rand:?} {rand:>5}"), "ZAR ZAR   ZAR");
-        assert_eq!(serde_json::to_string(&rand).unwrap(), "\"ZAR\"");
-        assert_eq!(serde_json::from_str::<Currency>("\"ZAR\"").unwrap(), rand);
+        let zar = Currency::parse("zar").unwrap();
+        assert_eq!(format!("{zar} {zar:?} {zar:>5}"), "ZAR ZAR   ZAR");
+        assert_eq!(serde_json::to_string(&zar).unwrap(), "\"ZAR\"");
+        assert_eq!(serde_json::from_str::<Currency>("\"ZAR\"").unwrap(), zar);
         assert!(serde_json::from_str::<Currency>("\"ZA\"").is_err());
     }
 
