@@ -180,4 +180,17 @@ mod tests {
             );
         }
     }
+
+    /// Colours have FDMS's words, and a finding is told in one line.
+    #[test]
+    fn words() {
+        let colors = [Color::Red, Color::Yellow, Color::Refused].map(Color::as_str);
+        assert_eq!(colors, ["Red", "Yellow", "Refused"]);
+        assert_eq!(Code::Rcpt031.color(), Color::Yellow);
+        let finding = Finding::new(Code::Rcpt010, "/receiptCurrency", "BWP is not one of USD");
+        assert_eq!(
+            finding.to_string(),
+            "RCPT010 at /receiptCurrency: BWP is not one of USD"
+        );
+    }
 }

@@ -197,4 +197,23 @@ mod tests {
         assert_eq!(Currency::parse("US$"), None);
         assert_eq!(Currency::parse("USDT"), None);
     }
+
+    /// A currency shows its letters wherever it is shown.
+    #[test]
+    fn currencies_show_their_letters() {
+        let zar = Currency::parse("zar").unwrap();
+        assert_eq!(format!("{zar} {zar:?} {zar:>5}"), "ZAR ZAR   ZAR");
+        assert_eq!(serde_json::to_string(&zar).unwrap(), "\"ZAR\"");
+        assert_eq!(serde_json::from_str::<Currency>("\"ZAR\"").unwrap(), zar);
+        assert!(serde_json::from_str::<Currency>("\"ZA\"").is_err());
+    }
+
+    /// FDMS's integers have 31 bits: the last of them is taken, and has no next one.
+    #[test]
+    fn the_last_number() {
+        let last = ReceiptGlobalNo::new(2_147_483_647).unwrap();
+        assert_eq!(last.next(), last);
+        assert_eq!(ReceiptGlobalNo::ZERO.next().get(), 1);
+        assert_eq!(ReceiptGlobalNo::new(2_147_483_648), None);
+    }
 }

@@ -359,13 +359,81 @@ mod tests {
         );
         let error = Value::parse(b"{\"receiptType\": \"Fis").unwrap_err();
         assert_eq!(error.pointer, "/receiptType");
+        // The place is where the reader stopped: line, column and reason.
+        let error = Value::parse(b"{\n \"a\": 1,\n \"b\": x}").unwrap_err();
+        assert_eq!(
+            (error.line, error.column, error.pointer.as_str()),
+            (3, 7, "/b")
+        );
+        assert_eq!(error.message, "expected value");
+        let error = Value::parse(b"{\"a\": [[], {}, \"\xFF\"]}").unwrap_err();
+        assert_eq!(
+            (error.line, error.column, error.pointer.as_str()),
+            (1, 17, "/a/2")
+        );
+    }
+
+    /// Every kind of value is named, and found by its name; `null` is as good as absent.
+    #[test]
+    fn kinds_and_members() {
+        let text = br#"{"a": null, "b": true, "c": false, "d": 1, "e": "x", "f": [], "g": {}}"#;
+        let value = Value::parse(text).unwrap();
+        let Value::Object(members) = &value else {
+            panic!("{value}");
+        };
+        let kinds: Vec<_> = members.iter().map(|(_, value)| value.kind()).collect();
+        assert_eq!(
+            kinds,
+            [
+                "null",
+                "true or false",
+                "true or false",
+                "a number",
+                "a string",
+                "an array",
+                "an object"
+            ]
+        );
+        assert_eq!(value.get("a"), None);
+        assert_eq!(value.get("b"), Some(&Value::Bool(true)));
+        assert_eq!(value.get("c"), Some(&Value::Bool(false)));
+        assert_eq!(value.get("h"), None);
+        assert_eq!(value.get("d").and_then(|number| number.get("d")), None);
+    }
+
+    /// Strings are written so that any reader reads the same.
+    #[test]
+    fn strings_are_escaped() {
+        for (text, written) in [
+            ("plain é", r#""plain é""#),
+            ("", r#""""#),
+            ("\"", r#""\"""#),
+            ("\\", r#""\\""#),
+            ("\n", r#""\n""#),
+            ("a\"b\\c\u{1f}", r#""a\"b\\c\u001f""#),
+        ] {
+            let mut out = String::new();
+            write_string(&mut out, text);
+            assert_eq!(out, written);
+            let again = Value::parse(out.as_bytes()).map(|value| value.to_string());
+            assert_eq!(again.as_deref(), Ok(written));
+        }
+        assert_eq!(escape("a/b~c"), "a~1b~0c");
     }
 
     /// Deep nesting is refused, not followed into the stack's end.
     #[test]
     fn deep_nesting_is_refused() {
-        let deep = format!("{}1{}", "[".repeat(40), "]".repeat(40));
-        assert!(Value::parse(deep.as_bytes()).is_err());
+        let arrays = |depth| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+        let objects = |depth| format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
+        for nested in [arrays, objects] as [fn(usize) -> String; 2] {
+            let just = nested(MAX_DEPTH);
+            assert_eq!(Value::parse(just.as_bytes()).unwrap().to_string(), just);
+            for depth in [MAX_DEPTH + 1, 40] {
+                let error = Value::parse(nested(depth).as_bytes()).unwrap_err();
+                assert_eq!(error.message, "nested deeper than 16 levels");
+            }
+        }
         let deeper = "[".repeat(100_000);
         assert!(Value::parse(deeper.as_bytes()).is_err());
     }

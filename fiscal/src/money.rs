@@ -153,6 +153,20 @@ mod tests {
         assert_eq!(Cents::new(123_456_789).grouped(), "1,234,567.89");
         assert_eq!(Cents::new(-100_000).grouped(), "-1,000.00");
         assert_eq!(Cents::new(99_999).grouped(), "999.99");
+        assert_eq!(Cents::ZERO.grouped(), "0.00");
+    }
+
+    /// The other sign, twice, is the amount again; an amount travels as text, never as a float.
+    #[test]
+    fn signs_and_text() {
+        let amount = Cents::new(-1250);
+        assert_eq!(amount.negated(), Cents::new(1250));
+        assert_eq!(amount.negated().negated(), amount);
+        assert_eq!(amount.abs(), Cents::new(1250));
+        let json = serde_json::to_string(&amount).unwrap();
+        assert_eq!(json, "\"-12.50\"");
+        assert_eq!(serde_json::from_str::<Cents>(&json).unwrap(), amount);
+        assert!(serde_json::from_str::<Cents>("\"12.505\"").is_err());
     }
 
     /// Fractions of a cent and huge amounts are refused.

@@ -284,7 +284,7 @@ mod tests {
     /// Numbers are read exactly, and what is no number is refused with its reason.
     #[test]
     fn exact_reading() {
-        let read = |text| parse_exact(text, 6).map(|d| d.normalize().to_string());
+        let read = |text: &str| parse_exact(text, 6).map(|d| d.normalize().to_string());
         assert_eq!(read("0.10"), Ok("0.1".into()));
         assert_eq!(read("1.5e2"), Ok("150".into()));
         assert_eq!(read("25e-1"), Ok("2.5".into()));
@@ -297,6 +297,41 @@ mod tests {
         assert_eq!(read("1e99999999999"), Err(NumberError::TooLarge));
         assert_eq!(read("0.0000001"), Err(NumberError::TooManyDecimals(6)));
         assert_eq!(read("NaN"), Err(NumberError::NotANumber));
+        // At the limits of digits and exponents.
+        let nines = "9".repeat(27);
+        assert_eq!(read(&nines), Ok(nines.clone()));
+        assert_eq!(read(&format!("{nines}9")), Err(NumberError::TooLarge));
+        assert_eq!(read("9e26"), Ok(format!("9{}", "0".repeat(26))));
+        assert_eq!(read("9e27"), Err(NumberError::TooLarge));
+        assert_eq!(read("1e0002"), Ok("100".into()));
+        assert_eq!(read("1e+2"), Ok("100".into()));
+        for text in ["1e", "1e+", "1e+-2", "1e-+2", "1e2.0", "--1", "1.", "1.2.3"] {
+            assert_eq!(read(text), Err(NumberError::NotANumber), "{text}");
+        }
+    }
+
+    /// A percent is printed as short as it can be, and signed with two digits; 1000 is none any more.
+    #[test]
+    fn percents() {
+        for (hundredths, short, fixed) in [
+            (0, "0", "0.00"),
+            (5, "0.05", "0.05"),
+            (505, "5.05", "5.05"),
+            (1500, "15", "15.00"),
+            (1525, "15.25", "15.25"),
+            (1550, "15.5", "15.50"),
+            (99_999, "999.99", "999.99"),
+        ] {
+            let percent = Percent::from_hundredths(hundredths).unwrap();
+            assert_eq!(percent.to_string(), short);
+            assert_eq!(percent.fixed(), fixed);
+            assert_eq!(Percent::parse(short), Ok(percent));
+            assert_eq!(percent.hundredths(), hundredths);
+        }
+        assert_eq!(Percent::from_hundredths(100_000), None);
+        assert_eq!(Percent::parse("1000"), Err(NumberError::TooLarge));
+        assert_eq!(Percent::parse("-0.01"), Err(NumberError::Negative));
+        assert_eq!(Percent::parse("-0"), Ok(Percent::ZERO));
     }
 
     /// Halves go away from zero, on both sides of it.

@@ -244,3 +244,39 @@ impl fmt::Debug for Signature {
         write!(formatter, "Signature({}, {})", self.hash, self.base64())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Hash and signature show themselves in base64, in a log too; what is no hash is not read as one.
+    #[test]
+    fn base64() {
+        let hash = Hash([1; 32]);
+        let text = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
+        assert_eq!(
+            (hash.to_string(), format!("{hash:?}")),
+            (text.to_owned(), text.to_owned())
+        );
+        assert_eq!(Hash::parse(text), Some(hash));
+        assert_eq!(Hash::parse("AQE="), None);
+        assert_eq!(Hash::parse("no base64"), None);
+        let signature = Signature {
+            hash,
+            bytes: b"signed".to_vec(),
+        };
+        assert_eq!(signature.base64(), "c2lnbmVk");
+        assert_eq!(
+            format!("{signature:?}"),
+            format!("Signature({text}, c2lnbmVk)")
+        );
+    }
+
+    /// Credit notes alone are negative; invoices alone are no notes.
+    #[test]
+    fn types() {
+        let of = |receipt_type: &ReceiptType| (receipt_type.sign(), receipt_type.is_note());
+        let all: Vec<_> = ReceiptType::ALL.iter().map(of).collect();
+        assert_eq!(all, [(1, false), (-1, true), (1, true)]);
+    }
+}

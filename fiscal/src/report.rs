@@ -255,3 +255,117 @@ fn currency_blocks(figures: &CurrencyFigures, blocks: &mut Vec<Block>) {
         ],
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::counters::CounterKey;
+    use crate::taxpayer::Tax;
+
+    fn tax(id: u32, name: &str, percent: Option<u32>, year: i16) -> Tax {
+        Tax {
+            id: TaxId::new(id).unwrap(),
+            name: name.to_owned(),
+            percent: percent.and_then(Percent::from_hundredths),
+            valid_from: jiff::civil::date(year, 1, 1).at(0, 0, 0, 0),
+            valid_till: Some(jiff::civil::date(year, 12, 31).at(23, 59, 59, 0)),
+        }
+    }
+
+    /// A tax is named as it was at its percent, at the day's opening if it had several names.
+    #[test]
+    fn names_of_taxes() {
+        let mut taxpayer = crate::testing::sample_taxpayer();
+        taxpayer.taxes = vec![
+            tax(3, "VAT 2025", Some(1500), 2025),
+            tax(7, "Levy of old", Some(1550), 2024),
+            tax(3, "VAT 2026", Some(1550), 2026),
+            tax(3, "VAT 2026, renamed", Some(1500), 2026),
+            tax(1, "Exempt", None, 2026),
+        ];
+        let opened = jiff::civil::date(2026, 6, 1).at(8, 0, 0, 0);
+        let name = |id, percent: Option<u32>| {
+            let percent = percent.and_then(Percent::from_hundredths);
+            tax_name(&taxpayer, opened, TaxId::new(id).unwrap(), percent)
+        };
+        assert_eq!(name(3, Some(1550)), "VAT 2026");
+        assert_eq!(name(3, Some(1500)), "VAT 2026, renamed");
+        assert_eq!(name(7, Some(1550)), "Levy of old");
+        assert_eq!(name(1, None), "Exempt");
+        assert_eq!(name(3, Some(1400)), "tax 3, 14%");
+        assert_eq!(name(7, None), "tax 7, exempt");
+    }
+
+    /// Sales, credits and debits all count into net, tax and gross, and into the documents; the highest
+    /// percent comes first; another currency's stay out of it.
+    #[test]
+    fn figures_of_all_types() {
+        let mut totals = DayTotals::default();
+        let (low, high) = (
+            Percent::from_hundredths(500),
+            Percent::from_hundredths(1550),
+        );
+        for (counter_type, percent, value) in [
+            (CounterType::SaleByTax, high, 11_550),
+            (CounterType::SaleTaxByTax, high, 1550),
+            (CounterType::CreditNoteByTax, high, -2310),
+            (CounterType::CreditNoteTaxByTax, high, -310),
+            (CounterType::DebitNoteByTax, low, 105),
+            (CounterType::DebitNoteTaxByTax, low, 5),
+        ] {
+            for currency in [Currency::USD, Currency::ZWG] {
+                let by = By::Tax(TaxId::new(9).unwrap(), percent);
+                totals.counters.add(
+                    CounterKey {
+                        counter_type,
+                        currency,
+                        by,
+                    },
+                    Cents::new(value),
+                );
+            }
+        }
+        for (receipt_type, quantity, total) in [
+            (ReceiptType::FiscalInvoice, 5, 11_550),
+            (ReceiptType::CreditNote, 3, -2310),
+            (ReceiptType::DebitNote, 2, 105),
+        ] {
+            let documents = Documents {
+                quantity,
+                total: Cents::new(total),
+            };
+            totals
+                .documents
+                .insert((Currency::USD, receipt_type), documents);
+        }
+        let taxpayer = crate::testing::sample_taxpayer();
+        let all = figures(&taxpayer, DateTime::default(), &totals);
+        let [usd] = all.as_slice() else {
+            panic!("{all:?}");
+        };
+        let rows: Vec<_> = usd
+            .taxes
+            .iter()
+            .map(|t| (t.net.get(), t.tax.get(), t.gross.get()))
+            .collect();
+        assert_eq!(rows, [(8000, 1240, 9240), (100, 5, 105)]);
+        assert_eq!(
+            (usd.net.get(), usd.tax.get(), usd.gross.get()),
+            (8100, 1245, 9345)
+        );
+        assert_eq!(
+            usd.documents,
+            Documents {
+                quantity: 10,
+                total: Cents::new(9345)
+            }
+        );
+        assert_eq!(
+            usd.debit_notes,
+            Documents {
+                quantity: 2,
+                total: Cents::new(105)
+            }
+        );
+    }
+}

@@ -11,8 +11,7 @@ use crate::receipt::Receipt;
 use crate::sums::tax_rows;
 use crate::taxpayer::Taxpayer;
 use crate::{
-    Cents, Code, Currency, DateTime, Finding, Percent, ReceiptCounter, ReceiptGlobalNo,
-    ReceiptType, TaxId,
+    Cents, Code, Currency, DateTime, Finding, Percent, ReceiptCounter, ReceiptGlobalNo, TaxId,
 };
 
 mod amounts;
@@ -30,6 +29,13 @@ pub struct Original {
     pub taxes: Vec<(TaxId, Option<Percent>)>,
     /// Its total, less earlier credits, plus earlier debits.
     pub remaining: Cents,
+}
+
+impl Original {
+    /// Whether a note may use a tax because this has it (docs/FDMS.md section 5).
+    fn has(&self, id: TaxId, percent: Option<Percent>) -> bool {
+        self.taxes.contains(&(id, percent))
+    }
 }
 
 /// What is known of a note's original.
@@ -223,14 +229,5 @@ impl Judge<'_> {
         let lines = self.receipt.lines.iter().map(|l| (l.tax.id, l.tax.percent));
         let rows = self.receipt.taxes.iter().map(|r| (r.tax.id, r.tax.percent));
         lines.chain(rows).collect()
-    }
-
-    /// Whether a tax may be used because the note's original has it (docs/FDMS.md section 5).
-    fn original_has(&self, id: TaxId, percent: Option<Percent>) -> bool {
-        match self.facts.original {
-            OriginalFact::Found(original) => original.taxes.contains(&(id, percent)),
-            OriginalFact::Missing => false,
-            OriginalFact::Unknown => self.receipt.receipt_type != ReceiptType::FiscalInvoice,
-        }
     }
 }

@@ -99,3 +99,45 @@ pub fn fdms_receipt_string(
 ) -> String {
     format!("{device_signature}{receipt_id}{server_date}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::counters::{By, CounterKey, CounterType};
+    use crate::{Cents, Currency, MoneyType, TaxId};
+
+    /// What FDMS signs of a day (docs/FDMS.md section 6): the closing's time and AUTO stand behind the day's
+    /// date, our signature behind the counters.
+    #[test]
+    fn a_day_that_fdms_signs() {
+        let key = |counter_type, by| CounterKey {
+            counter_type,
+            currency: Currency::USD,
+            by,
+        };
+        let mut counters = Counters::default();
+        let exempt = By::Tax(TaxId::new(1).unwrap(), None);
+        let sales = key(CounterType::SaleByTax, exempt);
+        counters.add(sales, Cents::new(581));
+        let paid = key(CounterType::BalanceByMoneyType, By::Money(MoneyType::Cash));
+        counters.add(paid, Cents::new(581));
+        assert_eq!(
+            (counters.get(&sales), counters.get(&paid)),
+            (Cents::new(581), Cents::new(581))
+        );
+        let other = key(CounterType::SaleTaxByTax, exempt);
+        assert_eq!(counters.get(&other), Cents::ZERO);
+        let string = fdms_day_string(
+            DeviceId::new(322).unwrap(),
+            FiscalDayNo::new(12).unwrap(),
+            jiff::civil::date(2026, 2, 26).at(7, 0, 0, 0),
+            "2026-02-26T19:30:00",
+            &counters,
+            "c2lnbmVk",
+        );
+        assert_eq!(
+            string,
+            "322122026-02-262026-02-26T19:30:00AUTOSALEBYTAXUSD581BALANCEBYMONEYTYPEUSDCASH581c2lnbmVk"
+        );
+    }
+}

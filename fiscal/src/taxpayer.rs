@@ -234,3 +234,158 @@ fn tax(row: &Value<'_>) -> Result<Tax, ConfigError> {
             .transpose()?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tax(id: u32, name: &str, percent: Option<u32>, years: (i16, Option<i16>)) -> Tax {
+        Tax {
+            id: TaxId::new(id).unwrap(),
+            name: name.to_owned(),
+            percent: percent.and_then(Percent::from_hundredths),
+            valid_from: jiff::civil::date(years.0, 1, 1).at(0, 0, 0, 0),
+            valid_till: years
+                .1
+                .map(|year| jiff::civil::date(year, 12, 31).at(23, 59, 59, 0)),
+        }
+    }
+
+    const CONFIG: &str = r#"{"taxPayerName": "Moyo", "taxPayerTIN": "2000000000", "VATNumber": "220000000",
+      "deviceSerialNo": "till-2", "deviceBranchName": "Moyo, Avondale",
+      "deviceBranchAddress": {"province": "Harare", "city": "Harare", "street": "King George Road", "houseNo": "7", "district": "Avondale"},
+      "deviceBranchContacts": {"phoneNo": "0770000000", "email": "shop@moyo.example"},
+      "taxPayerDayMaxHrs": 24, "taxpayerDayEndNotificationHrs": 2, "qrUrl": "https://receipts.example",
+      "applicableTaxes": [{"taxID": 1, "taxName": "Exempt"},
+        {"taxID": 515, "taxName": "VAT", "taxPercent": 15.0, "validFrom": "2023-01-01T00:00:00", "validTill": "2025-12-31T23:59:59"},
+        {"taxID": 517, "taxName": "VAT", "taxPercent": 15.5, "taxValidFrom": "2026-01-01T00:00:00.000"}]}"#;
+
+    /// A tax may be used from its first moment to its last, both included.
+    #[test]
+    fn validity() {
+        let vat = tax(515, "VAT", Some(1500), (2023, Some(2025)));
+        for (date, is_valid) in [
+            ("2022-12-31T23:59:59", false),
+            ("2023-01-01T00:00:00", true),
+            ("2025-12-31T23:59:59", true),
+            ("2026-01-01T00:00:00", false),
+        ] {
+            assert_eq!(vat.is_valid_at(date.parse().unwrap()), is_valid, "{date}");
+        }
+        let open = tax(517, "VAT", Some(1550), (2026, None));
+        assert!(open.is_valid_at("9999-12-31T23:59:59".parse().unwrap()));
+        assert!(!open.is_valid_at("2025-12-31T23:59:59".parse().unwrap()));
+    }
+
+    /// VAT is what has a percent above zero and is not called otherwise.
+    #[test]
+    fn vat() {
+        for (name, percent, is_vat) in [
+            ("Exempt", None, false),
+            ("Zero rated 0%", Some(0), false),
+            ("Standard rated", Some(1), true),
+            ("Non-VAT Withholding Tax", Some(500), false),
+            ("NON-VAT", None, false),
+        ] {
+            assert_eq!(
+                tax(1, name, percent, (2023, None)).is_vat_above_zero(),
+                is_vat,
+                "{name}"
+            );
+        }
+    }
+
+    /// A tax that is listed no more is kept once; one whose percent has changed is another tax.
+    #[test]
+    fn old_taxes_are_kept() {
+        let mut now = Taxpayer::from_config(CONFIG.as_bytes()).unwrap();
+        let listed = now.taxes.clone();
+        let mut earlier = now.clone();
+        now.keep_old_taxes(&earlier);
+        assert_eq!(now.taxes, listed);
+        let cheaper = tax(517, "VAT", Some(1400), (2020, Some(2022)));
+        let other = tax(9, "Levy", None, (2020, None));
+        let renamed = tax(1, "Exempt by law", None, (2020, None));
+        earlier.taxes = vec![cheaper.clone(), renamed, other.clone()];
+        for _ in 0..2 {
+            now.keep_old_taxes(&earlier);
+            assert_eq!(
+                now.taxes,
+                [&listed[..], &[cheaper.clone(), other.clone()]].concat()
+            );
+        }
+    }
+
+    /// Every field of GetConfig comes to its place; the VAT number decides who pays VAT.
+    #[test]
+    fn configuration() {
+        let taxpayer = Taxpayer::from_config(CONFIG.as_bytes()).unwrap();
+        let wanted = Taxpayer {
+            name: "Moyo".to_owned(),
+            tin: "2000000000".to_owned(),
+            vat_number: Some("220000000".to_owned()),
+            device_serial_no: "till-2".to_owned(),
+            branch_name: "Moyo, Avondale".to_owned(),
+            branch_address: Address {
+                province: "Harare".to_owned(),
+                city: "Harare".to_owned(),
+                street: "King George Road".to_owned(),
+                house_no: "7".to_owned(),
+                district: Some("Avondale".to_owned()),
+            },
+            branch_contacts: Contacts {
+                phone_no: Some("0770000000".to_owned()),
+                email: Some("shop@moyo.example".to_owned()),
+            },
+            taxes: vec![
+                Tax {
+                    valid_from: DateTime::MIN,
+                    ..tax(1, "Exempt", None, (2023, None))
+                },
+                tax(515, "VAT", Some(1500), (2023, Some(2025))),
+                tax(517, "VAT", Some(1550), (2026, None)),
+            ],
+            day_max_hours: 24,
+            day_end_notification_hours: 2,
+            qr_url: "https://receipts.example".to_owned(),
+        };
+        assert_eq!(taxpayer, wanted);
+        assert!(taxpayer.is_vat_payer());
+        let without = CONFIG.replace("\"VATNumber\": \"220000000\"", "\"vatNumber\": \"\"");
+        assert!(
+            !Taxpayer::from_config(without.as_bytes())
+                .unwrap()
+                .is_vat_payer()
+        );
+        let date = "2026-06-01T12:00:00".parse().unwrap();
+        let vat = TaxId::new(517).unwrap();
+        assert_eq!(taxpayer.tax(vat, date), taxpayer.taxes.get(2));
+        assert_eq!(taxpayer.tax(TaxId::new(9).unwrap(), date), None);
+        let ids = |hundredths| {
+            let taxes = taxpayer.taxes_by_percent(Percent::from_hundredths(hundredths), date);
+            taxes.iter().map(|tax| tax.id.get()).collect::<Vec<_>>()
+        };
+        assert_eq!((ids(1550), ids(1500)), (vec![517], vec![]));
+    }
+
+    /// A configuration without which nothing can be sold is refused with its field.
+    #[test]
+    fn refused_configurations() {
+        for (old, new, field) in [
+            ("\"taxPayerName\": \"Moyo\", ", "", "taxPayerName"),
+            ("\"taxPayerTIN\": \"2000000000\", ", "", "taxPayerTIN"),
+            ("\"deviceSerialNo\": \"till-2\", ", "", "deviceSerialNo"),
+            ("24", "\"a day\"", "taxPayerDayMaxHrs"),
+            ("applicableTaxes", "taxes", "applicableTaxes"),
+            ("\"taxID\": 1,", "", "taxID"),
+            ("\"taxID\": 1,", "\"taxID\": 2147483648,", "applicableTaxes"),
+            ("15.5", "-1", "applicableTaxes"),
+            ("2025-12-31T", "31.12.2025 ", "applicableTaxes"),
+            ("{\"taxPayerName\"", "\"taxPayerName\"", "body"),
+        ] {
+            assert!(CONFIG.contains(old), "{old}");
+            let error = Taxpayer::from_config(CONFIG.replacen(old, new, 1).as_bytes()).unwrap_err();
+            assert_eq!(error.field, field, "{error}");
+        }
+    }
+}

@@ -113,5 +113,19 @@ mod tests {
             Err(TextError::TooLong(501, 500))
         );
         assert_eq!(check("  ", 5), Err(TextError::Empty));
+        assert_eq!(check("a\u{2028}", 5), Err(TextError::Control(0x2028, 2)));
+        assert_eq!(check("ab☕", 5), Err(TextError::NotPrintable(0x2615, 3)));
+        // Just inside, and at both ends of what is refused.
+        assert_eq!(check("\u{58F}\u{900}\u{FFEF}", 3), Ok(()));
+        assert_eq!(check("\u{590}", 3), Err(TextError::RightToLeft(0x590, 1)));
+        assert_eq!(check("\u{8FF}", 3), Err(TextError::RightToLeft(0x8FF, 1)));
+        assert_eq!(
+            check("\u{FFFF}", 3),
+            Err(TextError::NotPrintable(0xFFFF, 1))
+        );
+        assert_eq!(
+            check("\u{10000}", 3),
+            Err(TextError::NotPrintable(0x1_0000, 1))
+        );
     }
 }

@@ -286,3 +286,164 @@ pub fn file_body(
     o.close();
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::counters::{CounterKey, CounterType};
+    use crate::receipt::{Hash, TaxRow};
+    use crate::{Cents, Currency, MoneyType, Percent, ReceiptGlobalNo, ReceiptType, TaxId};
+
+    const SIGNATURE: &str =
+        r#"{"hash":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=","signature":"c2lnbmVk"}"#;
+    const COUNTERS: &str = r#"[{"fiscalCounterType":"SaleByTax","fiscalCounterCurrency":"USD","fiscalCounterTaxID":1,"fiscalCounterValue":-0.05},{"fiscalCounterType":"SaleByTax","fiscalCounterCurrency":"USD","fiscalCounterTaxPercent":15.5,"fiscalCounterTaxID":517,"fiscalCounterValue":115.50},{"fiscalCounterType":"BalanceByMoneyType","fiscalCounterCurrency":"USD","fiscalCounterMoneyType":"Cash","fiscalCounterValue":115.45}]"#;
+
+    fn signature() -> Signature {
+        Signature {
+            hash: Hash([1; 32]),
+            bytes: b"signed".to_vec(),
+        }
+    }
+
+    fn key(id: u32, percent: Option<u32>) -> TaxKey {
+        TaxKey {
+            id: TaxId::new(id).unwrap(),
+            code: None,
+            percent: percent.and_then(Percent::from_hundredths),
+        }
+    }
+
+    fn row(tax: TaxKey, tax_amount: i64, sales: i64) -> TaxRow {
+        TaxRow {
+            tax,
+            tax_amount: Cents::new(tax_amount),
+            sales_amount_with_tax: Cents::new(sales),
+        }
+    }
+
+    fn counters() -> Counters {
+        let mut counters = Counters::default();
+        let currency = Currency::USD;
+        let (exempt, vat) = (key(1, None), key(517, Some(1550)));
+        for (counter_type, by, value) in [
+            (
+                CounterType::BalanceByMoneyType,
+                By::Money(MoneyType::Cash),
+                11_545,
+            ),
+            (CounterType::SaleByTax, By::Tax(vat.id, vat.percent), 11_550),
+            (CounterType::SaleByTax, By::Tax(exempt.id, None), -5),
+            (CounterType::SaleTaxByTax, By::Tax(exempt.id, None), 0),
+        ] {
+            counters.add(
+                CounterKey {
+                    counter_type,
+                    currency,
+                    by,
+                },
+                Cents::new(value),
+            );
+        }
+        counters
+    }
+
+    fn number(no: u32) -> (FiscalDayNo, DateTime) {
+        let opened = jiff::civil::date(2026, 2, 26).at(7, 0, 0, 0);
+        (FiscalDayNo::new(no).unwrap(), opened)
+    }
+
+    /// A receipt on its way to FDMS, to the letter.
+    #[test]
+    fn a_receipts_body() {
+        let receipt = Receipt {
+            receipt_type: ReceiptType::FiscalInvoice,
+            currency: Currency::USD,
+            counter: ReceiptCounter::new(3).unwrap(),
+            global_no: ReceiptGlobalNo::new(7).unwrap(),
+            invoice_no: "T\"7".to_owned(),
+            buyer: None,
+            notes: None,
+            date: jiff::civil::date(2026, 2, 26).at(12, 40, 34, 0),
+            credit_debit_note: None,
+            lines_tax_inclusive: true,
+            lines: Vec::new(),
+            taxes: vec![
+                row(key(1, None), 0, -5),
+                row(key(517, Some(1550)), 1550, 11_550),
+            ],
+            payments: Vec::new(),
+            total: Cents::new(11_545),
+            print_form: None,
+        };
+        let taxes = r#"[{"taxID":1,"taxAmount":0.00,"salesAmountWithTax":-0.05},{"taxPercent":15.5,"taxID":517,"taxAmount":15.50,"salesAmountWithTax":115.50}]"#;
+        assert_eq!(
+            submit_receipt_body(&receipt, &signature()),
+            [
+                r#"{"receipt":{"receiptType":"FiscalInvoice","receiptCurrency":"USD","receiptCounter":3,"receiptGlobalNo":7,"invoiceNo":"T\"7","receiptDate":"2026-02-26T12:40:34","receiptLinesTaxInclusive":true,"receiptLines":[],"receiptTaxes":"#,
+                taxes,
+                r#","receiptPayments":[],"receiptTotal":115.45,"receiptDeviceSignature":"#,
+                SIGNATURE,
+                "}}",
+            ]
+            .concat()
+        );
+        let mut alone = String::new();
+        write_taxes(&mut alone, &receipt.taxes);
+        assert_eq!(alone, taxes);
+    }
+
+    /// A day's opening and close, to the letter; a day without a receipt says 0.
+    #[test]
+    fn a_days_bodies() {
+        let (day, opened) = number(12);
+        assert_eq!(
+            open_day_body(day, opened),
+            r#"{"fiscalDayNo":12,"fiscalDayOpened":"2026-02-26T07:00:00"}"#
+        );
+        let close = |counters: &Counters, last| close_day_body(day, counters, &signature(), last);
+        assert_eq!(
+            close(&counters(), ReceiptCounter::new(45)),
+            format!(
+                r#"{{"fiscalDayNo":12,"fiscalDayCounters":{COUNTERS},"fiscalDayDeviceSignature":{SIGNATURE},"receiptCounter":45}}"#
+            )
+        );
+        assert_eq!(
+            close(&Counters::default(), None),
+            format!(
+                r#"{{"fiscalDayNo":12,"fiscalDayCounters":[],"fiscalDayDeviceSignature":{SIGNATURE},"receiptCounter":0}}"#
+            )
+        );
+    }
+
+    /// A file of an offline device: receipts go in as they were signed, the last file closes the day.
+    #[test]
+    fn files() {
+        let device = DeviceId::new(322).unwrap();
+        let head = r#"{"header":{"deviceId":322,"fiscalDayNo":12,"fiscalDayOpened":"2026-02-26T07:00:00","fileSequence":2}"#;
+        let body = |receipts: &[&str], footer| {
+            let receipts: Vec<String> = receipts.iter().map(|body| (*body).to_owned()).collect();
+            file_body(device, number(12), 2, &receipts, footer)
+        };
+        assert_eq!(body(&[], None), format!("{head}}}"));
+        let three = [
+            r#"{"receipt":{"a":1}}"#,
+            r#"{"receipt":{"a":2}}"#,
+            r#"{"receipt":{"a":3}}"#,
+        ];
+        let content = r#","content":{"receipts":[{"a":1},{"a":2},{"a":3}]}"#;
+        assert_eq!(body(&three, None), format!("{head}{content}}}"));
+        let (counters, signature) = (counters(), signature());
+        let footer = FileFooter {
+            counters: &counters,
+            signature: &signature,
+            last_counter: ReceiptCounter::new(45),
+            closed: jiff::civil::date(2026, 2, 26).at(19, 30, 0, 0),
+        };
+        assert_eq!(
+            body(&three[..1], Some(&footer)),
+            format!(
+                r#"{head},"content":{{"receipts":[{{"a":1}}]}},"footer":{{"fiscalDayCounters":{COUNTERS},"fiscalDayDeviceSignature":{SIGNATURE},"receiptCounter":45,"fiscalDayClosed":"2026-02-26T19:30:00"}}}}"#
+            )
+        );
+    }
+}

@@ -355,6 +355,30 @@ fn bad_words() {
             "/receiptDate",
         ),
         (
+            "2026-09-06T12:18:39",
+            "2026-09-06T12:18:39.5",
+            Code::FormatInvalid,
+            "/receiptDate",
+        ),
+        (
+            "2026-09-06T12:18:39",
+            "2026-09-06 12:18:39",
+            Code::FormatInvalid,
+            "/receiptDate",
+        ),
+        (
+            "a@b.example",
+            "a@example",
+            Code::FormatInvalid,
+            "/buyerData/buyerContacts/email",
+        ),
+        (
+            "a@b.example",
+            "a,b@c.example",
+            Code::FormatInvalid,
+            "/buyerData/buyerContacts/email",
+        ),
+        (
             "19059090",
             "1905.909",
             Code::Rcpt048,
@@ -461,9 +485,66 @@ fn too_many_rows() {
     let start = SALE.find("[{\"receiptLineType").expect("lines");
     let end = SALE.find(",\n  \"receiptPayments").expect("their end");
     let line = &SALE[start + 1..end - 1];
-    let lines = vec![line; 1001].join(",");
-    let json = format!("{}[{lines}]{}", &SALE[..start], &SALE[end..]);
-    assert_only(json.as_bytes(), Code::TooMany, "/receiptLines");
+    let sale = |count| {
+        let lines = vec![line; count].join(",");
+        format!("{}[{lines}]{}", &SALE[..start], &SALE[end..])
+    };
+    assert_eq!(Draft::read(sale(1000).as_bytes()).1, []);
+    assert_only(sale(1001).as_bytes(), Code::TooMany, "/receiptLines");
+    let payment = r#"{"moneyTypeCode": "Cash", "paymentAmount": 2.40}"#;
+    let paid = |count| SALE.replacen(payment, &vec![payment; count].join(","), 1);
+    assert_eq!(Draft::read(paid(100).as_bytes()).1, []);
+    assert_only(paid(101).as_bytes(), Code::TooMany, "/receiptPayments");
+    let footer = |count| SALE.replacen("\"Thank you\", \"\"", &vec!["\"\""; count].join(","), 1);
+    assert_eq!(findings(footer(20).as_bytes()), []);
+    assert_only(footer(21).as_bytes(), Code::TooMany, "/footerLines");
+}
+
+/// What was sent is shown in the message, cut and without control characters.
+#[test]
+fn messages_show_what_was_sent() {
+    let long = "x".repeat(40);
+    for (old, new, message) in [
+        ("\"T1-7\"", "17", "is a number; a string is needed".to_owned()),
+        ("1.20", "[]", "is an array; a number is needed".to_owned()),
+        ("1.20", "\"1,20\"", "1,20 is not a number; write digits with a point, like 12.50".to_owned()),
+        ("1.20", "1e-7", "1e-7 has more than 6 digits after the point".to_owned()),
+        ("Cash", "a\\tb", "is \"a\u{FFFD}b\"; one of Cash, Card, MobileWallet, Coupon, Credit, BankTransfer, Other is needed".to_owned()),
+        ("USD", &long, format!("\"{long}\" is not the three letters of a currency")),
+        ("USD", &format!("{long}y"), format!("\"{long}…\" is not the three letters of a currency")),
+        ("fresh", "tab\\t", "holds the control character U+0009 at character 4".to_owned()),
+    ] {
+        let found = findings(SALE.replacen(old, new, 1).as_bytes());
+        let messages: Vec<&str> = found.iter().map(|f| f.message.as_str()).collect();
+        assert_eq!(messages, [message]);
+    }
+    let all = format!(
+        "{{{}}}",
+        (0..150)
+            .map(|no| format!("\"x{no}\": 1"))
+            .collect::<Vec<_>>()
+            .join(",")
+    );
+    assert_eq!(Draft::read(all.as_bytes()).1.len(), 100);
+}
+
+/// An e-mail address may hold what the standard lets it.
+#[test]
+fn email_addresses() {
+    for email in [
+        "a@b.example",
+        "a.b+c_d@e-f.co.zw",
+        "A1!#$%&'*=?^`{|}~@b.example",
+    ] {
+        let json = SALE.replacen("a@b.example", email, 1);
+        let (draft, findings) = Draft::read(json.as_bytes());
+        assert_eq!(findings, []);
+        let contacts = draft.buyer_data.and_then(|buyer| buyer.buyer_contacts);
+        assert_eq!(
+            contacts.and_then(|contacts| contacts.email).as_deref(),
+            Some(email)
+        );
+    }
 }
 
 /// Everything that is wrong is told at once.

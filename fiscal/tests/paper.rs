@@ -4,7 +4,8 @@ use fiscal::compose::{Known, Numbers, compose, in_signing_order};
 use fiscal::counters::DayTotals;
 use fiscal::draft::{Draft, PrintOnly};
 use fiscal::paper::{
-    Block, Marks, OriginalOnPaper, Proof, ReceiptOnPaper, receipt48, render_block, render_text,
+    Block, Marks, OriginalOnPaper, Proof, ReceiptOnPaper, facts, fiscal_block, receipt48,
+    render_block, render_text,
 };
 use fiscal::receipt::Signature;
 use fiscal::report::{DayReport, figures, report};
@@ -147,6 +148,143 @@ fn preview_without_vat() {
     for absent in ["VAT No: 2", "Net.Amt", "451", "QR", "06/09/26"] {
         assert!(!text.contains(absent), "{absent}\n{text}");
     }
+}
+
+/// The seller's name is a title, what follows is not; a branch of the same name, or of none, is not named.
+#[test]
+fn the_head_of_a_paper() {
+    let mut taxpayer = sample_taxpayer();
+    let head = |taxpayer: &Taxpayer| {
+        let blocks = print(INVOICE, taxpayer, None, no_marks());
+        let end = blocks.iter().position(|block| *block == Block::Rule);
+        blocks
+            .into_iter()
+            .take(end.expect("a rule"))
+            .collect::<Vec<_>>()
+    };
+    let mut wanted = vec![
+        Block::title("Example Traders (Pvt) Ltd"),
+        Block::center("TIN: 2000000000"),
+        Block::center("VAT No: 220000000"),
+        Block::center("Example Traders Samora Machel"),
+        Block::center("147 Samora Machel Ave"),
+        Block::center("HARARE, HARARE"),
+        Block::center("accounts@example.co.zw"),
+        Block::center("0770000000"),
+    ];
+    assert_eq!(head(&taxpayer), wanted);
+    let _ = wanted.remove(3);
+    for branch in ["", "Example Traders (Pvt) Ltd"] {
+        taxpayer.branch_name = branch.to_owned();
+        assert_eq!(head(&taxpayer), wanted);
+    }
+    taxpayer.branch_address = fiscal::taxpayer::Address {
+        district: Some("Avondale".to_owned()),
+        ..Default::default()
+    };
+    wanted.splice(3..5, [Block::center("Avondale")]);
+    assert_eq!(head(&taxpayer), wanted);
+}
+
+/// Taxes of each rate above zero, the highest first; what is no VAT has its own name.
+#[test]
+fn taxes_of_an_exclusive_invoice() {
+    let taxpayer = sample_taxpayer();
+    let line = |name: &str, price: u32, tax: u32| {
+        format!(
+            r#"{{"receiptLineType": "Sale", "receiptLineName": "{name}", "receiptLineHSCode": "12092500", "receiptLinePrice": {price}, "receiptLineQuantity": 1, "taxID": {tax}}}"#
+        )
+    };
+    let lines = [
+        line("A", 100, 2),
+        line("B", 100, 514),
+        line("C", 100, 1),
+        line("D", 200, 517),
+    ];
+    let json = format!(
+        r#"{{"receiptType": "FiscalInvoice", "receiptCurrency": "USD", "invoiceNo": "1", "receiptLinesTaxInclusive": false,
+        "receiptLines": [{}], "receiptPayments": [{{"moneyTypeCode": "Cash", "paymentAmount": 536}}]}}"#,
+        lines.join(",")
+    );
+    let (receipt, _) = issue(&json, &taxpayer);
+    let sums: Vec<(String, i64)> = facts::exclusive_sums(&receipt, &taxpayer)
+        .into_iter()
+        .map(|(label, amount)| (label, amount.get()))
+        .collect();
+    let wanted = [
+        ("Total (excl. tax)", 50_000),
+        ("Total 15.5% VAT", 3100),
+        ("Total 5% Non-VAT Withholding Tax", 500),
+    ];
+    assert_eq!(
+        sums,
+        wanted.map(|(label, amount)| (label.to_owned(), amount))
+    );
+    assert_eq!(facts::total_label(&receipt), "Invoice total, USD");
+}
+
+/// What stands under a POS' own print: who sold, which receipt, what it comes to, and its code.
+#[test]
+fn fiscal_block_under_another_paper() {
+    let block = |json: &str, taxpayer: &Taxpayer| {
+        let (receipt, print) = issue(json, taxpayer);
+        let proof = Proof {
+            verification_code: "1FFFFBC7516CDF86".to_owned(),
+            qr_content: "https://example.invalid/1".to_owned(),
+        };
+        let blocks = fiscal_block(&ReceiptOnPaper {
+            receipt: &receipt,
+            taxpayer,
+            device: device(),
+            fiscal_day: Some(day_no()),
+            proof: Some(&proof),
+            print: &print,
+            original: None,
+            marks: no_marks(),
+        });
+        render_text(&blocks, 48)
+    };
+    let text = block(EXCLUSIVE_CREDIT, &sample_taxpayer());
+    let rule = "-".repeat(48);
+    let squeezed: Vec<String> = text
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    let wanted = [
+        rule.as_str(),
+        "CREDIT NOTE",
+        "Example Traders (Pvt) Ltd",
+        "TIN: 2000000000",
+        "VAT No: 220000000",
+        &rule,
+        "Invoice No: 15/451 Fiscal day No: 45",
+        "Customer reference No: CRN0054",
+        "Device Serial No: till-2",
+        "Device ID: 37367",
+        "Date: 06/09/26 12:18",
+        "CREDITED INVOICE",
+        "Invoice No: 34",
+        "Device ID: 35224",
+        &rule,
+        "Total USD -304.00",
+        "VAT % Net.Amt VAT Amount",
+        "Exempt -4.00 0.00 -4.00",
+        "15.5% -259.74 -40.26 -300.00",
+        &rule,
+        "[QR code]",
+        "Verification code:",
+        "1FFF-FBC7-516C-DF86",
+        "You can verify this receipt manually at",
+        "https://fdmstest.zimra.co.zw",
+    ];
+    assert_eq!(squeezed, wanted);
+    let json = INVOICE.replace("517", "514");
+    let without = block(&json, &sample_taxpayer_without_vat());
+    assert!(without.contains("Moyo & Sons (Pvt) Ltd"), "{without}");
+    assert!(
+        !without.contains("VAT No: 2") && !without.contains("Net.Amt"),
+        "{without}"
+    );
 }
 
 /// What POS software reads from the API keeps its names.

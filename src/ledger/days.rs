@@ -254,3 +254,90 @@ impl Core {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::Store;
+    use super::*;
+
+    fn no(number: u32) -> FiscalDayNo {
+        FiscalDayNo::new(number).unwrap()
+    }
+
+    /// The cashier is told from the warning's first moment on, and by when.
+    #[test]
+    fn warnings() {
+        let opened: DateTime = "2026-05-28T07:00:00".parse().unwrap();
+        let at = |now: &str| warning_at(opened, 24, 2, now.parse().unwrap());
+        assert_eq!(at("2026-05-29T04:59:59"), None);
+        let told = at("2026-05-29T05:00:00").unwrap();
+        assert!(told.contains("by 2026-05-29T07:00:00:"), "{told}");
+        assert_eq!(at("2026-05-29T08:00:00"), Some(told));
+    }
+
+    /// A day is opened once and closed once, and only the one that was meant.
+    #[test]
+    fn opened_and_closed_once() {
+        let mut store = Store::new();
+        let till = store.till;
+        let is_not_open = |done: Result<DayFacts, LedgerError>| {
+            matches!(done, Err(LedgerError::Refused(Refusal::DayNotOpen { .. })))
+        };
+        assert!(is_not_open(
+            store.core.write(|core| core.close_day(till, "test"))
+        ));
+        let opened = store
+            .core
+            .write(|core| core.open_day(till, "test"))
+            .unwrap();
+        assert_eq!((opened.fiscal_day_no, opened.receipt_counter), (no(1), 0));
+        let again = store.core.write(|core| core.open_day(till, "test"));
+        let Err(LedgerError::Refused(Refusal::DayOpen { no: present, .. })) = again else {
+            panic!("opened twice");
+        };
+        assert_eq!(present, no(1));
+        let _ = store.issue(store.sale("A1")).unwrap();
+        let other = store
+            .core
+            .write(|core| core.close_day_if(till, no(2), "test"));
+        assert!(is_not_open(other));
+        let closed = store
+            .core
+            .write(|core| core.close_day_if(till, no(1), "test"))
+            .unwrap();
+        assert_eq!(closed.receipt_counter, 1);
+        assert!(
+            closed
+                .close
+                .is_some_and(|close| close.closed >= closed.opened)
+        );
+        let after = store
+            .core
+            .write(|core| core.close_day_if(till, no(1), "test"));
+        assert!(is_not_open(after));
+        let next = store
+            .core
+            .write(|core| core.open_day(till, "test"))
+            .unwrap();
+        assert_eq!(next.fiscal_day_no, no(2));
+        assert_eq!(store.verify().unwrap().days, 2);
+    }
+
+    /// That a day nears its end is told once, also over a restart; of the next day once more.
+    #[test]
+    fn warned_once() {
+        let mut store = Store::new();
+        let till = store.till;
+        let longest = "2026-05-29T07:00:00".parse().unwrap();
+        let mut warn = |store: &mut Store, day| {
+            let warned = store
+                .core
+                .write(|core| core.warn_of_day_end(till, no(day), longest));
+            warned.unwrap()
+        };
+        assert!(warn(&mut store, 1) && !warn(&mut store, 1));
+        store.reopen();
+        assert!(!warn(&mut store, 1));
+        assert!(warn(&mut store, 2) && !warn(&mut store, 2));
+    }
+}

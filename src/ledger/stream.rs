@@ -545,3 +545,7 @@ fn next_close(conn: &Connection, state: &StreamState) -> Result<Option<Item>, St
         waits_for: None,
     }))
 }
+
+#[cfg(test)]
+#[path = "stream_tests.rs"]
+mod tests;

@@ -209,3 +209,86 @@ fn probes() {
         }
     }
 }
+
+/// What a row keeps beside its step: the newest error, none where all is well, and when a parked stream is probed.
+#[test]
+fn what_is_kept_beside_the_step() {
+    let old = |state| StreamState {
+        last_error: Some("old".to_owned()),
+        ..state
+    };
+    let kept = |verdict| match verdict {
+        Verdict::Keep(state) => state,
+        other => panic!("{other:?}"),
+    };
+    let (sending, asking) = (old(state(Step::Send)), old(state(Step::Ask)));
+    let doubtful = kept(sent(&sending, &open(5), &lost()));
+    assert_eq!(
+        doubtful.last_error.map(|error| error.contains("reset")),
+        Some(true)
+    );
+    let waiting = status("CloseInitiated", Some(4), "");
+    let waiting = kept(asked(&asking, &open(5), Why::Step, &waiting));
+    assert_eq!(
+        waiting.last_error.as_deref(),
+        Some("FDMS is still closing a day")
+    );
+    let closing = kept(sent(&sending, &close(4), &answered(200, "{}")));
+    assert_eq!(closing.last_error, None);
+    let probe = now() + SignedDuration::try_from(PROBE_EVERY).unwrap();
+    let parked_now = kept(sent(&sending, &receipt(91), &refused(401, "")));
+    assert_eq!(
+        (parked_now.step, parked_now.next_attempt),
+        (Step::Ask, probe)
+    );
+    assert_eq!(
+        parked_now.last_error,
+        parked_now.parked.map(|parked| parked.reason)
+    );
+    let still = kept(asked(&old(parked(true)), &open(5), Why::Step, &lost()));
+    assert_eq!(still.next_attempt, probe);
+    assert_ne!(still.last_error.as_deref(), Some("old"));
+    assert_eq!(still.parked, parked(true).parked);
+    let later = Tick {
+        jitter: 61_234,
+        ..tick()
+    };
+    assert_eq!(next_probe(later), probe + SignedDuration::from_millis(1234));
+}
+
+/// A close that failed says what to do about its own reason, and each action is a sentence of its own.
+#[test]
+fn what_to_do_is_said() {
+    for (error, words) in [
+        ("BadCertificateSignature", "the signature over the day"),
+        ("MissingReceipts", "misses receipts of the day"),
+        ("ReceiptsWithValidationErrors", "marked Red"),
+        ("CountersMismatch", "other counters"),
+        ("InternalError", "out of order"),
+        ("Mood", "does not know"),
+    ] {
+        let seen = status("CloseFailed", Some(4), error);
+        let verdict = asked(&state(Step::Poll), &close(4), Why::Step, &seen);
+        let Verdict::Keep(StreamState {
+            parked: Some(parked),
+            ..
+        }) = verdict
+        else {
+            panic!("{verdict:?}");
+        };
+        assert!(parked.reason.contains(words), "{}", parked.reason);
+    }
+    let actions = [
+        Action::SendAgain,
+        Action::CompareStatus,
+        Action::FixConfiguration,
+        Action::RenewCertificate,
+        Action::EnterActivationKey,
+        Action::ContactAuthority,
+        Action::CloseByHand,
+        Action::ReportDefect,
+    ];
+    let sentences: std::collections::BTreeSet<_> = actions.map(advice).into_iter().collect();
+    assert_eq!(sentences.len(), actions.len());
+    assert!(sentences.iter().all(|sentence| sentence.contains(' ')));
+}

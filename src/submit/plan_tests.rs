@@ -222,6 +222,9 @@ fn pauses_and_parking() {
     };
     let table = [
         (pausing(seconds(9)), Todo::Wait(seconds(9))),
+        (pausing(now()), Todo::Send),
+        (pausing(seconds(3600)), Todo::Wait(seconds(3600))),
+        (pausing(seconds(3601)), Todo::Send),
         (pausing(seconds(24 * 3600)), Todo::Send),
         (parked(false), Todo::Parked),
         (probing(seconds(60)), Todo::Wait(seconds(60))),

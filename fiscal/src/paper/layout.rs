@@ -267,6 +267,12 @@ mod tests {
         assert_eq!(folded("", 4), [""]);
         assert_eq!(folded("  a   b ", 9), ["a b"]);
         assert_eq!(folded("éééé é", 4), ["éééé", "é"]);
+        assert_eq!(folded("one two three", 7), ["one two", "three"]);
+        assert_eq!(folded("abcd efgh", 8), ["abcd", "efgh"]);
+        assert_eq!(folded("abcd ef ghi", 9), ["abcd ef", "ghi"]);
+        assert_eq!(folded("abcd ef gh", 9), ["abcd ef", "gh"]);
+        assert_eq!(folded("a  b c", 9), ["a b c"]);
+        assert_eq!(folded(" \t ", 4), [""]);
     }
 
     /// A long name folds beside its amount, which stands on the last line; a long amount goes below.
@@ -283,6 +289,38 @@ mod tests {
             ["left", "    a right side too", "         long for it"]
         );
         assert_eq!(lines(&Block::row("alone", ""), 20), ["alone"]);
+        // Just beside each other, just not; just room for the left to fold beside the right, just not.
+        let block = Block::row("abcdefghi", "1234567890");
+        assert_eq!(lines(&block, 20), ["abcdefghi 1234567890"]);
+        let block = Block::row("abcdefghij", "1234567890");
+        assert_eq!(lines(&block, 20), ["abcdefghij", "          1234567890"]);
+        let block = Block::row("aaaa bbbb cccc", "123456789");
+        assert_eq!(lines(&block, 20), ["aaaa bbbb", "cccc       123456789"]);
+        let block = Block::row("aaaa bbbb cccc", "1234567890");
+        assert_eq!(
+            lines(&block, 20),
+            ["aaaa bbbb cccc", "          1234567890"]
+        );
+    }
+
+    /// A text stands where it is told to, on paper of the least width at least.
+    #[test]
+    fn alignment() {
+        let at = |align| Block::Text {
+            text: "seven 7".to_owned(),
+            align,
+            bold: false,
+            size: crate::paper::Size::Normal,
+        };
+        assert_eq!(lines(&at(Align::Left), 20), ["seven 7"]);
+        assert_eq!(lines(&at(Align::Center), 20), ["      seven 7"]);
+        assert_eq!(lines(&at(Align::Right), 20), ["             seven 7"]);
+        assert_eq!(lines(&Block::Rule, 4), ["-".repeat(16)]);
+        let blocks = [Block::Blank, Block::Cut, Block::text("a  "), Block::Rule];
+        assert_eq!(
+            render_text(&blocks, 16),
+            format!("\na\n{}\n", "-".repeat(16))
+        );
     }
 
     /// A table that fits fills the line; one long text folds; amounts that do not fit are stacked.
@@ -312,6 +350,15 @@ mod tests {
                 "Name          Exempt",
                 "Amount 1234567890.00"
             ]
+        );
+        // A cell that fits is set as it is; an empty one takes no line of its own.
+        assert_eq!(
+            lines(&block("A  B", "1.00"), 20),
+            ["Tax      Name Amount", "A        A  B   1.00"]
+        );
+        assert_eq!(
+            lines(&block("", "1234567890.00"), 20),
+            ["Tax                A", "Amount 1234567890.00"]
         );
     }
 }

@@ -129,15 +129,15 @@ impl Judge<'_> {
         };
         let date = self.receipt.date;
         // A note takes its taxes from its original, whatever the configuration says today.
-        if self.receipt.receipt_type.is_note()
-            && matches!(self.facts.original, OriginalFact::Found(_))
-            && self.original_has(id, percent)
+        let is_note = self.receipt.receipt_type.is_note();
+        if is_note
+            && let OriginalFact::Found(original) = self.facts.original
+            && original.has(id, percent)
         {
             return;
         }
         let same: Vec<_> = taxpayer.taxes.iter().filter(|tax| tax.id == id).collect();
-        let elsewhere = self.receipt.receipt_type.is_note()
-            && matches!(self.facts.original, OriginalFact::Unknown);
+        let elsewhere = is_note && matches!(self.facts.original, OriginalFact::Unknown);
         let configured = same.iter().filter(|tax| tax.percent == percent);
         let is_usable = |tax: &&&Tax| elsewhere || tax.is_valid_at(date);
         if !configured.clone().any(|tax| is_usable(&tax)) {

@@ -65,7 +65,7 @@ impl Judge<'_> {
             self.within_the_rest(original);
         }
         for (id, percent) in self.used_taxes() {
-            if !self.original_has(id, percent) {
+            if !original.has(id, percent) {
                 let percent = percent.map_or("exempt".to_owned(), |p| format!("{p} %"));
                 let message = format!("the original has no tax {id} ({percent})");
                 self.found(Code::Rcpt036, "/receiptLines", message);

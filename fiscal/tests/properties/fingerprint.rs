@@ -162,6 +162,20 @@ fn defective_fingerprints_are_caught() {
     }
 }
 
+/// The same sale at two tills is two sales; whether the POS names its till does not matter.
+#[test]
+fn a_sale_belongs_to_its_till() {
+    let other = fiscal::DeviceId::new(1).expect("a device ID");
+    let draft = Shop::new(1).sell().draft;
+    let unnamed = Draft {
+        device_id: None,
+        ..draft.clone()
+    };
+    assert_eq!(draft.device_id, Some(device()));
+    assert_eq!(unnamed.fingerprint(device()), draft.fingerprint(device()));
+    assert_ne!(draft.fingerprint(other), draft.fingerprint(device()));
+}
+
 proptest! {
     /// The same sale is the same sale, another one is another.
     #[test]

@@ -3,6 +3,7 @@
 //! A check is a function that takes the implementation to be checked. A property test gives it the real
 //! one with random seeds; a second test gives it defective ones, each of which it must turn down.
 
+mod drawn;
 mod fingerprint;
 mod sent;
 mod shop;

@@ -389,6 +389,11 @@ mod tests {
                 down(Some(PARENT), 6, hash(7), 0),
                 "look 6",
             ),
+            (
+                sent(10, 0, true),
+                down(Some(PARENT), 10, hash(1), 0),
+                "at 10 not own fork 10",
+            ),
             // And one that it has.
             (sent(10, 5, true), down(Some(OWN), 15, hash(2), 5), "at 15"),
         ];
@@ -413,6 +418,51 @@ mod tests {
             matches!(read, Reading::Clear(Meaning::Fork { .. })),
             "{read:?}"
         );
+    }
+
+    /// Nothing that is borrowed is sent where there is nothing to send; what comes next is told all the same.
+    #[test]
+    fn borrowed_and_empty() {
+        let borrowed = Sent {
+            is_borrowed: true,
+            ..sent(10, 0, true)
+        };
+        let Reading::Clear(meaning) = read(&borrowed, &down(Some(PARENT), 10, hash(1), 0)) else {
+            panic!("it is clear");
+        };
+        assert_eq!(word(&meaning), "at 10 not own fork 10");
+    }
+
+    /// A new series leaves the one that HQ is at, whatever it meant to leave, and its reason stays; a sentence that tells
+    /// of a loss names the line.
+    #[test]
+    fn what_is_told() {
+        let fork = |meaning| match meaning {
+            Meaning::Taken(Place {
+                fork: Some(fork), ..
+            }) => fork,
+            other => panic!("{other:?}"),
+        };
+        let elsewhere = down(Some(OTHER), 14, hash(3), 0);
+        let anew = fork(looked(&sent(0, 5, true), &elsewhere, None));
+        assert_eq!(
+            (anew.parent, anew.at, &*anew.reason),
+            (OTHER, 0, "put back")
+        );
+        let behind = fork(looked(&sent(10, 5, true), &elsewhere, Some(hash(3))));
+        assert_eq!(
+            (behind.parent, behind.at, behind.hash, &*behind.reason),
+            (OTHER, 14, hash(3), "put back")
+        );
+        for (down, own) in [
+            (down(Some(PARENT), 6, hash(3), 0), Some(hash(4))),
+            (down(None, 6, hash(3), 0), None),
+        ] {
+            let Meaning::BackOff { reason } = looked(&sent(10, 5, true), &down, own) else {
+                panic!("nothing fits");
+            };
+            assert!(reason.contains("after line 6,"), "{reason}");
+        }
     }
 
     /// What the own line says.

@@ -202,3 +202,75 @@ pub struct CommandDone {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lines: Option<Vec<String>>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Environment;
+
+    /// An order names its kind as its message does, its till, and of the rest what is no secret.
+    #[test]
+    fn what_is_told_of_an_order() {
+        let till = TillRef {
+            environment: Environment::Test,
+            device_id: 42,
+        };
+        let reason = |text: &str| text.to_owned();
+        let (public, context) = (crate::seal::SealKey::new().unwrap().1, "a");
+        let key = crate::seal::seal(&public, context, b"secret").unwrap();
+        let credential = Order::DeliverCredential {
+            till,
+            version: 3,
+            certificate: "PEM".to_owned(),
+            key,
+            model: None,
+            serial_no: None,
+            invoice_prefix: None,
+        };
+        for (order, told) in [
+            (Order::SubmitTest { till }, "{}"),
+            (Order::Retry { till }, "{}"),
+            (Order::RefreshConfig { till }, "{}"),
+            (Order::OpenDay { till }, "{}"),
+            (Order::CloseDay { till }, "{}"),
+            (Order::RenewCertificate { till }, "{}"),
+            (
+                Order::DeadLetter {
+                    till,
+                    reason: reason("why"),
+                },
+                r#"{"reason":"why"}"#,
+            ),
+            (
+                Order::Retire {
+                    till,
+                    reason: reason("old"),
+                },
+                r#"{"reason":"old"}"#,
+            ),
+            (
+                Order::Retire {
+                    till,
+                    reason: reason(""),
+                },
+                "{}",
+            ),
+            (credential, r#"{"version":3}"#),
+            (Order::UploadLog { lines: 9 }, r#"{"lines":9}"#),
+        ] {
+            let message = serde_json::to_value(&order).unwrap();
+            assert_eq!(message["kind"], order.kind());
+            assert_eq!(serde_json::to_string(&order.told()).unwrap(), told);
+            let named = !matches!(order, Order::UploadLog { .. });
+            assert_eq!(order.till(), named.then_some(till));
+        }
+        for outcome in [
+            CommandOutcome::Done,
+            CommandOutcome::Refused,
+            CommandOutcome::Failed,
+            CommandOutcome::Expired,
+        ] {
+            assert_eq!(serde_json::to_value(outcome).unwrap(), outcome.as_str());
+        }
+    }
+}

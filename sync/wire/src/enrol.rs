@@ -103,3 +103,34 @@ pub struct Past {
     /// The hash over all of them.
     pub hash: ChainHash,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Neither the code nor the secret stands in a log; what is no secret does.
+    #[test]
+    fn secrets_are_not_shown() {
+        let enrol = Enrol {
+            protocol: 1,
+            code: "hush".to_owned(),
+            seal_key: "half".to_owned(),
+            version: "0.1.0".to_owned(),
+            tills: Vec::new(),
+        };
+        let enrolled = Enrolled {
+            store_id: Uuid::from_u128(7),
+            tenant_id: Uuid::from_u128(8),
+            tenant: "Moyo".to_owned(),
+            store: "Avondale".to_owned(),
+            secret: "hush".to_owned(),
+            tills: Vec::new(),
+            past: None,
+        };
+        let shown = format!("{enrol:?} {enrolled:?}");
+        assert!(!shown.contains("hush"), "{shown}");
+        for known in ["0.1.0", "000000000007", "000000000008"] {
+            assert!(shown.contains(known), "{shown}");
+        }
+    }
+}

@@ -390,6 +390,69 @@ mod tests {
         assert_eq!((read.till, read.fact().unwrap()), (None, Fact::Other));
     }
 
+    /// Each kind is read as what it is, and none is taken for another.
+    #[test]
+    fn kinds_are_told_apart() {
+        let added = r#"{"serialNo":"s","modelName":"m","modelVersion":"1","invoicePrefix":"T1-"}"#;
+        let receipt = r#"{"fiscalDayNo":3,"receiptGlobalNo":7,"receiptCounter":2,"receiptType":"FiscalInvoice",
+            "receiptCurrency":"USD","receiptTotal":240,"receiptDate":"2026-11-27T08:01:00","invoiceNo":"T1-7","hash":"h",
+            "signature":"s","publicKey":"k","body":"{}","fingerprint":"f"}"#;
+        let closed = r#"{"fiscalDayNo":3,"daySeq":5,"closed":"2026-11-27T19:00:00","receiptCounter":2,"totals":"","hash":"h",
+            "signature":"s","publicKey":"k","body":"{}"}"#;
+        let attempt = r#"{"item":"submit_receipt","itemSeq":6,"number":7,"attempt":1,"outcome":"accepted","durationMs":20}"#;
+        let command = r#"{"id":"00000000-0000-0000-0000-000000000001","no":1,"kind":"retry","outcome":"done","detail":""}"#;
+        let certificate = r#"{"certificate":"c","thumbprint":"t","publicKey":"k"}"#;
+        let opened = r#"{"fiscalDayNo":3,"opened":"2026-11-27T08:00:00"}"#;
+        for (kind, body, wanted) in [
+            ("till.added", added, "TillAdded"),
+            ("config.changed", r#"{"config":"{}"}"#, "ConfigChanged"),
+            ("certificate.used", certificate, "CertificateUsed"),
+            ("day.opened", opened, "DayOpened"),
+            ("receipt.issued", receipt, "ReceiptIssued"),
+            ("day.closed", closed, "DayClosed"),
+            ("fdms.attempt", attempt, "Attempt"),
+            ("hq.command", command, "CommandDone"),
+            ("stream.parked", added, "Other"),
+        ] {
+            let raw = RawValue::from_string(body.to_owned()).unwrap();
+            let fact = format!("{:?}", Fact::read(kind, &raw).unwrap());
+            assert_eq!(fact.split('(').next(), Some(wanted));
+        }
+    }
+
+    /// Words in messages are the words in tables.
+    #[test]
+    fn words() {
+        fn same<T: Serialize>(value: T, word: &str) {
+            assert_eq!(serde_json::to_value(value).unwrap(), word);
+        }
+        for kind in [
+            AttemptKind::OpenDay,
+            AttemptKind::SubmitReceipt,
+            AttemptKind::CloseDay,
+            AttemptKind::SubmitFile,
+        ] {
+            same(kind, kind.as_str());
+        }
+        for outcome in [
+            AttemptOutcome::Accepted,
+            AttemptOutcome::Refused,
+            AttemptOutcome::Later,
+            AttemptOutcome::Unknown,
+        ] {
+            same(outcome, outcome.as_str());
+        }
+        for environment in [Environment::Test, Environment::Prod] {
+            same(environment, environment.as_str());
+            assert_eq!(Environment::parse(environment.as_str()), Some(environment));
+        }
+        assert_eq!(Environment::parse("Test"), None);
+        assert_eq!(
+            format!("{TILL}|{:>6}", Environment::Prod),
+            "test 37367|  prod"
+        );
+    }
+
     /// Half a till is none, and a body must be what its kind says.
     #[test]
     fn broken_lines_are_refused() {

@@ -214,3 +214,28 @@ pub struct Switch {
     /// go to this one; none: to itself.
     pub to: Option<TillRef>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A revision that is put behind others is higher by so much, and nothing else is changed; it has an end.
+    #[test]
+    fn a_revision_behind_others() {
+        let wanted = Wanted {
+            revision: 3,
+            bytes_per_second: Some(9),
+            ..Wanted::default()
+        };
+        let later = wanted.clone().after(4);
+        assert_eq!(later.revision, 7);
+        assert_eq!(
+            Wanted {
+                revision: 3,
+                ..later
+            },
+            wanted
+        );
+        assert_eq!(wanted.after(i64::MAX).revision, i64::MAX);
+    }
+}

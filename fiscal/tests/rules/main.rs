@@ -4,6 +4,9 @@
 //! misses the lines (RCPT019, RCPT037) also misses the tax rows (RCPT038), one that misses the tax rows
 //! alone has a wrong row (RCPT027), and a total of the wrong sign (RCPT040) is paid with one (RCPT028).
 
+mod composed;
+mod edges;
+
 use std::collections::BTreeSet;
 
 use fiscal::compose::{Known, compose};
