@@ -3,7 +3,13 @@
 
 mod disk;
 mod machine;
+mod many;
 mod network;
 mod page;
+mod paths;
 mod pos;
 mod printer;
+mod slow;
+mod smuggling;
+mod tokens;
+mod wire;
