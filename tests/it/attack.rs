@@ -2,6 +2,7 @@
 //! want, and what is left to them is told in docs/SECURITY.md, which names these tests.
 
 mod disk;
+mod fields;
 mod machine;
 mod many;
 mod network;
