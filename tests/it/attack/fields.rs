@@ -17,7 +17,7 @@ use crate::support::api::{Answer, PATIENCE, Shop, get, post, sale};
 use crate::support::operator::Operator;
 
 /// Texts that are code to somebody, and nothing but a name to us.
-const LIVE: [&str; 40] = [
+pub(super) const LIVE: [&str; 40] = [
     // SQL.
     "' OR '1'='1' --",
     "'); DROP TABLE receipt;--",
