@@ -15,7 +15,7 @@ use rcgen::{
 use rustls::pki_types::CertificateDer;
 use serde_json::json;
 
-use super::stranger::{Answer, Authority, Stranger, authority, ok};
+use super::stranger::{Answer, Authority, Stranger, authority, issuer, ok};
 use crate::support::store::House;
 
 /// A server's certificate: what is odd about it, by which name it is asked, whether it is to be trusted.
@@ -41,14 +41,14 @@ impl Makers {
 
     fn under(
         &self,
-        issuer: &Authority,
+        authority: &Authority,
         what: &'static str,
         change: impl FnOnce(&mut CertificateParams),
     ) -> Odd {
         let mut params = usual();
         change(&mut params);
         let key = KeyPair::generate().unwrap();
-        let own = params.signed_by(&key, issuer).unwrap();
+        let own = params.signed_by(&key, issuer(authority)).unwrap();
         Odd {
             what,
             host: "127.0.0.1",
@@ -67,7 +67,7 @@ impl Makers {
             .push(DnType::CommonName, "Between");
         change(&mut params);
         let key = KeyPair::generate().unwrap();
-        let between = Authority::signed_by(params, key, &self.known).unwrap();
+        let between = Authority::signed_by(params, key, issuer(&self.known)).unwrap();
         let mut odd = self.under(&between, what, |_| {});
         odd.chain.push(between.der().clone());
         odd
@@ -319,14 +319,14 @@ fn certified(ca: &Authority, csr: &str, from: i32, until: i32) -> String {
     let mut request = CertificateSigningRequestParams::from_pem(csr).unwrap();
     request.params.not_before = date_time_ymd(from, 1, 1);
     request.params.not_after = date_time_ymd(until, 1, 1);
-    request.signed_by(ca).unwrap().pem()
+    request.signed_by(issuer(ca)).unwrap().pem()
 }
 
 /// A certificate of another key, in the till's name.
 fn anothers(ca: &Authority, csr: &str) -> String {
     let request = CertificateSigningRequestParams::from_pem(csr).unwrap();
     let key = KeyPair::generate().unwrap();
-    request.params.signed_by(&key, ca).unwrap().pem()
+    request.params.signed_by(&key, issuer(ca)).unwrap().pem()
 }
 
 /// Answers to a till that asks for a certificate, and whether it keeps what it got: only what is of its own key. What is
@@ -364,7 +364,11 @@ const ISSUED: [(&str, Issues, bool); 14] = [
         "of a weak key",
         |ca, csr| {
             let request = CertificateSigningRequestParams::from_pem(csr).unwrap();
-            request.params.signed_by(&Weak::new(), ca).unwrap().pem()
+            request
+                .params
+                .signed_by(&Weak::new(), issuer(ca))
+                .unwrap()
+                .pem()
         },
         false,
     ),
@@ -399,13 +403,13 @@ async fn certificates_of_others_are_not_kept() {
     let mut wrong = Vec::new();
     for (place, (what, issues, is_kept)) in ISSUED.into_iter().enumerate() {
         let ca = Arc::new(authority());
-        let issuer = Arc::clone(&ca);
+        let signs = Arc::clone(&ca);
         let answer: Answer = Arc::new(move |request| {
             let body = request.split("\r\n\r\n").nth(1).unwrap_or_default();
             let body: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
             match body["certificateRequest"].as_str() {
                 Some(csr) => {
-                    let pem = issues(&issuer, csr);
+                    let pem = issues(&signs, csr);
                     ok(json!({ "operationID": "1", "certificate": pem })
                         .to_string()
                         .as_bytes())

@@ -106,7 +106,7 @@ impl Words {
                 true,
                 Then::Refused,
             );
-            let both = |n| format!("Content-Length: {n}\r\nTransfer-Encoding: {coding}");
+            let both = |n: usize| format!("Content-Length: {n}\r\nTransfer-Encoding: {coding}");
             add(&both, true, Then::Refused);
         }
         for line in [
@@ -137,7 +137,7 @@ impl Words {
         ] {
             add(&|_| line.to_owned(), true, Then::Read(2));
         }
-        let twice = |n| format!("Content-Length: {n}\r\nContent-Length: {n}");
+        let twice = |n: usize| format!("Content-Length: {n}\r\nContent-Length: {n}");
         add(&twice, false, Then::Read(2));
         all
     }

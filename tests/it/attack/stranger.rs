@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -14,10 +14,18 @@ pub(super) type Authority = CertifiedIssuer<'static, KeyPair>;
 /// What is answered to a request: the bytes behind the blank line of its head are its body.
 pub(super) type Answer = Arc<dyn Fn(&str) -> Vec<u8> + Send + Sync>;
 
+/// An answer in which this stands is the last one.
+const CLOSE: &[u8] = b"\r\nconnection: close\r\n";
+
 /// The server, and what it was told in the clear of TLS.
 pub(super) struct Stranger {
     pub(super) port: u16,
     heard: UnboundedReceiver<String>,
+}
+
+/// An authority as certificates are signed by it.
+pub(super) fn issuer(authority: &Authority) -> &Issuer<'static, KeyPair> {
+    authority
 }
 
 /// A new authority.
@@ -70,7 +78,10 @@ impl Stranger {
                     while let Some(request) = request(&mut stream).await {
                         let answered = answer(&request);
                         let _ = said.send(request);
-                        if stream.write_all(&answered).await.is_err() {
+                        let sent = stream.write_all(&answered).await;
+                        let is_last = answered.windows(CLOSE.len()).any(|part| part == CLOSE);
+                        if sent.is_err() || is_last {
+                            let _ = stream.shutdown().await;
                             return;
                         }
                     }
@@ -85,7 +96,7 @@ impl Stranger {
         let key = KeyPair::generate().unwrap();
         let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
         let params = CertificateParams::new(names.to_vec()).unwrap();
-        let own = params.signed_by(&key, ca).unwrap();
+        let own = params.signed_by(&key, issuer(ca)).unwrap();
         Self::start(vec![own.der().clone()], &key, answer).await
     }
 
