@@ -22,7 +22,7 @@ struct Words {
 /// What has to come of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Then {
-    /// One answer that says no, and the connection ends; nothing is made.
+    /// One answer that says no, or none at all, and the connection ends; nothing is made.
     Refused,
     /// The outer request is answered and the connection ends: what stands behind it is not read.
     Alone,
@@ -309,7 +309,7 @@ fn wrong(then: Then, answers: &[Said], goes_on: bool, made: usize) -> Option<Str
     let yes = answers.iter().filter(|said| said.status == 201).count();
     let is_refused = |said: &Said| (400..=505).contains(&said.status) && said.status != 500;
     let fits = match then {
-        Then::Refused => answers.len() == 1 && is_refused(&answers[0]) && !goes_on,
+        Then::Refused => answers.len() <= 1 && answers.iter().all(is_refused) && !goes_on,
         Then::Alone => answers.len() == 1 && yes == 1 && !goes_on,
         Then::Nothing => answers.len() == 1 && yes == 0,
         Then::Read(count) => yes == count,

@@ -62,6 +62,8 @@ fn forged(good: &str) -> Vec<String> {
         "x".repeat(20_000),
         format!("{good}{}", " x".repeat(300)),
     ]);
+    // Not every token has every letter.
+    all.retain(|token| token != good);
     all
 }
 
