@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use fiscald::config::FdmsConfig;
 use fiscald::fdms::{ClientSettings, Fdms as _, FileTransport, HttpFdms, Limits, TrustRoots};
-use fiscald::join::{self, Access, Registration};
+use fiscald::join::{self, Registration};
 use fiscald::keys::KeyKind;
+use fiscald::submit::Access;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType,
     ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyPair, KeyUsagePurpose, NameConstraints,
