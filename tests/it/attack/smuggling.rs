@@ -212,6 +212,7 @@ impl Words {
                 Then::Read(2),
             ),
             ("\r\n\r\nPOST {path} HTTP/1.1", Then::Read(2)),
+            ("POST http://localhost{path} HTTP/1.1", Then::Read(2)),
         ] {
             let name = number.next();
             let first = first.replace("{path}", self.path);
@@ -234,6 +235,8 @@ impl Words {
             ("GET /nothing", false),
             ("GET /nothing", true),
             ("OPTIONS *", false),
+            ("CONNECT localhost:80", false),
+            ("GET localhost:80", false),
             ("OPTIONS {path}", true),
             ("POST /nothing", false),
             ("POST {path}", false),
@@ -371,6 +374,54 @@ async fn nothing_is_smuggled_into_the_gateway() {
     }
     assert!(all_wrong.is_empty(), "{all_wrong:#?}");
     shop.sell("T1-last").await;
+}
+
+/// A request names one host. Of two, whoever stands in between may have gone by the other one: it is refused, as is an
+/// address in the first line that is not this machine's, whatever stands in `Host`, and a name with anything behind it but a
+/// port.
+#[tokio::test]
+async fn a_request_names_one_host() {
+    let shop = Shop::open().await;
+    let mut number = Counter::default();
+    for (target, hosts, status) in [
+        ("/v1/receipts", "Host: localhost", 201),
+        ("/v1/receipts", "Host: localhost:8487", 201),
+        ("http://localhost/v1/receipts", "Host: localhost", 201),
+        ("/v1/receipts", "Host: localhost\r\nHost: evil.example", 403),
+        ("/v1/receipts", "Host: evil.example\r\nHost: localhost", 403),
+        ("/v1/receipts", "Host: localhost\r\nHost: localhost", 403),
+        (
+            "http://localhost/v1/receipts",
+            "Host: localhost\r\nHost: localhost",
+            403,
+        ),
+        ("http://evil.example/v1/receipts", "Host: localhost", 403),
+        (
+            "http://localhost:1@evil.example/v1/receipts",
+            "Host: localhost",
+            403,
+        ),
+        ("/v1/receipts", "Host: localhost:1@evil.example", 403),
+        ("/v1/receipts", "Host: localhost:evil.example", 403),
+        ("/v1/receipts", "Host: [::1]evil.example", 403),
+        ("/v1/receipts", "Host: localhost.", 403),
+        ("/v1/receipts", "Host: localhost, evil.example", 403),
+        ("/v1/receipts", "Host:", 403),
+        ("/v1/receipts", "X-Forwarded-Host: localhost", 403),
+    ] {
+        let before = shop.last_number().await;
+        let body = sale(&number.next());
+        let bytes = format!(
+            "POST {target} HTTP/1.1\r\n{hosts}\r\nAuthorization: Bearer one\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let (said, _) = exchange(shop.stream().await, bytes.as_bytes()).await;
+        let statuses: Vec<u16> = said.iter().map(|said| said.status).collect();
+        assert_eq!(statuses, [status], "{target} {hosts:?}");
+        let sold = shop.last_number().await - before;
+        assert_eq!(sold, u32::from(status == 201), "{target} {hosts:?}");
+    }
 }
 
 /// The same at head office, where a proxy may stand before the service: as many stores as answers that say so, each of
