@@ -161,7 +161,6 @@ async fn answers_are_read_within_limits() {
             told(what, fdms.get_config().await);
             told(what, fdms.get_status().await);
             told(what, fdms.submit_receipt(b"{}").await);
-            told(what, fdms.get_server_certificate(None).await);
         };
         timeout(PATIENCE, all)
             .await
