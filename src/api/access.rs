@@ -155,11 +155,13 @@ pub(super) fn gate(
     if arrival.is_line {
         return Ok(());
     }
-    let host = match uri.authority() {
-        Some(authority) => Some(authority.as_str()),
-        None => headers
-            .get(header::HOST)
-            .and_then(|host| host.to_str().ok()),
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let named = hosts.next().and_then(|host| host.to_str().ok());
+    let host = match (hosts.next(), uri.authority()) {
+        // Who stands in between may have gone by the other one.
+        (Some(_), _) => None,
+        (None, Some(authority)) => Some(authority.as_str()),
+        (None, None) => named,
     };
     let is_ours = match arrival.door {
         // A web page cannot reach a Unix socket, and clients put anything into Host there.
@@ -220,12 +222,23 @@ fn is_embedded_elsewhere(headers: &HeaderMap) -> bool {
     is_elsewhere && !follows_a_link
 }
 
-/// The host without its port; IPv6 addresses without their brackets.
+/// The host without its port; IPv6 addresses without their brackets. What has anything else behind its name than a port is
+/// no name: it is given back whole.
 fn host_name(host: &str) -> &str {
-    if let Some(rest) = host.strip_prefix('[') {
-        return rest.split(']').next().unwrap_or(rest);
+    let is_port = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    let (name, port) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((name, "")) => return name,
+        Some((name, behind)) => (name, behind.strip_prefix(':')),
+        None => match host.split_once(':') {
+            Some((name, port)) => (name, Some(port)),
+            None => return host,
+        },
+    };
+    if port.is_some_and(is_port) {
+        name
+    } else {
+        host
     }
-    host.rsplit_once(':').map_or(host, |(name, _)| name)
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -265,12 +278,15 @@ impl FromRequestParts<Arc<Shared>> for Caller {
 }
 
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
-    let Some(value) = headers.get(header::AUTHORIZATION) else {
+    let mut all = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = all.next() else {
         return Ok(None);
     };
-    let token = value
-        .to_str()
-        .ok()
+    // Of two it would be a guess which is meant.
+    let is_only = all.next().is_none();
+    let token = Some(value)
+        .filter(|_| is_only)
+        .and_then(|value| value.to_str().ok())
         .and_then(|text| text.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim())
@@ -279,7 +295,7 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
         Some(token) => Ok(Some(token)),
         None => Err(Problem::new(
             P::TokenUnknown,
-            "the Authorization header is not `Bearer` and a token",
+            "there is more than one Authorization header, or it is not `Bearer` and a token",
         )),
     }
 }
@@ -471,6 +487,12 @@ mod tests {
             (Door::Loopback, Some("localhost.evil.example"), None, host),
             (Door::Loopback, Some("127.0.0.1.evil.example"), None, host),
             (Door::Loopback, Some("till-server.shop"), None, host),
+            (Door::Loopback, Some("localhost:1@evil.example"), None, host),
+            (Door::Loopback, Some("localhost:evil.example"), None, host),
+            (Door::Loopback, Some("[::1]evil.example"), None, host),
+            (Door::Loopback, Some("[::1]:1@evil.example"), None, host),
+            (Door::Loopback, Some("localhost."), None, host),
+            (Door::Loopback, Some("localhost:"), None, Ok(())),
             (
                 Door::Loopback,
                 Some("localhost:8487"),

@@ -19,6 +19,11 @@ const TAXES: &str = "deviceID,receiptGlobalNo,receiptCurrency,taxID,taxCode,taxP
 /// The head of `days.csv`.
 const DAYS: &str = "deviceID,fiscalDayNo,fiscalDayOpened,fiscalDayClosed,receipts,hash,sent,operationID,validation\r\n";
 
+/// What a formula begins with, in a spreadsheet of whatever language: some take the wide letters of East Asia for it too.
+const FORMULA: [char; 10] = [
+    '=', '+', '-', '@', '\t', '\r', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
+];
+
 /// The files of a till in the making.
 pub(super) struct Writers {
     till: TillInfo,
@@ -209,7 +214,7 @@ fn money(cents: Cents) -> String {
 /// would compute, fetch or send what a till calls its invoice: an apostrophe in front makes it a text. `receipts.jsonl`
 /// has it as it is.
 fn text(value: &str) -> Cow<'_, str> {
-    match value.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+    match value.starts_with(FORMULA) {
         true => Cow::Owned(format!("'{value}")),
         false => Cow::Borrowed(value),
     }
@@ -241,7 +246,7 @@ mod tests {
             row(&["a", "b,c", "say \"x\"", "d\ne"]),
             "a,\"b,c\",\"say \"\"x\"\"\",\"d\ne\"\r\n"
         );
-        for formula in ["=1+1", "+1", "-1", "@a", "\tx"] {
+        for formula in ["=1+1", "+1", "-1", "@a", "\tx", "\u{ff1d}1", "\u{ff20}a"] {
             assert_eq!(text(formula), format!("'{formula}"));
         }
         assert_eq!(text("A-1"), "A-1");

@@ -193,6 +193,64 @@ fn no_secret_is_repeated() {
     assert!(lines > 3, "{lines}");
 }
 
+/// Nothing that is sent makes a line of the log, or steers a terminal that shows it: each line begins with its moment, and
+/// has no control character, whatever names, paths, hosts, keys and tokens say.
+#[test]
+fn what_is_sent_writes_no_line_of_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::set_up(dir.path(), 4716);
+    let (config, logs) = (dir.path().join("fiscald.toml"), dir.path().join("logs"));
+    std::fs::create_dir(&logs).unwrap();
+    let text = std::fs::read_to_string(&config).unwrap();
+    let text = text.replace("level = \"warn\"", "level = \"debug\"");
+    std::fs::write(&config, text + &format!("directory = {logs:?}\n")).unwrap();
+    store.start();
+    let good = store.token.clone();
+    for (number, evil) in super::fields::LIVE.into_iter().enumerate() {
+        let mut body: serde_json::Value = serde_json::from_str(&sale("X")).unwrap();
+        body["invoiceNo"] = format!("{evil} {number}").into();
+        body["receiptLines"][0]["receiptLineName"] = evil.into();
+        body["cashier"] = format!("a\u{1b}[31m\r\n{evil}").into();
+        let path: String = form_urlencoded::byte_serialize(evil.as_bytes()).collect();
+        let path = format!("/v1/{path}%0d%0a2026-01-01T00:00:00Z%20ERROR%20owned%1b[2J");
+        for (path, token, body) in [
+            ("/v1/receipts", good.as_str(), body.to_string()),
+            (path.as_str(), good.as_str(), "{}".to_owned()),
+            (
+                "/v1/receipts",
+                "\u{1b}[2J2026-01-01 ERROR owned",
+                "{}".to_owned(),
+            ),
+            (
+                "/v1/receipts",
+                "owned\r\nIdempotency-Key: \u{9b}31m owned",
+                "{}".to_owned(),
+            ),
+        ] {
+            let answer =
+                Http::open(store.address).and_then(|mut http| http.post(path, token, &body));
+            // A head that is none is hung up on, or answered.
+            assert!(answer.is_ok_and(|answer| answer.status < 500), "{path}");
+        }
+    }
+    let sold = Http::open(store.address)
+        .unwrap()
+        .post("/v1/receipts", &good, &sale("A-1"));
+    assert_eq!(sold.unwrap().status, 201);
+    store.stop();
+    let mut lines = 0;
+    for entry in std::fs::read_dir(&logs).unwrap() {
+        let log = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        for line in log.lines() {
+            assert!(line.starts_with("20") && line.contains('T'), "{line:?}");
+            assert!(!line.contains(char::is_control), "{line:?}");
+            assert!(!line.contains("owned"), "{line:?}");
+            lines += 1;
+        }
+    }
+    assert!(lines > 3, "{lines}");
+}
+
 /// The page as it is after a restart: over the same ledger, and with nothing in memory.
 async fn restarted(shop: &mut Shop) {
     let api = Api::new(

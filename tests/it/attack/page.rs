@@ -251,3 +251,59 @@ async fn lines_of_a_page_are_not_read() {
     );
     assert_eq!(shop.last_number().await, 0);
 }
+
+/// A link with anything in its address, which somebody may send to the person at the till: what is shown of it is text, it
+/// leads to no page elsewhere, and does nothing.
+#[tokio::test]
+async fn what_is_in_an_address_stays_text() {
+    let shop = Shop::open().await;
+    shop.sell("T1-1").await;
+    set_pin(&shop).await;
+    let mut asked = 0;
+    for path in [
+        "/operator",
+        "/operator/receipts",
+        "/operator/queue",
+        "/operator/printers",
+        "/operator/alarms",
+        "/operator/store",
+        "/operator/till/test-101/receipt/1",
+        "/operator/do/close_day",
+    ] {
+        for name in [
+            "till", "q", "back", "said", "lang", "printer", "before", "act",
+        ] {
+            let away = [
+                "//evil.example/",
+                "https://evil.example/",
+                "/operator//evil.example",
+                "/\\evil.example",
+            ];
+            for text in super::fields::LIVE.into_iter().chain(away) {
+                let value: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
+                let query = match name {
+                    "till" => format!("till={value}"),
+                    other => format!("till=test-101&{other}={value}"),
+                };
+                let answer = Operator::at(&shop).look(&format!("{path}?{query}")).await;
+                assert!(answer.status < 500, "{path}?{query}: {}", answer.text());
+                let is_markup = text.contains(['<', '"']);
+                assert!(
+                    !is_markup || !answer.text().contains(text),
+                    "{path}?{query}"
+                );
+                let location = answer.headers.get("location").map_or("", String::as_str);
+                assert!(
+                    !location.contains("evil"),
+                    "{path}?{query} leads to {location}"
+                );
+                let links = answer.text().split("href=\"").skip(1);
+                let away = links.filter(|link| link.starts_with("http") || link.starts_with("//"));
+                assert_eq!(away.count(), 0, "{path}?{query}");
+                asked += 1;
+            }
+        }
+    }
+    assert!(asked > 2_000, "{asked}");
+    assert_eq!(shop.audited("day.close"), [""; 0]);
+}

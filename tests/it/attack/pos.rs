@@ -193,7 +193,7 @@ async fn papers_are_shown_without_controls() {
 }
 
 /// All texts in a document.
-fn strings<'v>(value: &'v Value, all: &mut Vec<&'v str>) {
+pub(super) fn strings<'v>(value: &'v Value, all: &mut Vec<&'v str>) {
     match value {
         Value::String(text) => all.push(text),
         Value::Array(items) => items.iter().for_each(|item| strings(item, all)),

@@ -94,8 +94,11 @@ fn unauthenticated() -> Problem {
 }
 
 async fn by_token(headers: &HeaderMap, hq: &Hq) -> Result<Caller, Problem> {
-    let shown = headers
-        .get(header::AUTHORIZATION)
+    let mut all = headers.get_all(header::AUTHORIZATION).iter();
+    let value = all.next();
+    // Of two it would be a guess which is meant.
+    let shown = value
+        .filter(|_| all.next().is_none())
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))

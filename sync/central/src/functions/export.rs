@@ -20,6 +20,10 @@ use crate::problem::Problem;
 
 /// Rows that are read at once.
 const PAGE: usize = 500;
+/// What a formula begins with, in a spreadsheet of whatever language: some take the wide letters of East Asia for it too.
+const FORMULA: [char; 10] = [
+    '=', '+', '-', '@', '\t', '\r', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
+];
 
 /// Receipts as CSV.
 #[utoipa::path(
@@ -246,7 +250,7 @@ fn day(text: &mut String, row: &Row) {
 
 /// A cell of text, made harmless: what a spreadsheet would take for a formula begins with an apostrophe.
 fn cell(text: &mut String, value: &str) {
-    if value.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+    if value.starts_with(FORMULA) {
         quoted(text, &format!("'{value}"));
     } else {
         quoted(text, value);
@@ -318,6 +322,7 @@ mod tests {
             "+1",
             "-1",
             "@a",
+            "\u{ff1d}1",
             "a,b",
             "say \"x\"",
             "two\nlines",
@@ -329,7 +334,7 @@ mod tests {
         end(&mut text);
         assert_eq!(
             text,
-            "'=1+1,'+1,'-1,'@a,\"a,b\",\"say \"\"x\"\"\",\"two\nlines\",plain,-1.00\r\n"
+            "'=1+1,'+1,'-1,'@a,'\u{ff1d}1,\"a,b\",\"say \"\"x\"\"\",\"two\nlines\",plain,-1.00\r\n"
         );
     }
 }

@@ -43,6 +43,12 @@ impl<'a> Admin<'a> {
         }
     }
 
+    /// What he shows.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     /// Asks; the status and the JSON, or the text where it is none.
     pub async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
         let (status, text) = self.text(method, path, body).await;
