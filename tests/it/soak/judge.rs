@@ -117,7 +117,7 @@ pub(super) struct Verdict {
 }
 
 /// Hours that a run must have, or nothing can be said.
-pub(super) const SHORTEST: usize = 12;
+pub(super) const SHORTEST: usize = 18;
 
 /// Judges a run by every rule.
 pub(super) fn judge(hours: &[Hour]) -> Vec<Verdict> {
@@ -253,7 +253,7 @@ mod tests {
                 hour.probe_p50_us += hour.probe_p50_us * no / 12;
             }),
             ("probe_p99_us", |hour, no, _| {
-                hour.probe_p99_us += hour.probe_p99_us * no / 6;
+                hour.probe_p99_us += hour.probe_p99_us * no / 3;
             }),
         ];
         for seed in 0..SEEDS {

@@ -31,8 +31,8 @@ pub(super) struct Wanted {
     pub(super) seed: u64,
     /// Simulated hours.
     pub(super) hours: u64,
-    /// Real minutes that a simulated day takes, if the machine keeps up.
-    pub(super) minutes: u64,
+    /// Real seconds that a simulated day takes, if the machine keeps up.
+    pub(super) day_s: u64,
     pub(super) tills: usize,
     /// Customers a simulated day, of all tills.
     pub(super) sales: u64,
@@ -160,7 +160,7 @@ mod tests {
         Wanted {
             seed,
             hours: 24,
-            minutes: 24,
+            day_s: 1,
             tills: 5,
             sales: 5_000,
             rounds: 1,
