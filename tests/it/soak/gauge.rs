@@ -75,7 +75,10 @@ impl Gauge {
         // The name in parentheses may hold anything; utime and stime are the 12th and 13th after it.
         let fields = stat.rsplit(')').next().unwrap();
         let times = fields.split_whitespace().skip(11).take(2);
-        times.map(|ticks| ticks.parse::<u64>().unwrap()).sum::<u64>() * TICK_US
+        times
+            .map(|ticks| ticks.parse::<u64>().unwrap())
+            .sum::<u64>()
+            * TICK_US
     }
 }
 

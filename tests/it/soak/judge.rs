@@ -172,9 +172,7 @@ fn slope(values: &[i64]) -> i64 {
     let pairs = places.flat_map(|from| (from + 1..values.len()).map(move |to| (from, to)));
     // In thousandths.
     let slopes: Vec<i64> = pairs
-        .map(|(from, to)| {
-            (values[to] - values[from]) * 1000 / i64::try_from(to - from).unwrap()
-        })
+        .map(|(from, to)| (values[to] - values[from]) * 1000 / i64::try_from(to - from).unwrap())
         .collect();
     median(&slopes) * i64::try_from(values.len() - 1).unwrap() / 1000
 }

@@ -24,7 +24,10 @@ const PICTURES: [Picture; 6] = [
         "memory",
         "Memory",
         "KiB",
-        &[("resident", |hour| hour.rss_kib), ("proportional", |hour| hour.pss_kib)],
+        &[
+            ("resident", |hour| hour.rss_kib),
+            ("proportional", |hour| hour.pss_kib),
+        ],
     ),
     (
         "handles",
@@ -41,7 +44,10 @@ const PICTURES: [Picture; 6] = [
         "latency",
         "Sales as they come",
         "microseconds",
-        &[("half are faster than", |hour| hour.p50_us), ("99 % are", |hour| hour.p99_us)],
+        &[
+            ("half are faster than", |hour| hour.p50_us),
+            ("99 % are", |hour| hour.p99_us),
+        ],
     ),
     (
         "probe",
@@ -56,13 +62,19 @@ const PICTURES: [Picture; 6] = [
         "queue",
         "Waiting for FDMS",
         "messages, seconds",
-        &[("messages", |hour| hour.queue), ("age of the oldest", |hour| hour.queue_age_s)],
+        &[
+            ("messages", |hour| hour.queue),
+            ("age of the oldest", |hour| hour.queue_age_s),
+        ],
     ),
     (
         "files",
         "Ledger and its log",
         "KiB",
-        &[("ledger", |hour| hour.ledger_kib), ("log", |hour| hour.wal_kib)],
+        &[
+            ("ledger", |hour| hour.ledger_kib),
+            ("log", |hour| hour.wal_kib),
+        ],
     ),
 ];
 
@@ -124,14 +136,26 @@ mod tests {
         for (file, title, unit, lines) in PICTURES {
             let path = dir.path().join(format!("{file}.svg"));
             let text = std::fs::read_to_string(path).unwrap();
-            assert!(text.starts_with("<svg") && text.trim_end().ends_with("</svg>"), "{file}");
-            for word in [title, unit].into_iter().chain(lines.iter().map(|(name, _)| *name)) {
+            assert!(
+                text.starts_with("<svg") && text.trim_end().ends_with("</svg>"),
+                "{file}"
+            );
+            for word in [title, unit]
+                .into_iter()
+                .chain(lines.iter().map(|(name, _)| *name))
+            {
                 assert!(text.contains(word), "{file}: no {word}");
             }
             // One in the picture and one in the legend.
-            for colour in ["#0000FF", "#FF0000", "#00FF00", "#FF00FF"].iter().take(lines.len()) {
+            for colour in ["#0000FF", "#FF0000", "#00FF00", "#FF00FF"]
+                .iter()
+                .take(lines.len())
+            {
                 let drawn = text.matches("<polyline").count();
-                assert!(drawn >= 2 * lines.len() && text.contains(colour), "{file}: {colour}");
+                assert!(
+                    drawn >= 2 * lines.len() && text.contains(colour),
+                    "{file}: {colour}"
+                );
             }
         }
     }

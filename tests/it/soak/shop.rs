@@ -197,12 +197,22 @@ mod tests {
             ..day(7)
         };
         let all = arrivals(&wanted);
-        let gaps: Vec<u64> = all.windows(2).map(|two| two[1].at_ms - two[0].at_ms).collect();
+        let gaps: Vec<u64> = all
+            .windows(2)
+            .map(|two| two[1].at_ms - two[0].at_ms)
+            .collect();
         let count = gaps.len() as u64;
         let mean = gaps.iter().sum::<u64>() / count;
-        let variance = gaps.iter().map(|gap| gap.abs_diff(mean).pow(2)).sum::<u64>() / count;
+        let variance = gaps
+            .iter()
+            .map(|gap| gap.abs_diff(mean).pow(2))
+            .sum::<u64>()
+            / count;
         let deviation = variance.isqrt();
         assert!((3_500..4_600).contains(&mean), "{mean}");
-        assert!(deviation.abs_diff(mean) * 10 < mean * 2, "{mean} {deviation}");
+        assert!(
+            deviation.abs_diff(mean) * 10 < mean * 2,
+            "{mean} {deviation}"
+        );
     }
 }

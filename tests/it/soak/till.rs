@@ -9,9 +9,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use clock::{Clock as _, SystemClock, TestClock};
+use fiscal::taxpayer::Taxpayer;
 use fiscal::testing::{GenOptions, Issued, Random, Sale, random_sale};
 use fiscal::{
-    Cents, Currency, DeviceId, FiscalDayNo, Percent, ReceiptGlobalNo, ReceiptType, TaxId, Taxpayer,
+    Cents, Currency, DeviceId, FiscalDayNo, Percent, ReceiptGlobalNo, ReceiptType, TaxId,
 };
 
 use super::shop::Kind;
@@ -62,7 +63,7 @@ pub(super) struct Done {
 }
 
 pub(super) struct Till {
-    pub(super) place: Place,
+    place: Place,
     line: Line,
     used: Duration,
     clock: Arc<TestClock>,
@@ -70,6 +71,13 @@ pub(super) struct Till {
     taxpayer: Arc<Taxpayer>,
     originals: VecDeque<Issued>,
     recent: VecDeque<(String, String)>,
+    book: Book,
+}
+
+/// What a till was told.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Book {
+    pub(super) device: u32,
     /// Sales that were answered, by key.
     pub(super) told: BTreeMap<String, Told>,
     /// Notes among them.
@@ -121,8 +129,9 @@ impl Till {
         seed: u64,
     ) -> Self {
         let line = Line::open(&place).unwrap();
+        let device = place.device;
         Self {
-            random: Random::new(seed ^ u64::from(place.device) << 32),
+            random: Random::new(seed ^ (u64::from(device) << 32)),
             place,
             line,
             used: SystemClock.boot(),
@@ -130,10 +139,16 @@ impl Till {
             taxpayer,
             originals: VecDeque::new(),
             recent: VecDeque::new(),
-            told: BTreeMap::new(),
-            notes: 0,
-            repeats: 0,
+            book: Book {
+                device,
+                ..Book::default()
+            },
         }
+    }
+
+    /// Ends the connection; the till's book is left.
+    pub(super) fn hang_up(self) -> Book {
+        self.book
     }
 
     /// Does what it is told until nobody tells it any more; what is done goes to `done`.
@@ -165,7 +180,7 @@ impl Till {
                 Some((key, body)) => {
                     let (answer, took) = self.post("/v1/receipts", &body);
                     self.remember(key, body, &answer, 200);
-                    self.repeats += 1;
+                    self.book.repeats += 1;
                     (false, took)
                 }
             },
@@ -191,7 +206,7 @@ impl Till {
     }
 
     fn next_key(&self, prefix: &str) -> String {
-        format!("{prefix}{}-{}", self.place.device, self.told.len() + 1)
+        format!("{prefix}{}-{}", self.place.device, self.book.told.len() + 1)
     }
 
     fn sell(&mut self, kind: Kind) -> (bool, Duration) {
@@ -203,7 +218,7 @@ impl Till {
         match sale.original {
             Some(place) => {
                 self.originals[place].noted(Cents::new(sale.total));
-                self.notes += 1;
+                self.book.notes += 1;
             }
             None => {
                 self.originals.push_back(self.issued(&sale, &answer));
@@ -274,10 +289,13 @@ impl Till {
             number: answer.member("receiptGlobalNo"),
             hash: answer.member("hash"),
         };
-        let before = self.told.insert(key.clone(), told.clone());
+        let before = self.book.told.insert(key.clone(), told.clone());
         let is_first = before.is_none();
         assert_eq!(is_first, status == 201, "{key}");
-        assert!(before.is_none_or(|before| before == told), "{key} has two receipts");
+        assert!(
+            before.is_none_or(|before| before == told),
+            "{key} has two receipts"
+        );
         if is_first {
             self.recent.push_back((key, body));
             if self.recent.len() > REMEMBERED {
