@@ -75,6 +75,11 @@ struct Run<'a> {
     start: Timestamp,
     now_ms: u64,
     cpu_us: u64,
+    /// Without tills, before the first sale.
+    before: Handles,
+    empty_kib: u64,
+    /// The machine's boot clock at the beginning.
+    began: Duration,
     hours: Vec<Hour>,
     bar: &'a ProgressBar,
 }
@@ -90,7 +95,6 @@ pub(super) fn live(wanted: &Wanted, dir: &Path, bar: &ProgressBar) -> Outcome {
     store.start();
     let gauge = Gauge(store.pid());
     let before = gauge.handles();
-    let empty_kib = ledger_kib(&store);
     let reader = store.reader();
     let tills = reader.tills().unwrap().into_iter().zip(places);
     let tills = tills.map(|(till, place)| {
@@ -105,16 +109,15 @@ pub(super) fn live(wanted: &Wanted, dir: &Path, bar: &ProgressBar) -> Outcome {
         start,
         now_ms: 0,
         cpu_us: gauge.cpu_us(),
+        before,
+        empty_kib: ledger_kib(&store),
+        began,
         hours: Vec::new(),
         bar,
         store,
     };
     run.all_hours();
-    let mut outcome = run.end(before);
-    let grown = outcome.bytes_per_receipt.saturating_sub(empty_kib);
-    outcome.bytes_per_receipt = grown * 1024 / outcome.receipts.max(1);
-    outcome.seconds = (SystemClock.boot() - began).as_secs();
-    outcome
+    run.end()
 }
 
 /// A store with its tills registered; where each sells.
@@ -296,7 +299,7 @@ impl Run<'_> {
     }
 
     /// The shop closes for good: everything is sent, and compared.
-    fn end(mut self, before: Handles) -> Outcome {
+    fn end(mut self) -> Outcome {
         self.bar.set_message("closing");
         let faults = self.store.sandbox.fault_counts();
         self.store.sandbox.clear_faults();
@@ -307,19 +310,21 @@ impl Run<'_> {
         let store = &self.store;
         store.drain();
         let mut wrong = Vec::new();
-        let after = without_tills(store, self.gauge, &before, books.len(), &mut wrong);
+        let after = without_tills(store, self.gauge, &self.before, books.len(), &mut wrong);
         let days = |book: &Book| store.sandbox.days(book.device).len();
         self.bar.set_message("comparing");
         wrong.extend(disagreements(store, &books));
+        let receipts: u64 = books.iter().map(|book| book.told.len() as u64).sum();
+        let grown = ledger_kib(store).saturating_sub(self.empty_kib) * 1024;
         Outcome {
-            before,
+            before: self.before,
             after,
-            receipts: books.iter().map(|book| book.told.len() as u64).sum(),
+            receipts,
             notes: books.iter().map(|book| book.notes).sum(),
             repeats: books.iter().map(|book| book.repeats).sum(),
             days: books.iter().map(days).sum(),
-            bytes_per_receipt: ledger_kib(store),
-            seconds: 0,
+            bytes_per_receipt: grown / receipts,
+            seconds: (SystemClock.boot() - self.began).as_secs(),
             faults,
             wrong,
             hours: self.hours,
