@@ -55,7 +55,6 @@ pub(super) struct Place {
 /// A job that is done.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Done {
-    pub(super) kind: Kind,
     /// A receipt that was not there before.
     pub(super) is_new: bool,
     /// From sending to the answer.
@@ -190,7 +189,7 @@ impl Till {
                 (false, took)
             }
         };
-        Done { kind, is_new, took }
+        Done { is_new, took }
     }
 
     /// Nothing but silence may end a connection to a gateway that runs.
