@@ -71,8 +71,7 @@ struct Run<'a> {
     store: Store,
     floor: Floor,
     gauge: Gauge,
-    /// The moment of its beginning, and milliseconds since.
-    start: Timestamp,
+    /// Simulated milliseconds since its beginning.
     now_ms: u64,
     cpu_us: u64,
     /// Without tills, before the first sale.
@@ -106,7 +105,6 @@ pub(super) fn live(wanted: &Wanted, dir: &Path, bar: &ProgressBar) -> Outcome {
         wanted,
         floor,
         gauge,
-        start,
         now_ms: 0,
         cpu_us: gauge.cpu_us(),
         before,
