@@ -165,7 +165,7 @@ fn morning(store: &Store) -> Timestamp {
 
 /// Waits a little; time that is measured or passes, nothing that is waited for.
 fn pause(store: &Store, time: Duration) {
-    store.block_on(SystemClock.sleep(time));
+    store.block_on(async move { SystemClock.sleep(time).await });
 }
 
 fn kib(path: &Path) -> u64 {
