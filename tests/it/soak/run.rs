@@ -17,7 +17,7 @@ use super::floor::Floor;
 use super::gauge::{Gauge, Handles};
 use super::judge::Hour;
 use super::shop::{
-    Arrival, CLOSING, HOUR, Kind, OPENS_AT, Wanted, arrivals, hour_of_day, is_kept, spells,
+    Arrival, CLOSING, DAY, HOUR, Kind, OPENS_AT, Wanted, arrivals, hour_of_day, is_kept, spells,
 };
 use super::till::{Book, Place, Till};
 use super::truth::disagreements;
@@ -28,8 +28,10 @@ use crate::support::process::{PATIENCE, Store, free_address};
 const FIRST: u32 = 5_000;
 /// Each fourth till speaks JSON lines.
 const LINES: usize = 4;
-/// A step of the time takes so long.
+/// A step of the time takes so long,
 const TICK: Duration = Duration::from_millis(20);
+/// or less, so that it is no longer than this: the gateway takes a leap of a minute for a clock that was set.
+const LONGEST_STEP_MS: u64 = 10_000;
 /// The gateway rests when it has worked no more than one tick of the processor time in such a span.
 const REST: Duration = Duration::from_millis(100);
 const REST_US: u64 = 10_000;
@@ -148,6 +150,8 @@ fn set_up(dir: &Path, wanted: &Wanted) -> (Store, Vec<Place>) {
     let config = dir.join("fiscald.toml");
     let text = std::fs::read_to_string(&config).unwrap();
     let doors = format!("lines_listen = \"{lines}\"\n[fdms]");
+    // What the line does is no news here.
+    let text = text.replace("level = \"warn\"", "level = \"error\"");
     std::fs::write(&config, text.replace("[fdms]", &doors) + &closing).unwrap();
     (store, places)
 }
@@ -194,11 +198,13 @@ impl Run<'_> {
 
     /// Time passes until so many milliseconds from the beginning, and what comes meanwhile is done.
     fn pass(&mut self, until_ms: u64, coming: &mut &[Arrival]) {
-        let tick_ms = u64::try_from(TICK.as_millis()).unwrap();
-        let step_ms = HOUR * 24 * tick_ms / self.wanted.day_s;
+        let day_s = self.wanted.day_s;
+        let tick = TICK.min(Duration::from_millis(LONGEST_STEP_MS * day_s / DAY));
+        let step_ms = DAY * u64::try_from(tick.as_millis()).unwrap() / day_s;
+        assert!(step_ms > 0, "the time would run too fast, or stand");
         while self.now_ms < until_ms {
             let began = SystemClock.boot();
-            let step = step_ms.max(1).min(until_ms - self.now_ms);
+            let step = step_ms.min(until_ms - self.now_ms);
             self.store.clock.advance(Duration::from_millis(step));
             self.now_ms += step;
             self.bar.set_position(self.now_ms / 60_000);
@@ -209,7 +215,7 @@ impl Run<'_> {
                 self.floor.give(next.place, next.kind);
                 *coming = rest;
             }
-            pause(&self.store, TICK.saturating_sub(SystemClock.boot() - began));
+            pause(&self.store, tick.saturating_sub(SystemClock.boot() - began));
         }
     }
 

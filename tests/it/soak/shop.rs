@@ -20,7 +20,7 @@ const PROFILE: [u64; 24] = [
 ];
 
 pub(super) const HOUR: u64 = 3600;
-const DAY: u64 = 24 * HOUR;
+pub(super) const DAY: u64 = 24 * HOUR;
 /// Arrivals are Poisson's: in each slot of a quarter of a second there is one with a small chance.
 const SLOT_MS: u64 = 250;
 const SLOTS: u64 = HOUR * 1000 / SLOT_MS;
