@@ -22,6 +22,10 @@ mod truth;
 use judge::{SHORTEST, Verdict, judge};
 use run::{Outcome, live};
 use shop::Wanted;
+use till::Book;
+use truth::disagreements;
+
+use crate::support::process::Store;
 
 /// What must have happened, or nothing was tried.
 fn must_have_happened(outcome: &Outcome) {
@@ -48,7 +52,7 @@ fn a_short_day() {
         rounds: 1,
     };
     let dir = tempfile::tempdir().unwrap();
-    let outcome = live(&wanted, dir.path(), &ProgressBar::hidden());
+    let (outcome, store, books) = live(&wanted, dir.path(), &ProgressBar::hidden());
     assert_eq!(outcome.wrong, [""; 0]);
     // Each till closed its day at night, and the one after it at the end.
     assert_eq!(outcome.days, 2 * wanted.tills);
@@ -56,6 +60,25 @@ fn a_short_day() {
     let counted: u64 = outcome.hours.iter().map(|hour| hour.receipts).sum();
     assert_eq!(counted, outcome.receipts);
     must_have_happened(&outcome);
+    differences_are_found(&store, &books);
+}
+
+/// What would be wrong is found: what a till was told is bent in every way that matters.
+fn differences_are_found(store: &Store, books: &[Book]) {
+    let bend: [fn(&mut Book); 4] = [
+        |book| drop(book.told.pop_first()),
+        |book| {
+            let told = book.told.first_key_value().unwrap().1.clone();
+            book.told.insert("never".to_owned(), told);
+        },
+        |book| book.told.first_entry().unwrap().get_mut().hash.push('x'),
+        |book| book.told.first_entry().unwrap().get_mut().number.push('0'),
+    ];
+    for (no, bend) in bend.iter().enumerate() {
+        let mut bent = books.to_vec();
+        bend(&mut bent[1]);
+        assert_ne!(disagreements(store, &bent), [""; 0], "{no}");
+    }
 }
 
 /// What a long run tells; the script adds commit, machine and command.
@@ -99,7 +122,7 @@ fn the_long_soak() {
     let bar = ProgressBar::new(wanted.hours * 60);
     bar.set_style(ProgressStyle::with_template(style).unwrap());
     let dir = tempfile::tempdir().unwrap();
-    let outcome = live(&wanted, dir.path(), &bar);
+    let (outcome, ..) = live(&wanted, dir.path(), &bar);
     bar.finish_and_clear();
     let judgement = judge(&outcome.hours);
     let is_held = judgement.iter().all(|verdict| verdict.is_held);

@@ -85,8 +85,8 @@ struct Run<'a> {
     bar: &'a ProgressBar,
 }
 
-/// Lets a shop live in `dir`.
-pub(super) fn live(wanted: &Wanted, dir: &Path, bar: &ProgressBar) -> Outcome {
+/// Lets a shop live in `dir`; what came of it, and the store with what its tills were told.
+pub(super) fn live(wanted: &Wanted, dir: &Path, bar: &ProgressBar) -> (Outcome, Store, Vec<Book>) {
     let began = SystemClock.boot();
     bar.set_message("registering");
     let (mut store, places) = set_up(dir, wanted);
@@ -303,7 +303,7 @@ impl Run<'_> {
     }
 
     /// The shop closes for good: everything is sent, and compared.
-    fn end(mut self) -> Outcome {
+    fn end(mut self) -> (Outcome, Store, Vec<Book>) {
         self.bar.set_message("closing");
         let faults = self.store.sandbox.fault_counts();
         self.store.sandbox.clear_faults();
@@ -320,7 +320,7 @@ impl Run<'_> {
         wrong.extend(disagreements(store, &books));
         let receipts: u64 = books.iter().map(|book| book.told.len() as u64).sum();
         let grown = ledger_kib(store).saturating_sub(self.empty_kib) * 1024;
-        Outcome {
+        let outcome = Outcome {
             before: self.before,
             after,
             receipts,
@@ -332,7 +332,8 @@ impl Run<'_> {
             faults,
             wrong,
             hours: self.hours,
-        }
+        };
+        (outcome, self.store, books)
     }
 }
 
