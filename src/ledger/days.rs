@@ -329,7 +329,7 @@ mod tests {
         let mut store = Store::new();
         let till = store.till;
         let longest = "2026-05-29T07:00:00".parse().unwrap();
-        let mut warn = |store: &mut Store, day| {
+        let warn = |store: &mut Store, day| {
             let warned = store
                 .core
                 .write(|core| core.warn_of_day_end(till, no(day), longest));

@@ -41,6 +41,7 @@ mod printing;
 mod removal;
 mod scenarios;
 mod sheets;
+mod soak;
 mod submit;
 mod systemd;
 mod zfp;

@@ -3,8 +3,11 @@
 
 use crate::{answer, certificate, config, file, lines, query, sync};
 
-/// Every target and its name. Each plays one input, and panics where something does not hold.
-pub(crate) const ALL: [(&str, fn(&[u8])); 7] = [
+/// Plays one input; panics where something does not hold.
+pub(crate) type Target = fn(&[u8]);
+
+/// Every target and its name.
+pub(crate) const ALL: [(&str, Target); 7] = [
     ("lines", lines::run),
     ("answer", answer::run),
     ("certificate", certificate::run),

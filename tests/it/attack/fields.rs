@@ -129,7 +129,7 @@ fn put(body: &mut Value, place: &str, text: &str) {
     for part in place[1..].split('/') {
         at = match part.parse::<usize>() {
             Ok(0) => {
-                if !at.as_array().is_some_and(|all| !all.is_empty()) {
+                if at.as_array().is_none_or(|all| all.is_empty()) {
                     *at = json!([null]);
                 }
                 &mut at[0]

@@ -173,7 +173,7 @@ fn draw_outages(random: &mut Random, days: u64) -> Vec<(u64, u64)> {
 }
 
 /// Five requests of a hundred are lost, five answers, and two are answered 5xx, on every call.
-fn line_faults(seed: u64) -> Vec<Fault> {
+pub(crate) fn line_faults(seed: u64) -> Vec<Fault> {
     let status = |status, retry_after, processed| FaultKind::Status {
         status,
         retry_after,

@@ -49,7 +49,6 @@ impl Store {
         });
         let address = free_address();
         std::fs::write(dir.join("ca.pem"), sandbox.ca_pem()).unwrap();
-        std::fs::write(dir.join("activation"), &spec.activation_key).unwrap();
         let config = format!(
             "[store]\ndata_dir = {:?}\n[api]\nlisten = \"{address}\"\n[fdms]\ntest_url = \"{}\"\nextra_ca = {:?}\n[log]\nlevel = \"warn\"\n{more}",
             dir.join("data"),
@@ -67,9 +66,22 @@ impl Store {
             daemon: None,
             runtime,
         };
-        let id = device_id.to_string();
-        let key = dir.join("activation");
-        let registered = store.fiscald(&[
+        store.token = store.register(&spec);
+        store
+    }
+
+    /// Another till, which FDMS is told of first; its token. The daemon does not run.
+    pub(crate) fn add_till(&self, spec: DeviceSpec) -> String {
+        self.sandbox.add_device(spec.clone()).unwrap();
+        self.register(&spec)
+    }
+
+    /// Registers a till that FDMS knows; a token for it.
+    fn register(&self, spec: &DeviceSpec) -> String {
+        let id = spec.device_id.to_string();
+        let key = self.dir.join("activation");
+        std::fs::write(&key, &spec.activation_key).unwrap();
+        let registered = self.fiscald(&[
             "register",
             "--yes",
             "--environment",
@@ -82,11 +94,11 @@ impl Store {
             key.to_str().unwrap(),
         ]);
         assert!(registered.status.success(), "{registered:?}");
-        let token = store.fiscald(&["token", "add", "till", "--device-id", &id]);
+        let name = format!("till-{id}");
+        let token = self.fiscald(&["token", "add", &name, "--device-id", &id]);
         assert!(token.status.success(), "{token:?}");
         let text = String::from_utf8(token.stdout).unwrap();
-        store.token = text.split_whitespace().last().unwrap().to_owned();
-        store
+        text.split_whitespace().last().unwrap().to_owned()
     }
 
     /// Runs a command of the technician to its end.
@@ -244,17 +256,27 @@ impl Store {
         self.reader().tills().unwrap().remove(0)
     }
 
-    /// Lets time pass until FDMS has taken everything.
+    /// Lets time pass until FDMS has taken everything of every till.
     pub(crate) fn drain(&self) {
-        let (till, reader, started) = (self.till().id, self.reader(), SystemClock.boot());
-        while reader.backlog(till).unwrap().total() > 0 {
-            self.clock.advance(Duration::from_secs(1));
-            let (state, item) = reader.stream(till).unwrap();
-            assert!(
-                SystemClock.boot() - started < PATIENCE && state.parked.is_none(),
-                "the queue does not drain: {state:?} {item:?}"
-            );
-            std::thread::yield_now();
+        let (reader, mut progress) = (self.reader(), SystemClock.boot());
+        for till in reader.tills().unwrap() {
+            let mut left = u32::MAX;
+            loop {
+                let now = reader.backlog(till.id).unwrap().total();
+                if now == 0 {
+                    break;
+                }
+                if now < left {
+                    (left, progress) = (now, SystemClock.boot());
+                }
+                self.clock.advance(Duration::from_secs(1));
+                let (state, item) = reader.stream(till.id).unwrap();
+                assert!(
+                    SystemClock.boot() - progress < PATIENCE && state.parked.is_none(),
+                    "the queue does not drain: {state:?} {item:?}"
+                );
+                std::thread::yield_now();
+            }
         }
     }
 }
