@@ -5,7 +5,6 @@
 
 use std::path::{Path, PathBuf};
 
-use clock::{Clock as _, SystemClock};
 use fdms_sandbox::FaultKind;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -81,13 +80,9 @@ fn differences_are_found(store: &Store, books: &[Book]) {
     }
 }
 
-/// What a long run tells; the script adds commit, machine and command.
+/// What a long run tells; the script adds commit, date, machine and command.
 #[derive(Serialize)]
 struct Told<'a> {
-    commit: String,
-    date: String,
-    machine: String,
-    command: String,
     /// Whether every rule is held and nothing is wrong.
     is_flat: bool,
     judgement: &'a [Verdict],
@@ -128,10 +123,6 @@ fn the_long_soak() {
     let is_held = judgement.iter().all(|verdict| verdict.is_held);
     let is_flat = is_held && outcome.wrong.is_empty();
     let told = Told {
-        commit: text("SOAK_COMMIT").unwrap_or_default(),
-        date: SystemClock.wall().to_string(),
-        machine: text("SOAK_MACHINE").unwrap_or_default(),
-        command: text("SOAK_COMMAND").unwrap_or_default(),
         is_flat,
         judgement: &judgement,
         outcome: &outcome,
@@ -146,7 +137,7 @@ fn the_long_soak() {
 /// Keeps figures and pictures.
 fn keep(told: &Told, folder: &Path) {
     let json = serde_json::to_string_pretty(told).unwrap();
-    std::fs::write(folder.join("result.json"), json + "\n").unwrap();
+    std::fs::write(folder.join("figures.json"), json + "\n").unwrap();
     plot::draw(&told.outcome.hours, folder);
 }
 
