@@ -10,6 +10,7 @@ mod many;
 mod network;
 mod page;
 mod paths;
+mod pdf;
 mod pos;
 mod printer;
 mod slow;

@@ -90,6 +90,8 @@ async fn a_closed_gate_keeps_everything_back() {
     house.sandbox.set_offline(true);
     house.sell_many(0, 3).await;
     gate(&house, 1, false).await;
+    // What was on its way then is over before the line is back.
+    house.pass(10 * MINUTE).await;
     house.sandbox.set_offline(false);
     let before = sent(&house);
     let json = house.draw(0);

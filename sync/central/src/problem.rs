@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use tokio_postgres::error::SqlState;
 
 use crate::db::DbError;
 
@@ -11,7 +12,7 @@ mod caught;
 mod read;
 
 pub use caught::caught;
-pub use read::{At, Body, FORM, MAX_BODY, collect, declares, json};
+pub use read::{At, Body, FORM, MAX_BODY, collect, declares, is_a, json};
 
 /// After how many seconds a request is worth repeating when nothing better is known.
 const RETRY_AFTER: u64 = 5;
@@ -174,6 +175,10 @@ impl From<DbError> for Problem {
                     "the database cannot be reached just now; stores keep selling and catch up; try again in a moment",
                 )
             }
+            DbError::Statement(error) if is_text_that_no_column_takes(&error) => Self::new(
+                Code::Invalid,
+                "there is a character in this (U+0000) that cannot be kept; type it again",
+            ),
             DbError::Statement(error) => {
                 let reference = uuid::Uuid::new_v4();
                 tracing::error!(%reference, ?error, "a statement failed");
@@ -186,16 +191,30 @@ impl From<DbError> for Problem {
     }
 }
 
+/// Postgres keeps every character of a text but this one; nobody who types sends it.
+fn is_text_that_no_column_takes(error: &tokio_postgres::Error) -> bool {
+    let code = error.code();
+    code == Some(&SqlState::CHARACTER_NOT_IN_REPERTOIRE)
+        || code == Some(&SqlState::UNTRANSLATABLE_CHARACTER)
+}
+
 impl From<tokio_postgres::Error> for Problem {
     fn from(error: tokio_postgres::Error) -> Self {
         DbError::from(error).into()
     }
 }
 
+/// A detail may repeat what was sent. JSON writes some control characters as they are, and terminals obey them.
+fn shown(detail: &str) -> String {
+    let steers = |char: char| char.is_control() && char != '\n';
+    detail.replace(steers, "\u{fffd}")
+}
+
 impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
+    fn into_response(mut self) -> Response {
         let status = self.code.status();
         let retry_after = self.retry_after.unwrap_or(RETRY_AFTER);
+        self.detail = shown(&self.detail);
         let mut response = (status, Json(&self)).into_response();
         // For a browser it is made a page of.
         response.extensions_mut().insert(self);

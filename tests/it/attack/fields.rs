@@ -5,7 +5,6 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Command;
 
 use clock::Clock as _;
 use fiscald::api::{Api, schema};
@@ -13,6 +12,7 @@ use fiscald::export::{Span, export};
 use serde_json::{Value, json};
 use vprinter::{LinkSetup, PrinterSetup, VirtualPrinter};
 
+use super::pdf;
 use crate::support::api::{Answer, PATIENCE, Shop, get, post, sale};
 use crate::support::operator::Operator;
 
@@ -276,21 +276,6 @@ fn squeezed(text: &str) -> String {
     text.chars().filter(|c| !c.is_whitespace()).collect()
 }
 
-/// What a PDF says to poppler.
-fn pdf_text(pdf: &[u8]) -> String {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("receipt.pdf");
-    std::fs::write(&file, pdf).unwrap();
-    let read = Command::new("pdftotext")
-        .arg("-raw")
-        .arg(&file)
-        .arg("-")
-        .output();
-    let read = read.unwrap();
-    assert!(read.status.success(), "{read:?}");
-    String::from_utf8(read.stdout).unwrap()
-}
-
 /// A text as it stands in HTML.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
@@ -311,19 +296,9 @@ async fn followed(shop: &Shop, number: u32, text: &str) {
     );
     let pdf = shop.ask(&get(format!("/v1/receipts/{number}/pdf"))).await;
     assert_eq!(pdf.status, 200, "{text:?}");
-    for word in [
-        &b"/JavaScript"[..],
-        b"/Launch",
-        b"/OpenAction",
-        b"/AA",
-        b"/EmbeddedFile",
-        b"/URI",
-    ] {
-        let has = pdf.body.windows(word.len()).any(|part| part == word);
-        assert!(!has, "{text:?}: {}", String::from_utf8_lossy(word));
-    }
+    pdf::nothing_is_live(&pdf.body, text);
     if text.is_ascii() {
-        let shown = squeezed(&pdf_text(&pdf.body));
+        let shown = squeezed(&pdf::text(&pdf.body));
         assert!(
             shown.contains(&squeezed(text)),
             "{text:?} in the PDF: {shown}"

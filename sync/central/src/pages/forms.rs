@@ -1,7 +1,9 @@
 //! Forms: each carries the token of its session, is read whole and within limits, and ends in a page that says
 //! how it went.
 
+use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts as _, Request};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 
@@ -11,7 +13,10 @@ use super::query::{Query, Wrong};
 use super::visit::Visit;
 use crate::access::FormCsrf;
 use crate::hq::SharedHq;
-use crate::problem::{Code, Problem};
+use crate::problem::{FORM, Problem, collect, is_a};
+
+/// Bytes of a form: a certificate with its key fits.
+const LONGEST: usize = 64 * 1024;
 
 /// A form that was posted by a person whose session it belongs to.
 #[derive(Debug)]
@@ -27,17 +32,21 @@ impl FromRequest<SharedHq> for Posted {
 
     async fn from_request(request: Request, hq: &SharedHq) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
-        let body = axum::body::to_bytes(body, 64 * 1024).await.map_err(|_| {
-            let text = "the form is larger than 64 KiB: nothing was done";
-            Failed(Problem::new(Code::TooLarge, text)).into_response()
-        })?;
-        let form = Query::form(&body);
+        let form = read(&parts.headers, body).await;
+        let form = form.map_err(|problem| Failed(problem).into_response())?;
         if let Some(token) = form.text("csrf") {
             parts.extensions.insert(FormCsrf(token.to_owned()));
         }
         let visit = Visit::from_request_parts(&mut parts, hq).await?;
         Ok(Self { visit, form })
     }
+}
+
+/// What is no form is not taken for an empty one.
+async fn read(headers: &HeaderMap, body: Body) -> Result<Query, Problem> {
+    is_a(headers, FORM)?;
+    let body = collect(body, LONGEST).await?;
+    Ok(Query::form(&body))
 }
 
 /// A button that asks for no more.

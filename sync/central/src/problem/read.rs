@@ -65,7 +65,11 @@ pub fn declares(headers: &HeaderMap, wanted: &str) -> bool {
     essence.eq_ignore_ascii_case(wanted)
 }
 
-fn is_a(headers: &HeaderMap, wanted: &str) -> Result<(), Problem> {
+/// Whether the body is what is wanted, and not packed: nothing is unpacked here.
+///
+/// # Errors
+/// It is declared as another media type, or as encoded.
+pub fn is_a(headers: &HeaderMap, wanted: &str) -> Result<(), Problem> {
     if let Some(encoding) = headers.get(header::CONTENT_ENCODING) {
         let encoding = encoding.to_str().unwrap_or("unreadable");
         let detail = format!("the body is encoded ({encoding}); send it as it is");
