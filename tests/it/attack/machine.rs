@@ -147,18 +147,24 @@ fn the_process_list_tells_no_secret() {
     }
 }
 
-/// Answers do not repeat a token, be it right or wrong, and the log, as talkative as a technician makes it, has no token, no
-/// key and nothing of a body: whoever reads along learns nothing that opens anything.
-#[test]
-fn no_secret_is_repeated() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut store = Store::set_up(dir.path(), 4714);
-    let (config, logs) = (dir.path().join("fiscald.toml"), dir.path().join("logs"));
+/// A gateway that runs and logs as much as a technician can make it, and the folder of its logs.
+fn talkative(dir: &Path, device: u32) -> (Store, PathBuf) {
+    let mut store = Store::set_up(dir, device);
+    let (config, logs) = (dir.join("fiscald.toml"), dir.join("logs"));
     std::fs::create_dir(&logs).unwrap();
     let text = std::fs::read_to_string(&config).unwrap();
     let text = text.replace("level = \"warn\"", "level = \"debug\"");
     std::fs::write(&config, text + &format!("directory = {logs:?}\n")).unwrap();
     store.start();
+    (store, logs)
+}
+
+/// Answers do not repeat a token, be it right or wrong, and the log, as talkative as a technician makes it, has no token, no
+/// key and nothing of a body: whoever reads along learns nothing that opens anything.
+#[test]
+fn no_secret_is_repeated() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, logs) = talkative(dir.path(), 4714);
     let body = sale("A-1").replace("Bread", "Zanzibar Bread");
     for (token, body, status) in [
         (store.token.as_str(), body.as_str(), 201),
@@ -198,13 +204,7 @@ fn no_secret_is_repeated() {
 #[test]
 fn what_is_sent_writes_no_line_of_the_log() {
     let dir = tempfile::tempdir().unwrap();
-    let mut store = Store::set_up(dir.path(), 4716);
-    let (config, logs) = (dir.path().join("fiscald.toml"), dir.path().join("logs"));
-    std::fs::create_dir(&logs).unwrap();
-    let text = std::fs::read_to_string(&config).unwrap();
-    let text = text.replace("level = \"warn\"", "level = \"debug\"");
-    std::fs::write(&config, text + &format!("directory = {logs:?}\n")).unwrap();
-    store.start();
+    let (mut store, logs) = talkative(dir.path(), 4716);
     let good = store.token.clone();
     for (number, evil) in super::fields::LIVE.into_iter().enumerate() {
         let mut body: serde_json::Value = serde_json::from_str(&sale("X")).unwrap();
