@@ -1,9 +1,10 @@
 //! Forms: each carries the token of its session, is read whole and within limits, and ends in a page that says
 //! how it went.
 
-use axum::body::Body;
+use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{FromRequest, FromRequestParts as _, Request};
 use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 
@@ -42,8 +43,11 @@ impl FromRequest<SharedHq> for Posted {
     }
 }
 
-/// What is no form is not taken for an empty one.
+/// What is no form is not taken for an empty one; no body at all is one.
 async fn read(headers: &HeaderMap, body: Body) -> Result<Query, Problem> {
+    if body.is_end_stream() && !headers.contains_key(CONTENT_TYPE) {
+        return Ok(Query::form(&Bytes::new()));
+    }
     is_a(headers, FORM)?;
     let body = collect(body, LONGEST).await?;
     Ok(Query::form(&body))
