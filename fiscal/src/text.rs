@@ -1,9 +1,16 @@
-//! Text that goes on a receipt: what it may hold and how long it may be.
+//! Text that goes on a receipt: what it may hold, how long it may be, and how it stands in a table for a spreadsheet.
 //!
 //! A receipt must read the same on paper, at FDMS and on a screen, also on a printer with one code page.
 //! So text is plain: letters written from left to right, digits, punctuation, spaces. Control characters,
 //! pictures (emoji), right-to-left scripts and the invisible marks that reorder text are refused: a
 //! printer drops or turns them round, and the paper would then say something else than the ledger.
+
+use std::borrow::Cow;
+
+/// What a formula begins with, in a spreadsheet of whatever language: some take the wide letters of East Asia for it too.
+const FORMULA: [char; 10] = [
+    '=', '+', '-', '@', '\t', '\r', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
+];
 
 /// Why a text cannot stand on a receipt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +61,16 @@ pub fn check(text: &str, max: usize) -> Result<(), TextError> {
     Ok(())
 }
 
+/// A text that others have chosen, for a cell of CSV. A spreadsheet takes one that begins like a formula for a formula,
+/// and would compute, fetch or send what a till calls its invoice: an apostrophe in front makes it a text.
+#[must_use]
+pub fn cell_text(value: &str) -> Cow<'_, str> {
+    match value.starts_with(FORMULA) {
+        true => Cow::Owned(format!("'{value}")),
+        false => Cow::Borrowed(value),
+    }
+}
+
 fn is_right_to_left(code: u32) -> bool {
     matches!(
         code,
@@ -88,6 +105,18 @@ fn is_picture(code: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What begins like a formula begins with an apostrophe; everything else, and a formula further in, stays as it is.
+    #[test]
+    fn no_cell_is_a_formula() {
+        for begins in FORMULA {
+            let formula = format!("{begins}1+1");
+            assert_eq!(cell_text(&formula), format!("'{formula}"));
+        }
+        for good in ["", "A-1", "1=1", "'=1", " =1", "\n=1", "a,\"b\""] {
+            assert_eq!(cell_text(good), good);
+        }
+    }
 
     /// Names of goods as shops write them pass; what paper cannot show is refused with its reason.
     #[test]

@@ -2,9 +2,9 @@
 //!
 //! Amounts are decimals with two digits, dates local. In JSON a receipt stands byte for byte as FDMS was sent it.
 
-use std::borrow::Cow;
 use std::path::Path;
 
+use fiscal::text::cell_text;
 use fiscal::wire::Object;
 use fiscal::{Cents, DateTime};
 
@@ -18,11 +18,6 @@ const RECEIPTS: &str = "deviceID,fiscalDayNo,receiptGlobalNo,receiptCounter,rece
 const TAXES: &str = "deviceID,receiptGlobalNo,receiptCurrency,taxID,taxCode,taxPercent,taxAmount,salesAmountWithTax\r\n";
 /// The head of `days.csv`.
 const DAYS: &str = "deviceID,fiscalDayNo,fiscalDayOpened,fiscalDayClosed,receipts,hash,sent,operationID,validation\r\n";
-
-/// What a formula begins with, in a spreadsheet of whatever language: some take the wide letters of East Asia for it too.
-const FORMULA: [char; 10] = [
-    '=', '+', '-', '@', '\t', '\r', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
-];
 
 /// The files of a till in the making.
 pub(super) struct Writers {
@@ -93,13 +88,13 @@ impl Writers {
             &receipt.counter.to_string(),
             receipt.receipt_type.as_str(),
             &receipt.currency.to_string(),
-            &text(&receipt.invoice_no),
+            &cell_text(&receipt.invoice_no),
             &receipt.date.to_string(),
             &money(receipt.total),
             &piece.signature.hash.to_string(),
             sent,
-            &text(operation),
-            &text(color),
+            &cell_text(operation),
+            &cell_text(color),
         ]))?;
         for tax in &receipt.taxes {
             self.taxes_csv.write(&row(&[
@@ -107,7 +102,7 @@ impl Writers {
                 &receipt.global_no.to_string(),
                 &receipt.currency.to_string(),
                 &tax.tax.id.to_string(),
-                &text(tax.tax.code.as_deref().unwrap_or_default()),
+                &cell_text(tax.tax.code.as_deref().unwrap_or_default()),
                 &tax.tax
                     .percent
                     .map_or_else(String::new, |percent| percent.fixed()),
@@ -146,8 +141,8 @@ impl Writers {
             &close.receipt_counter.to_string(),
             &close.signature.hash.to_string(),
             sent,
-            &text(operation),
-            &text(color),
+            &cell_text(operation),
+            &cell_text(color),
         ]))
     }
 
@@ -210,16 +205,6 @@ fn money(cents: Cents) -> String {
     format!("{sign}{}.{:02}", value / 100, value % 100)
 }
 
-/// A text that others have chosen, for a cell. A spreadsheet takes one that begins like a formula for a formula, and
-/// would compute, fetch or send what a till calls its invoice: an apostrophe in front makes it a text. `receipts.jsonl`
-/// has it as it is.
-fn text(value: &str) -> Cow<'_, str> {
-    match value.starts_with(FORMULA) {
-        true => Cow::Owned(format!("'{value}")),
-        false => Cow::Borrowed(value),
-    }
-}
-
 /// A row of CSV (RFC 4180): fields with a comma, a quote or a line end stand in quotes.
 fn row(fields: &[&str]) -> String {
     let quoted: Vec<String> = fields
@@ -246,10 +231,6 @@ mod tests {
             row(&["a", "b,c", "say \"x\"", "d\ne"]),
             "a,\"b,c\",\"say \"\"x\"\"\",\"d\ne\"\r\n"
         );
-        for formula in ["=1+1", "+1", "-1", "@a", "\tx", "\u{ff1d}1", "\u{ff20}a"] {
-            assert_eq!(text(formula), format!("'{formula}"));
-        }
-        assert_eq!(text("A-1"), "A-1");
         assert_eq!(money(Cents::new(-5)), "-0.05");
         assert_eq!(money(Cents::new(123_456)), "1234.56");
     }

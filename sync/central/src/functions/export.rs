@@ -8,6 +8,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderValue, Uri, header};
 use axum::response::Response;
+use fiscal::text::cell_text;
 use futures_util::stream;
 use tokio_postgres::Row;
 
@@ -20,10 +21,6 @@ use crate::problem::Problem;
 
 /// Rows that are read at once.
 const PAGE: usize = 500;
-/// What a formula begins with, in a spreadsheet of whatever language: some take the wide letters of East Asia for it too.
-const FORMULA: [char; 10] = [
-    '=', '+', '-', '@', '\t', '\r', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
-];
 
 /// Receipts as CSV.
 #[utoipa::path(
@@ -250,11 +247,7 @@ fn day(text: &mut String, row: &Row) {
 
 /// A cell of text, made harmless: what a spreadsheet would take for a formula begins with an apostrophe.
 fn cell(text: &mut String, value: &str) {
-    if value.starts_with(FORMULA) {
-        quoted(text, &format!("'{value}"));
-    } else {
-        quoted(text, value);
-    }
+    quoted(text, &cell_text(value));
 }
 
 /// A number of our own: its sign is no formula.
