@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use fiscal::DeviceId;
 
 use super::params::Params;
@@ -278,19 +278,12 @@ impl FromRequestParts<Arc<Shared>> for Caller {
 }
 
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
-    let mut all = headers.get_all(header::AUTHORIZATION).iter();
-    let Some(value) = all.next() else {
+    if !headers.contains_key(header::AUTHORIZATION) {
         return Ok(None);
-    };
-    // Of two it would be a guess which is meant.
-    let is_only = all.next().is_none();
-    let token = Some(value)
-        .filter(|_| is_only)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|text| text.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim())
-        .filter(|token| !token.is_empty() && token.len() <= MAX_TOKEN_BYTES);
+    }
+    let all = headers.get_all(header::AUTHORIZATION).iter();
+    let token = sync_wire::bearer::shown(all.map(HeaderValue::as_bytes))
+        .filter(|token| token.len() <= MAX_TOKEN_BYTES);
     match token {
         Some(token) => Ok(Some(token)),
         None => Err(Problem::new(

@@ -32,6 +32,7 @@ pub mod tokens;
 pub mod totp;
 pub mod users;
 
+pub(crate) use caller::bearer;
 pub use caller::{ClientAddress, FormCsrf, cookie_of, same_origin};
 pub use secret::Secret;
 

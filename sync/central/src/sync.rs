@@ -17,7 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use crate::access::{ClientAddress, Seen};
+use crate::access::{ClientAddress, Seen, bearer, secret};
 use crate::db::{self, TenantId};
 use crate::hq::{Hq, SharedHq};
 use crate::metrics::METRICS;
@@ -81,12 +81,7 @@ impl FromRequestParts<SharedHq> for StoreCaller {
 
 /// Who is calling, by the store's secret.
 async fn caller(hq: &Hq, headers: &HeaderMap) -> Result<StoreCaller, Problem> {
-    let given = headers.get(header::AUTHORIZATION);
-    let secret = given
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("Bearer "))
-        .unwrap_or_default();
-    let hash = crate::access::secret::hash(secret);
+    let hash = secret::hash(bearer(headers).unwrap_or_default());
     let client = hq.db.client().await?;
     let lookup = client
         .prepare_cached("SELECT tenant_id, id FROM hq_lookup('store', $1)")

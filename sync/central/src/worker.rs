@@ -13,7 +13,7 @@ pub(crate) mod webhook;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use clock::Timestamp;
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
@@ -25,7 +25,7 @@ use utoipa_axum::routes;
 pub use alerts::{Alert, Alerts, End};
 pub use months::partitions;
 
-use crate::access::pauses;
+use crate::access::{bearer, pauses};
 use crate::db::{self, TenantId};
 use crate::functions::checklist;
 use crate::hq::{Hq, SharedHq};
@@ -83,11 +83,7 @@ pub struct Turn {
     ),
 )]
 async fn post(State(hq): State<SharedHq>, headers: HeaderMap) -> Result<Json<Turn>, Problem> {
-    let shown = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("Bearer "));
-    if !shown.is_some_and(|shown| is_the_worker(&hq, shown)) {
+    if !bearer(&headers).is_some_and(|shown| is_the_worker(&hq, shown)) {
         return Err(Problem::new(
             Code::Unauthenticated,
             "this takes `Authorization: Bearer` with FDMS_WORKER_SECRET as this installation has it",

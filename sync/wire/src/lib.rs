@@ -4,8 +4,9 @@
 //! the ledger that never change. Lines are chained by hash ([`chain`]), so that both sides know whether they
 //! speak of the same past. An [`exchange`] carries lines up and the acknowledgement and [`command`]s down;
 //! [`enrol`] is how a store joins, or joins again without its machine; [`seal`] hides a key from everyone but
-//! the store it is for (docs/HQ.md).
+//! the store it is for (docs/HQ.md). [`bearer`] is how whoever asks shows who he is.
 
+pub mod bearer;
 pub mod chain;
 pub mod command;
 pub mod enrol;

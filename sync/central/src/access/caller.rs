@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use clock::Timestamp;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -93,16 +93,14 @@ fn unauthenticated() -> Problem {
     )
 }
 
+/// What is shown as `Authorization: Bearer`: none where there are two such headers, as [`sync_wire::bearer`] says.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let all = headers.get_all(header::AUTHORIZATION).iter();
+    sync_wire::bearer::shown(all.map(HeaderValue::as_bytes))
+}
+
 async fn by_token(headers: &HeaderMap, hq: &Hq) -> Result<Caller, Problem> {
-    let mut all = headers.get_all(header::AUTHORIZATION).iter();
-    let value = all.next();
-    // Of two it would be a guess which is meant.
-    let shown = value
-        .filter(|_| all.next().is_none())
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim())
+    let shown = bearer(headers)
         .filter(|token| token.starts_with(PREFIX) && token.len() <= MAX_SHOWN)
         .ok_or_else(unauthenticated)?;
     let key = hash(shown);

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::address::{Network, client};
 use super::buckets::{Buckets, Rate};
 use crate::access::denied::{self, Noted};
-use crate::access::{ClientAddress, FormCsrf, Seen, pauses, secret};
+use crate::access::{ClientAddress, FormCsrf, Seen, bearer, pauses, secret};
 use crate::db::TenantId;
 use crate::hq::SharedHq;
 use crate::pages;
@@ -113,12 +113,10 @@ impl Running {
     /// Counts a request.
     fn count(&self, from: IpAddr, headers: &HeaderMap) -> Result<(), Problem> {
         let now = self.hq.clock.boot();
-        let token = headers.get(header::AUTHORIZATION);
         // Whatever is shown may be made up: the address pays until it has proved good.
         let mut counted = self.addresses.take(pauses::network(from), 1, now);
-        if let (Ok(()), Some(token)) = (&counted, token) {
-            let key = secret::hash(&String::from_utf8_lossy(token.as_bytes()));
-            counted = self.tokens.take(key, 1, now);
+        if let (Ok(()), Some(token)) = (&counted, bearer(headers)) {
+            counted = self.tokens.take(secret::hash(token), 1, now);
         }
         counted.map_err(|seconds| {
             let detail = format!("too many requests: again in {seconds} s");

@@ -13,6 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::lag;
+use crate::access::bearer;
 use crate::db::{self, DbError, TenantId};
 use crate::hq::{Hq, SharedHq};
 use crate::metrics::{self, METRICS};
@@ -159,15 +160,11 @@ fn may_read(peer: Option<SocketAddr>, headers: &HeaderMap, token: &MetricsToken)
     if peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback()) && !is_forwarded {
         return true;
     }
-    let shown = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("Bearer "));
-    let (Some(shown), Some(token)) = (shown, &token.0) else {
+    let (Some(shown), Some(token)) = (bearer(headers), &token.0) else {
         return false;
     };
     // Hashes are compared, so that the time taken says nothing of the token.
-    Sha256::digest(shown.trim()) == Sha256::digest(token.expose_secret())
+    Sha256::digest(shown) == Sha256::digest(token.expose_secret())
 }
 
 /// How the stores are, over all tenants, as the worker has last seen them.

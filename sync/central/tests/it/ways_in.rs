@@ -2,16 +2,22 @@
 //! the second factor, pauses that a stranger causes.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fiscal_hq::access::Role;
 use fiscal_hq::access::sign_in::{self, SignedIn};
 use fiscal_hq::problem::Problem;
+use fiscal_hq::serve;
+use reqwest::Method;
+use secrecy::SecretString;
 use serde_json::json;
+use tokio::net::TcpListener;
 
-use crate::people::{Asker, PASSWORD, add_user, times};
+use crate::people::{Asker, PASSWORD, Shows, add_user, send, times};
 use crate::sign_in::set_up;
-use crate::support::Test;
+use crate::support::{Test, WORKER_SECRET};
+use crate::sync::one;
 
 /// The tokens that somebody has made go with his account, and with his role those that may more than he still may;
 /// those of others stay.
@@ -144,4 +150,49 @@ async fn a_stranger_locks_nobody_out() {
     }
     test.clock.advance(Duration::from_secs(30));
     try_in(office, PASSWORD).await.unwrap();
+}
+
+/// Of two `Authorization` headers neither counts, whichever of them is good, and not even if both are.
+#[tokio::test]
+async fn of_two_secrets_neither_counts() {
+    let test = Test::start().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let settings = serve::Settings {
+        metrics_token: Some(SecretString::from("t0ken")),
+        ..serve::Settings::default()
+    };
+    let running = serve::start_with(Arc::clone(&test.hq), listener, settings).unwrap();
+    let joined = one(&test).await;
+    let machine = Asker::machine(&test, joined.tenant, Role::Viewer, "till").await;
+    let Shows::Bearer(token) = &machine.shows else {
+        panic!("a machine shows a token");
+    };
+    let secret = joined.line.secret.as_str();
+    let doors = [
+        (Method::GET, "/sync/past?after=0", secret, 401),
+        (Method::POST, "/fdms_worker", WORKER_SECRET, 401),
+        (Method::GET, "/metrics", "t0ken", 403),
+        (Method::GET, "/session", token.as_str(), 401),
+    ];
+    for (method, path, good, refused) in doors {
+        for (shown, expected) in [
+            (vec![good], 200),
+            (vec![good, "other"], refused),
+            (vec!["other", good], refused),
+            (vec![good, good], refused),
+        ] {
+            let url = format!("http://{}{path}", running.address);
+            // As for somebody else: this machine itself may read the metrics without a token.
+            let mut request = test
+                .http
+                .request(method.clone(), url)
+                .header("x-forwarded-for", "196.1.1.1");
+            for secret in &shown {
+                request = request.bearer_auth(secret);
+            }
+            let answer = send(request).await;
+            assert_eq!(answer.status, expected, "{path} {shown:?}: {}", answer.text);
+        }
+    }
+    running.stop().await;
 }
