@@ -59,6 +59,7 @@ mod support {
     pub(crate) mod operator;
     pub(crate) mod paper;
     pub(crate) mod pass;
+    pub(crate) mod printer;
     pub(crate) mod process;
     pub(crate) mod script;
     pub(crate) mod store;

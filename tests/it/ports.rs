@@ -8,6 +8,7 @@ use fiscald::testing::sample_config;
 
 use crate::support::api::{PATIENCE, Shop, get, post};
 use crate::support::counter::{Counter, paper};
+use crate::support::printer::front;
 
 async fn ports(shop: &Shop) -> Vec<schema::Port> {
     let answer: schema::Ports = shop.ask(&get("/v1/pos/ports").token("all")).await.read(200);
@@ -30,12 +31,6 @@ async fn port_when(shop: &Shop, wanted: impl Fn(&schema::Port) -> bool) -> schem
     tokio::time::timeout(PATIENCE, looked).await.unwrap()
 }
 
-fn config(pos: &str) -> String {
-    format!(
-        "[[printers]]\nname = \"front\"\nlink = \"tcp:127.0.0.1:9\"\nprofile = \"epson-tm-t20\"\n{pos}"
-    )
-}
-
 fn printing_port(name: &str, device: u32, listen: &str) -> String {
     format!(
         "[[pos]]\nname = \"{name}\"\ndevice_id = {device}\nenvironment = \"test\"\nprinter = \"front\"\nkind = \"printer\"\n\
@@ -49,7 +44,8 @@ fn printing_port(name: &str, device: u32, listen: &str) -> String {
 async fn a_port_that_is_taken() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
-    let all = config(
+    let all = front(
+        "127.0.0.1:9",
         &[
             printing_port("front", 101, &format!("tcp:{address}")),
             printing_port("back", 999, "tcp:127.0.0.1:1"),

@@ -1,6 +1,5 @@
 //! Sales on paper: a printer made of software prints what the shop sells, through every way to fail.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use drivers::job::{JobState, UnknownReason};
@@ -9,28 +8,12 @@ use fiscald::ledger::PrintPolicy;
 use fiscald::ledger::printing::NewPrint;
 use sync_wire::settings::StoreSettings;
 use sync_wire::state::Wanted;
-use vprinter::{LinkSetup, PrinterSetup, Sheet, VirtualPrinter};
+use vprinter::{PrinterSetup, Sheet, VirtualPrinter};
 
 use crate::support::api::{PATIENCE, Shop, get, post, sale, sale_with};
 use crate::support::hq::{join_nowhere, want};
 use crate::support::paper::{black_png, pictures_of, scan};
-
-/// A printer on a port of its own.
-fn printer(setup: PrinterSetup) -> VirtualPrinter {
-    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    let setup = PrinterSetup {
-        speed_mm_per_s: 0,
-        ..setup
-    };
-    VirtualPrinter::tcp(setup, LinkSetup::default(), any).unwrap()
-}
-
-fn config(printer: &VirtualPrinter, more: &str) -> String {
-    format!(
-        "[[printers]]\nname = \"front\"\nlink = \"tcp:{}\"\nprofile = \"epson-tm-t20\"\n{more}",
-        printer.name()
-    )
-}
+use crate::support::printer::{front, printer, printer_of};
 
 /// The job, once `wanted` is true of it.
 async fn job_when(
@@ -76,8 +59,8 @@ fn is_copy(sheet: &Sheet) -> bool {
 /// printed of it later is a copy.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sale_is_printed_once() {
-    let printer = printer(PrinterSetup::epson_80());
-    let shop = Shop::printing(&config(&printer, "")).await;
+    let printer = printer();
+    let shop = Shop::printing(&front(printer.name(), "")).await;
     let sold = shop.sell("T1-1").await;
     let first = &sheets(&printer, 1)[0];
     assert!(first.complete && !is_copy(first));
@@ -104,9 +87,9 @@ async fn a_sale_is_printed_once() {
 /// Who prints what: the policy of the store, of a till, of a single sale.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn policies() {
-    let printer = printer(PrinterSetup::epson_80());
+    let printer = printer();
     let more = "[store]\nprint = \"on_request\"\n[[tills]]\ndevice_id = 102\nenvironment = \"test\"\nprint = \"always\"\n";
-    let shop = Shop::printing(&config(&printer, more)).await;
+    let shop = Shop::printing(&front(printer.name(), more)).await;
     shop.sell("T1-1").await;
     let wanted = sale_with("T1-2", r#", "print": true"#);
     shop.ask(&post("/v1/receipts", wanted)).await.receipt(201);
@@ -129,9 +112,9 @@ async fn policies() {
 /// Head office says what is printed by itself, from the next sale on; a till's own word in the file stands above it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn head_office_says_what_is_printed() {
-    let printer = printer(PrinterSetup::epson_80());
+    let printer = printer();
     let more = "[[tills]]\ndevice_id = 102\nenvironment = \"test\"\nprint = \"always\"\n";
-    let shop = Shop::printing(&config(&printer, more)).await;
+    let shop = Shop::printing(&front(printer.name(), more)).await;
     shop.sell("T1-1").await;
     sheets(&printer, 1);
     join_nowhere(&shop.ledger).await;
@@ -161,11 +144,11 @@ async fn head_office_says_what_is_printed() {
 /// Without paper nothing is sent and the sale waits as an original; with new paper it comes out, once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn paper_out_before_the_first_byte() {
-    let printer = printer(PrinterSetup {
+    let printer = printer_of(PrinterSetup {
         paper_left_mm: 0,
         ..PrinterSetup::epson_80()
     });
-    let shop = Shop::printing(&config(&printer, "")).await;
+    let shop = Shop::printing(&front(printer.name(), "")).await;
     shop.sell("T1-1").await;
     let job = job_when(&shop, 1, |job| job.state == "held").await;
     assert_eq!(job.detail.as_deref(), Some("paper_out"));
@@ -183,9 +166,9 @@ async fn paper_out_before_the_first_byte() {
 /// The cable is pulled in the middle of a receipt: the job is in doubt, and what follows by itself is a copy.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cable_pulled_in_the_middle() {
-    let printer = printer(PrinterSetup::epson_80());
+    let printer = printer();
     printer.cut_after_received(400);
-    let shop = Shop::printing(&config(&printer, "")).await;
+    let shop = Shop::printing(&front(printer.name(), "")).await;
     let sold = shop.sell("T1-1").await;
     let lost = job_when(&shop, 1, |job| job.state == "unknown").await;
     assert_eq!(lost.detail.as_deref(), Some("link_lost"));
@@ -215,9 +198,9 @@ async fn a_cable_pulled_in_the_middle() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_is_asked() {
     for (answer, state) in [("true", "done"), ("false", "lost")] {
-        let printer = printer(PrinterSetup::epson_80());
+        let printer = printer();
         printer.cut_after_received(400);
-        let shop = Shop::printing(&config(&printer, "after_unknown = \"ask\"")).await;
+        let shop = Shop::printing(&front(printer.name(), "after_unknown = \"ask\"")).await;
         shop.sell("T1-1").await;
         job_when(&shop, 1, |job| job.state == "unknown").await;
         let status: schema::Printers = shop.ask(&get("/v1/printers")).await.read(200);
@@ -265,11 +248,12 @@ async fn killed_at_every_edge() {
             })
             .await
             .unwrap();
-        let printer = printer(PrinterSetup::epson_80());
-        let plan = fiscald::config::Config::parse(std::path::Path::new("x"), &config(&printer, ""))
-            .unwrap()
-            .print_plan()
-            .unwrap();
+        let printer = printer();
+        let plan =
+            fiscald::config::Config::parse(std::path::Path::new("x"), &front(printer.name(), ""))
+                .unwrap()
+                .print_plan()
+                .unwrap();
         let printers = fiscald::print::Printers::new(plan);
         let running = tokio::spawn(printers.run(shop.ledger.clone(), shop.stop.clone()));
         let paper = &sheets(&printer, 1)[0];
@@ -321,9 +305,9 @@ async fn copies_come_to_an_end() {
 /// X by command with the cashier's warning, Z by itself when the day is closed; the drawer with permission alone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reports_and_drawer() {
-    let printer = printer(PrinterSetup::epson_80());
+    let printer = printer();
     let more = "drawer_on = [\"Cash\"]\ndrawer = true\n";
-    let shop = Shop::printing(&config(&printer, more)).await;
+    let shop = Shop::printing(&front(printer.name(), more)).await;
     shop.sell("T1-1").await;
     sheets(&printer, 1);
     assert_eq!(
@@ -357,7 +341,7 @@ async fn reports_and_drawer() {
     assert!(printer.wait_until(PATIENCE, |p| p.counts().pulses[0] == 2));
     assert_eq!(printer.sheets().len(), 5, "no paper for a drawer");
 
-    let closed = Shop::printing(&config(&printer, "")).await;
+    let closed = Shop::printing(&front(printer.name(), "")).await;
     let refused = closed.ask(&post("/v1/printers/front/drawer", "")).await;
     let refused = refused.problem(403, "not_permitted");
     assert!(refused.detail.contains("drawer = true"));
@@ -370,8 +354,8 @@ async fn reports_and_drawer() {
 /// A test page shows the printer's width and scans; a cancelled job is gone, a printed one is not cancelled.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn test_page_and_cancel() {
-    let printer = printer(PrinterSetup::clone_58());
-    let config = config(&printer, "").replace("epson-tm-t20", "generic-58");
+    let printer = printer_of(PrinterSetup::clone_58());
+    let config = front(printer.name(), "").replace("epson-tm-t20", "generic-58");
     let shop = Shop::printing(&config).await;
     let job: schema::PrintJob = shop
         .ask(&post("/v1/printers/front/test", ""))
@@ -431,9 +415,9 @@ async fn where_printing_begins() {
     shop.sell("T1-1").await;
     // The writer has told everybody of a batch before it takes the next one.
     shop.ledger.write(|_| Ok(())).await.unwrap();
-    let printer = printer(PrinterSetup::epson_80());
+    let printer = printer();
     let start = || {
-        let config = config(&printer, "");
+        let config = front(printer.name(), "");
         let plan = fiscald::config::Config::parse(std::path::Path::new("x"), &config).unwrap();
         let stop = tokio_util::sync::CancellationToken::new();
         let printers = fiscald::print::Printers::new(plan.print_plan().unwrap());
@@ -491,9 +475,9 @@ async fn cancel_and_the_one_original() {
 /// A till's own token sees its own papers and steers only printers that print them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whose_papers() {
-    let printer = printer(PrinterSetup::epson_80());
+    let printer = printer();
     let more = "tills = [101]\ndrawer = true\n";
-    let shop = Shop::printing(&config(&printer, more)).await;
+    let shop = Shop::printing(&front(printer.name(), more)).await;
     shop.sell("T1-1").await;
     sheets(&printer, 1);
     job_when(&shop, 1, |job| job.state == "done").await;
@@ -539,9 +523,9 @@ async fn logo_of_the_store() {
             true => black_png(&logo),
             false => std::fs::write(&logo, "no picture").unwrap(),
         }
-        let printer = printer(PrinterSetup::epson_80());
+        let printer = printer();
         let more = format!("[store]\nlogo = {logo:?}\n");
-        let shop = Shop::printing(&config(&printer, &more)).await;
+        let shop = Shop::printing(&front(printer.name(), &more)).await;
         shop.sell("T1-1").await;
         let pictures = sheets(&printer, 1)[0].pictures().count();
         assert_eq!(pictures, 1 + usize::from(is_picture), "the code, the logo");
@@ -559,12 +543,12 @@ async fn display_and_logo() {
     let logo = dir.path().join("logo.png");
     black_png(&logo);
     let display = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let printer = printer(PrinterSetup::epson_80());
+    let printer = printer();
     let more = format!(
         "logo = {logo:?}\ndisplay = {{ link = \"tcp:{}\", dialect = \"cd5220\" }}\n",
         display.local_addr().unwrap()
     );
-    let shop = Shop::printing(&config(&printer, &more)).await;
+    let shop = Shop::printing(&front(printer.name(), &more)).await;
     shop.sell("T1-1").await;
     let sheet = &sheets(&printer, 1)[0];
     assert_eq!(sheet.pictures().count(), 2, "logo and code");

@@ -4,34 +4,20 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use fiscald::alarms::AlarmCode as C;
-use vprinter::{Fault, LinkSetup, PrinterSetup, VirtualPrinter};
+use vprinter::Fault;
 
-use crate::operator::acts::{printer, shop_with};
+use crate::operator::acts::shop_with;
 use crate::support::alarms::Watch;
 use crate::support::api::{Shop, post};
 use crate::support::counter::{Counter, paper};
 use crate::support::operator::{Operator, PIN, link};
-
-/// A printer on this port.
-fn printer_at(address: SocketAddr) -> VirtualPrinter {
-    let setup = PrinterSetup {
-        speed_mm_per_s: 0,
-        ..PrinterSetup::epson_80()
-    };
-    VirtualPrinter::tcp(setup, LinkSetup::default(), address).unwrap()
-}
-
-fn config(printer: &str, more: &str) -> String {
-    format!(
-        "[[printers]]\nname = \"front\"\nlink = \"tcp:{printer}\"\nprofile = \"epson-tm-t20\"\n{more}"
-    )
-}
+use crate::support::printer::{front, printer, printer_at};
 
 /// A printer with its cover open, without paper, with little of it, too hot, switched off; and each mended.
 pub(super) async fn a_printer(watch: &mut Watch) {
     let printer = printer();
     let address: SocketAddr = printer.name().parse().unwrap();
-    let shop = Shop::printing(&config(&printer.name(), "")).await;
+    let shop = Shop::printing(&front(address, "")).await;
     watch.shop(&shop, &[]).await;
     printer.open_cover();
     watch.shop(&shop, &[C::PrinterCoverOpen]).await;
@@ -94,7 +80,7 @@ pub(super) async fn a_port_that_is_taken(watch: &mut Watch) {
         "[[pos]]\nname = \"old\"\ndevice_id = 101\nenvironment = \"test\"\nprinter = \"front\"\nkind = \"printer\"\n\
          listen = \"tcp:{address}\"\ntemplates = [\"one-line\"]\n"
     );
-    let shop = Shop::printing(&config(&printer.name(), &port)).await;
+    let shop = Shop::printing(&front(printer.name(), &port)).await;
     watch.shop(&shop, &[C::PortShut]).await;
     drop(taken);
     watch.shop(&shop, &[]).await;

@@ -3,18 +3,18 @@
 //! out of the printer, the PDF, the operator's page and the CSV; what cannot be a text on a receipt is refused.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::path::Path;
 
 use clock::Clock as _;
 use fiscald::api::{Api, schema};
 use fiscald::export::{Span, export};
 use serde_json::{Value, json};
-use vprinter::{LinkSetup, PrinterSetup, VirtualPrinter};
+use vprinter::VirtualPrinter;
 
 use super::pdf;
 use crate::support::api::{Answer, PATIENCE, Shop, get, post, sale};
 use crate::support::operator::Operator;
+use crate::support::printer::{front, printer};
 
 /// Texts that are code to somebody, and nothing but a name to us.
 pub(super) const LIVE: [&str; 40] = [
@@ -257,17 +257,8 @@ impl Till<'_> {
 
 /// A printer, and a shop that prints on it.
 async fn printing() -> (VirtualPrinter, Shop) {
-    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    let setup = PrinterSetup {
-        speed_mm_per_s: 0,
-        ..PrinterSetup::epson_80()
-    };
-    let printer = VirtualPrinter::tcp(setup, LinkSetup::default(), any).unwrap();
-    let config = format!(
-        "[[printers]]\nname = \"front\"\nlink = \"tcp:{}\"\nprofile = \"epson-tm-t20\"\n",
-        printer.name()
-    );
-    let shop = Shop::printing(&config).await;
+    let printer = printer();
+    let shop = Shop::printing(&front(printer.name(), "")).await;
     (printer, shop)
 }
 

@@ -16,11 +16,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use vprinter::{LinkSetup, PrinterSetup, VirtualPrinter};
+use vprinter::VirtualPrinter;
 
 use super::wire::Till;
 use crate::support::api::PATIENCE;
 use crate::support::counter::paper;
+use crate::support::printer::{front, printer};
 use crate::support::process::{Http, Store, free_address};
 
 /// Connections where nobody says how many.
@@ -168,16 +169,14 @@ fn open_all_doors(store: &Store, printer: &VirtualPrinter) -> Doors {
         file("lan.key"),
     );
     let pos = format!(
-        "[[printers]]\nname = \"front\"\nlink = \"tcp:{}\"\nprofile = \"epson-tm-t20\"\n\
-         [[pos]]\nname = \"old\"\nkind = \"printer\"\nlisten = \"tcp:{}\"\ndevice_id = {}\nenvironment = \"test\"\n\
+        "[[pos]]\nname = \"old\"\nkind = \"printer\"\nlisten = \"tcp:{}\"\ndevice_id = {}\nenvironment = \"test\"\n\
          printer = \"front\"\ntemplates = [\"one-line\"]\nhs_code = \"19059090\"\n",
-        printer.name(),
-        doors.pos,
-        store.device_id,
+        doors.pos, store.device_id,
     );
+    let devices = front(printer.name(), &pos);
     let config = file("fiscald.toml");
     let text = std::fs::read_to_string(&config).unwrap();
-    std::fs::write(&config, text.replace("[fdms]\n", &api) + &pos).unwrap();
+    std::fs::write(&config, text.replace("[fdms]\n", &api) + &devices).unwrap();
     doors
 }
 
@@ -201,12 +200,7 @@ fn sold(store: &Store, wanted: u32) {
 fn floods_of_connections_stop_no_sale() {
     let count = connections();
     let dir = tempfile::tempdir().unwrap();
-    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    let setup = PrinterSetup {
-        speed_mm_per_s: 0,
-        ..PrinterSetup::epson_80()
-    };
-    let printer = VirtualPrinter::tcp(setup, LinkSetup::default(), any).unwrap();
+    let printer = printer();
     // What FDMS takes meanwhile is not looked at.
     let mut store = Store::set_up_with(dir.path(), DeviceSpec::new(4715), "");
     let doors = open_all_doors(&store, &printer);

@@ -7,6 +7,7 @@ use std::net::{Shutdown, TcpListener};
 use fiscald::api::schema;
 
 use crate::support::api::{Shop, get};
+use crate::support::printer::front;
 
 /// A printer at a port of its own that sends these bytes for as long as somebody listens, and reads nothing.
 fn flooding(piece: &'static [u8]) -> std::net::SocketAddr {
@@ -34,11 +35,7 @@ async fn floods_hold_nobody_up() {
         // Confirmations of jobs that were never sent.
         b"\x37\x22\x30\x30\x30\x31\x00\x37\x22\x39\x39\x39\x39\x00",
     ] {
-        let config = format!(
-            "[[printers]]\nname = \"front\"\nlink = \"tcp:{}\"\nprofile = \"epson-tm-t20\"\n",
-            flooding(piece)
-        );
-        let shop = Shop::printing(&config).await;
+        let shop = Shop::printing(&front(flooding(piece), "")).await;
         for number in 1..=5 {
             shop.sell(&format!("A-{number}")).await;
         }

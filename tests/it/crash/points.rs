@@ -12,11 +12,11 @@ use clock::{Clock as _, SystemClock};
 use fdms_sandbox::{DeviceSpec, OperatingMode};
 use fiscald::crash::NAMES;
 use tempfile::TempDir;
-use vprinter::{LinkSetup, PrinterSetup, VirtualPrinter};
 
 use super::book::Book;
 use super::volume::Ground;
 use super::{report, wished};
+use crate::support::printer::{front, printer};
 use crate::support::process::{Http, PATIENCE, Store};
 
 /// What the variable is called that names the point.
@@ -226,16 +226,8 @@ fn close_day(store: &Store) {
 #[test]
 fn paper() {
     let dir = tempfile::tempdir().unwrap();
-    let any = "127.0.0.1:0".parse().unwrap();
-    let setup = PrinterSetup {
-        speed_mm_per_s: 0,
-        ..PrinterSetup::epson_80()
-    };
-    let printer = VirtualPrinter::tcp(setup, LinkSetup::default(), any).unwrap();
-    let config = format!(
-        "[[printers]]\nname = \"front\"\nlink = \"tcp:{}\"\nprofile = \"epson-tm-t20\"\n",
-        printer.name()
-    );
+    let printer = printer();
+    let config = front(printer.name(), "");
     let mut store = Store::set_up_with(dir.path(), DeviceSpec::new(4303), &config);
     let book = Book::default();
     let mut reached = 0;

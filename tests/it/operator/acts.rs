@@ -1,32 +1,18 @@
 //! Everything that can be done on the page is done, and does what it says.
 
-use std::net::SocketAddr;
-
 use fiscald::ledger::captured::CapturedState;
 use fiscald::ledger::printing::PrintRow;
-use vprinter::{LinkSetup, PrinterSetup, VirtualPrinter};
+use vprinter::VirtualPrinter;
 
 use crate::support::api::{PATIENCE, Shop};
 use crate::support::operator::{Operator, PIN, jobs_when, link, set_pin};
+use crate::support::printer::{front, printer};
 
-/// A printer on a port of its own.
-pub(crate) fn printer() -> VirtualPrinter {
-    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    let setup = PrinterSetup {
-        speed_mm_per_s: 0,
-        ..PrinterSetup::epson_80()
-    };
-    VirtualPrinter::tcp(setup, LinkSetup::default(), any).unwrap()
-}
-
-/// A shop with that printer, with a drawer, which asks a person about papers in doubt.
+/// A shop with this printer, with a drawer, which asks a person about papers in doubt.
 pub(crate) async fn shop_with(printer: &VirtualPrinter) -> Shop {
-    let config = format!(
-        "[store]\nprint = \"on_request\"\n[[printers]]\nname = \"front\"\nlink = \"tcp:{}\"\nprofile = \"epson-tm-t20\"\n\
-         drawer = true\nafter_unknown = \"ask\"\nz_reports = false\n",
-        printer.name()
-    );
-    let shop = Shop::printing(&config).await;
+    let more = "drawer = true\nafter_unknown = \"ask\"\nz_reports = false\n";
+    let printers = front(printer.name(), more);
+    let shop = Shop::printing(&format!("[store]\nprint = \"on_request\"\n{printers}")).await;
     set_pin(&shop).await;
     shop
 }

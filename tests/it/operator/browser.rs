@@ -3,7 +3,6 @@
 //! answered, in each language; everything with the keyboard alone; what happens shows by itself. Pictures are in
 //! target/operator.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,11 +11,12 @@ use fiscald::api::schema;
 use fiscald::ledger::captured::CapturedState;
 use fiscald::ledger::holds::HoldKind;
 use fiscald::ledger::printing::PrintRow;
-use vprinter::{LinkSetup, PrinterSetup, VirtualPrinter};
+use vprinter::VirtualPrinter;
 
 use crate::live_copy::Running;
 use crate::support::api::{Shop, post, sale_with};
 use crate::support::operator::{PIN, jobs_when, set_pin};
+use crate::support::printer::{front, named, printer};
 
 /// Every page, by a name for its picture.
 const PAGES: [(&str, &str); 13] = [
@@ -75,15 +75,6 @@ fn acts() -> Vec<&'static str> {
     acts
 }
 
-fn printer() -> VirtualPrinter {
-    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    let setup = PrinterSetup {
-        speed_mm_per_s: 0,
-        ..PrinterSetup::epson_80()
-    };
-    VirtualPrinter::tcp(setup, LinkSetup::default(), any).unwrap()
-}
-
 /// A copy of a receipt whose fate at a printer nobody knows: the link breaks while it is printed.
 async fn doubt(shop: &Shop, printer: &VirtualPrinter, name: &str, receipt: u32) {
     // It may break before the paper has begun: then that one comes out, and the next is tried.
@@ -109,18 +100,13 @@ async fn doubt(shop: &Shop, printer: &VirtualPrinter, name: &str, receipt: u32) 
 /// sold; a live copy whose stick is away.
 async fn busy_shop() -> (Shop, ([VirtualPrinter; 2], Running)) {
     let printers = [printer(), printer()];
-    let [bar, front] = printers.each_ref().map(|printer| {
-        format!(
-            "link = \"tcp:{}\"\nprofile = \"epson-tm-t20\"\n",
-            printer.name()
-        )
-    });
-    let shop = Shop::printing(&format!(
-        "[[printers]]\nname = \"bar\"\n{bar}receipts = false\nz_reports = false\nafter_unknown = \"ask\"\n\
-         [[printers]]\nname = \"front\"\n{front}drawer = true\n\
-         [[printers]]\nname = \"kitchen-at-the-back\"\nlink = \"tcp:127.0.0.1:1\"\nprofile = \"epson-tm-t20\"\nreceipts = false\n",
-    ))
-    .await;
+    let more = "receipts = false\nz_reports = false\nafter_unknown = \"ask\"\n";
+    let config = [
+        named("bar", printers[0].name(), more),
+        front(printers[1].name(), "drawer = true\n"),
+        named("kitchen-at-the-back", "127.0.0.1:1", "receipts = false\n"),
+    ];
+    let shop = Shop::printing(&config.concat()).await;
     set_pin(&shop).await;
     printers[1].set_paper(0);
     for number in 1..=9 {

@@ -7,9 +7,10 @@ use std::time::Duration;
 use fiscald::api::schema;
 use fiscald::config::PosSetup;
 use fiscald::print::Printers;
-use vprinter::{LinkSetup, PrinterSetup, Sheet, VirtualPrinter};
+use vprinter::{Sheet, VirtualPrinter};
 
 use super::api::{PATIENCE, Shop, get};
+use super::printer::{front, printer};
 
 /// A shop with a printer and a port.
 pub(crate) struct Counter {
@@ -23,12 +24,7 @@ pub(crate) struct Counter {
 
 impl Counter {
     pub(crate) async fn open(pos: &str) -> Self {
-        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let setup = PrinterSetup {
-            speed_mm_per_s: 0,
-            ..PrinterSetup::epson_80()
-        };
-        let printer = VirtualPrinter::tcp(setup, LinkSetup::default(), any).unwrap();
+        let printer = printer();
         // A port that is free now; the gateway takes it in a moment.
         let port = TcpListener::bind("127.0.0.1:0")
             .unwrap()
@@ -38,12 +34,10 @@ impl Counter {
         let pos = pos
             .replace("{port}", &port.to_string())
             .replace("{dir}", dir.path().to_str().unwrap());
-        let config = format!(
-            "[[printers]]\nname = \"front\"\nlink = \"tcp:{}\"\nprofile = \"epson-tm-t20\"\n\
-             [[pos]]\nname = \"old\"\ndevice_id = 101\nenvironment = \"test\"\nprinter = \"front\"\n{pos}",
-            printer.name()
+        let pos = format!(
+            "[[pos]]\nname = \"old\"\ndevice_id = 101\nenvironment = \"test\"\nprinter = \"front\"\n{pos}"
         );
-        let (shop, devices) = Shop::with_devices(&config).await;
+        let (shop, devices) = Shop::with_devices(&front(printer.name(), &pos)).await;
         Self {
             shop,
             printer,
