@@ -53,7 +53,7 @@ mod zfp;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use input::Seed;
+use input::{Seed, Target};
 
 /// Inputs that are made for each target: a second's work. `scripts/fuzz` makes millions, and better ones.
 const MADE: u64 = 1500;
@@ -63,7 +63,7 @@ const ENDS: usize = 600;
 const LONGEST: usize = 4096;
 
 /// Every target.
-fn all() -> impl Iterator<Item = (&'static str, targets::Target)> {
+fn all() -> impl Iterator<Item = (&'static str, Target)> {
     targets::ALL.into_iter().chain(service::ALL)
 }
 
@@ -81,14 +81,14 @@ fn seeds(name: &str) -> Vec<Vec<u8>> {
 }
 
 /// Plays one input; what does not hold is told with the input.
-fn play(name: &str, run: targets::Target, input: &[u8]) {
+fn play(name: &str, run: Target, input: &[u8]) {
     if catch_unwind(AssertUnwindSafe(|| run(input))).is_err() {
         panic!("{name}: b\"{}\"", input.escape_ascii());
     }
 }
 
 /// Runs for all targets at once.
-fn each(test: impl Fn(&'static str, targets::Target) + Sync) {
+fn each(test: impl Fn(&'static str, Target) + Sync) {
     std::thread::scope(|scope| {
         for (name, run) in all() {
             let test = &test;

@@ -1,4 +1,7 @@
-//! A fuzzer's input as a stream of small choices.
+//! What a fuzzer plays, and its input as a stream of small choices.
+
+/// Plays one input; panics where something does not hold.
+pub(crate) type Target = fn(&[u8]);
 
 /// Bytes that are taken from the front; after the last, zeros come.
 #[derive(Debug, Clone)]

@@ -4,6 +4,8 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicIsize, Ordering};
 
+use crate::input::Target;
+
 /// Times that an input must leave something behind before it is told of.
 const TIMES: usize = 4;
 
@@ -49,7 +51,7 @@ unsafe impl GlobalAlloc for Counted {
 }
 
 /// Plays an input; panics if it leaves something behind every time.
-pub(crate) fn watched(run: fn(&[u8]), input: &[u8]) {
+pub(crate) fn watched(run: Target, input: &[u8]) {
     for _ in 0..TIMES {
         let before = LIVE.load(Ordering::Relaxed);
         run(input);

@@ -4,6 +4,7 @@
 #![no_main]
 
 mod capture;
+mod chosen;
 mod damage;
 mod draft;
 mod encoder;
@@ -19,13 +20,4 @@ mod template;
 mod till;
 mod zfp;
 
-use std::sync::LazyLock;
-
-static TARGET: LazyLock<targets::Target> = LazyLock::new(|| {
-    let name = std::env::var("FUZZ_TARGET").unwrap_or_default();
-    let found = targets::ALL.iter().find(|(known, _)| *known == name);
-    let (_, run) = found.unwrap_or_else(|| panic!("FUZZ_TARGET: there is no target {name:?}"));
-    *run
-});
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| leak::watched(*TARGET, data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| chosen::play(&targets::ALL, data));

@@ -5,6 +5,8 @@
 
 mod answer;
 mod certificate;
+#[path = "../chosen.rs"]
+mod chosen;
 mod config;
 #[path = "../damage.rs"]
 mod damage;
@@ -19,13 +21,4 @@ mod query;
 mod service;
 mod sync;
 
-use std::sync::LazyLock;
-
-static TARGET: LazyLock<fn(&[u8])> = LazyLock::new(|| {
-    let name = std::env::var("FUZZ_TARGET").unwrap_or_default();
-    let found = service::ALL.iter().find(|(known, _)| *known == name);
-    let (_, run) = found.unwrap_or_else(|| panic!("FUZZ_TARGET: there is no target {name:?}"));
-    *run
-});
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| leak::watched(*TARGET, data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| chosen::play(&service::ALL, data));

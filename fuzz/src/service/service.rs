@@ -1,10 +1,8 @@
 //! The targets by name, of the gateway and of head office. `tests/fuzz_seeds.rs` plays the seeds in `fuzz/corpus/`
 //! through the same ones.
 
+use crate::input::Target;
 use crate::{answer, certificate, config, file, lines, query, sync};
-
-/// Plays one input; panics where something does not hold.
-pub(crate) type Target = fn(&[u8]);
 
 /// Every target and its name.
 pub(crate) const ALL: [(&str, Target); 7] = [
