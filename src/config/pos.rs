@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -16,6 +16,9 @@ use super::hints::did_you_mean;
 use super::{Config, PrintPlan};
 use crate::api::AllowList;
 use crate::ledger::Environment;
+
+/// Bytes of a template's file at most.
+const MAX_TEMPLATE: u64 = 256 << 10;
 
 /// What the software at the other end believes to talk to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -307,7 +310,21 @@ pub fn template(name: &str) -> Result<Template, String> {
     if !name.contains(['/', '.']) {
         return Template::named(name).map_err(|error| error.to_string());
     }
-    let text =
-        std::fs::read_to_string(name).map_err(|error| format!("template {name}: {error}"))?;
+    let text = template_file(Path::new(name)).map_err(|why| format!("template {name}: {why}"))?;
     Template::parse(&text).map_err(|error| format!("template {name}: {error}"))
+}
+
+/// The text of a template's file. A device or a pipe is not opened: one may never end, the other never begin.
+fn template_file(path: &Path) -> Result<String, String> {
+    let about = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    if !about.is_file() {
+        return Err("this is a folder, a device or a pipe, and no file".to_owned());
+    }
+    let bytes = about.len();
+    if bytes > MAX_TEMPLATE {
+        return Err(format!(
+            "this file has {bytes} bytes; a template has {MAX_TEMPLATE} at most"
+        ));
+    }
+    std::fs::read_to_string(path).map_err(|error| error.to_string())
 }

@@ -59,6 +59,58 @@ fn faults_are_said() {
     }
 }
 
+/// A template is read from a file, and from one of its size: nobody waits for a pipe, a device or a mountain.
+#[test]
+fn templates_are_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name);
+    let (_, good) = drivers::capture::template::SHIPPED[0];
+    let most = 256 << 10;
+    let full = format!("{good}\n#{}", "x".repeat(most - good.len() - 2));
+    std::fs::write(file("good.toml"), good).unwrap();
+    std::fs::write(file("full.toml"), &full).unwrap();
+    std::fs::write(file("long.toml"), full + "x").unwrap();
+    std::fs::create_dir(file("folder.toml")).unwrap();
+    let pipe = file("pipe.toml");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &pipe,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::from_raw_mode(0o600),
+        0,
+    )
+    .unwrap();
+    let used = |path: &Path| {
+        let text = format!(
+            "[[printers]]\nname = \"front\"\nlink = \"usb:any\"\nprofile = \"generic-80\"\n\
+             [[pos]]\nname = \"old\"\nkind = \"printer\"\nlisten = \"tcp:127.0.0.1:9100\"\ndevice_id = 1\n\
+             environment = \"test\"\nprinter = \"front\"\ntemplates = [{path:?}]\n"
+        );
+        let ports = parse(&text).unwrap().pos().unwrap();
+        let Plays::Printer(templates) = &ports[0].plays else {
+            panic!("it plays no printer");
+        };
+        templates.current().map(drop)
+    };
+    for name in ["good.toml", "full.toml"] {
+        used(&file(name)).unwrap();
+    }
+    for (path, expected) in [
+        (pipe, "no file"),
+        (PathBuf::from("/dev/zero"), "no file"),
+        (file("folder.toml"), "no file"),
+        (file("long.toml"), "has 262145 bytes"),
+        (file("gone.toml"), "No such file"),
+    ] {
+        let error = used(&path).unwrap_err();
+        let named = format!("template {}: ", path.display());
+        assert!(
+            error.starts_with(&named) && error.contains(expected),
+            "{error}"
+        );
+    }
+}
+
 fn sample() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/fiscald/fiscald.toml");
     std::fs::read_to_string(path).unwrap()

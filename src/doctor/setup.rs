@@ -118,7 +118,7 @@ pub fn configured(config: &Config) -> Vec<Finding> {
         {
             fault(
                 "template_unusable",
-                format!("[[pos]] {}: {error}", port.name),
+                format!("pos: {}: templates: {error}", port.name),
                 "Correct the template (/usr/share/doc/fiscald/POS.md); until then nothing that comes in at this port is sold.",
             );
         }

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::support::api::sale;
+use crate::support::printer::front;
 use crate::support::process::{Http, Store};
 
 /// A configuration that cannot be used.
@@ -50,6 +51,12 @@ fn what_cannot_work_is_not_good() {
         );
     }
     let gone = Path::new("/none.pem");
+    let port = good.clone()
+        + &front(
+            "127.0.0.1:9",
+            "[[pos]]\nname = \"old\"\nkind = \"printer\"\nlisten = \"tcp:127.0.0.1:9100\"\ndevice_id = 76\n\
+             environment = \"test\"\nprinter = \"front\"\ntemplates = [\"/dev/zero\"]\n",
+        );
     let wrong = [
         (
             "/none.pem",
@@ -61,6 +68,8 @@ fn what_cannot_work_is_not_good() {
         ),
         ("log.level", good.replace("\"warn\"", "\"=,=\"")),
         ("extra_ca", good.replace("ca.pem", "none.pem")),
+        // It never ends, and is not begun with.
+        (": pos: old: templates: template /dev/zero: ", port),
     ];
     for (named, text) in wrong {
         assert_ne!(text, good);
@@ -72,8 +81,8 @@ fn what_cannot_work_is_not_good() {
             said.contains(": not good\n") && said.contains(named),
             "{named}: {said}"
         );
-        // Without a way to FDMS it sells; without the others it does not start.
-        if named != "extra_ca" {
+        // Without a way to FDMS it sells, without a template too; without the others it does not start.
+        if named != "extra_ca" && !named.contains("templates") {
             let run = store.fiscald(&["run"]);
             assert_eq!(run.status.code(), UNUSABLE, "{named}: {run:?}");
         }
