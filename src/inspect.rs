@@ -44,11 +44,9 @@ pub fn inspect_qr(input: &[u8]) -> Result<String, InspectError> {
         .decode(input.needed_text("signature")?.trim())
         .map_err(|_| InspectError("signature is not base64".to_owned()))?;
     let mut out = Answer::new();
-    out.text(
-        "qrData",
-        &qr::content(&url, device, date, number, &signature),
-    );
-    out.text("verificationCode", &qr::verification_code(&signature));
+    let code = qr::verification_code(&signature);
+    out.text("qrData", &qr::content(&url, device, date, number, &code));
+    out.text("verificationCode", &code);
     Ok(out.finish())
 }
 

@@ -174,12 +174,16 @@ impl Sale {
     #[must_use]
     pub fn new(
         (till, device): (TillId, DeviceId),
-        draft: Draft,
+        mut draft: Draft,
         key: Option<String>,
         actor: Arc<str>,
     ) -> Self {
+        // Named for the moment, so that nothing is copied for it.
+        let sent = draft.device_id.replace(device);
+        let fingerprint = draft.fingerprint(device);
+        draft.device_id = sent;
         Self {
-            fingerprint: draft.fingerprint(device),
+            fingerprint,
             till,
             draft,
             key,

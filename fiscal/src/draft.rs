@@ -233,12 +233,20 @@ impl Draft {
     /// fields are left out when absent.
     #[must_use]
     pub fn fingerprint(&self, device: DeviceId) -> Hash {
-        let sale = Self {
-            device_id: Some(device),
-            ..self.clone()
+        let named;
+        let sale = if self.device_id == Some(device) {
+            self
+        } else {
+            named = Self {
+                device_id: Some(device),
+                ..self.clone()
+            };
+            &named
         };
+        let mut text =
+            Vec::with_capacity(256 + 256 * self.receipt_lines.as_ref().map_or(0, Vec::len));
         // A draft always serialises: it has no maps with other keys than strings.
-        let text = serde_json::to_vec(&sale).unwrap_or_default();
+        let _ = serde_json::to_writer(&mut text, sale);
         Hash(Sha256::digest(&text).into())
     }
 }

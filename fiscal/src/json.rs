@@ -92,21 +92,13 @@ impl<'a> Value<'a> {
             }
             Some(b'[') => {
                 let mut reader = serde_json::Deserializer::from_str(text);
-                let items = reader.deserialize_seq(ItemsVisitor).map_err(inner)?;
-                let items: Result<Vec<_>, _> = items
-                    .into_iter()
-                    .map(|item| Self::from_raw(item, depth + 1))
-                    .collect();
-                Ok(Self::Array(items?))
+                let items = reader.deserialize_seq(ItemsVisitor(depth + 1));
+                Ok(Self::Array(items.map_err(inner)??))
             }
             Some(b'{') => {
                 let mut reader = serde_json::Deserializer::from_str(text);
-                let members = reader.deserialize_map(MembersVisitor).map_err(inner)?;
-                let members: Result<Vec<_>, _> = members
-                    .into_iter()
-                    .map(|(name, value)| Ok((name, Self::from_raw(value, depth + 1)?)))
-                    .collect();
-                Ok(Self::Object(members?))
+                let members = reader.deserialize_map(MembersVisitor(depth + 1));
+                Ok(Self::Object(members.map_err(inner)??))
             }
             _ => Ok(Self::Number(text)),
         }
@@ -200,37 +192,44 @@ impl<'de> serde::Deserialize<'de> for Text<'de> {
     }
 }
 
-struct ItemsVisitor;
+fn pushed<T>(mut all: Vec<T>, one: T) -> Result<Vec<T>, JsonError> {
+    all.push(one);
+    Ok(all)
+}
+
+/// Items, and how deep they are nested. They are read to the end also behind one that is too deep.
+struct ItemsVisitor(usize);
 
 impl<'de> Visitor<'de> for ItemsVisitor {
-    type Value = Vec<&'de RawValue>;
+    type Value = Result<Vec<Value<'de>>, JsonError>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("an array")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
-        let mut all = Vec::new();
+        let mut all = Ok(Vec::new());
         while let Some(item) = items.next_element()? {
-            all.push(item);
+            all = all.and_then(|all| pushed(all, Value::from_raw(item, self.0)?));
         }
         Ok(all)
     }
 }
 
-struct MembersVisitor;
+/// Members, in the same way.
+struct MembersVisitor(usize);
 
 impl<'de> Visitor<'de> for MembersVisitor {
-    type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
+    type Value = Result<Vec<(Cow<'de, str>, Value<'de>)>, JsonError>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("an object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
-        let mut all = Vec::new();
+        let mut all = Ok(Vec::new());
         while let Some((Text(name), value)) = members.next_entry()? {
-            all.push((name, value));
+            all = all.and_then(|all| pushed(all, (name, Value::from_raw(value, self.0)?)));
         }
         Ok(all)
     }

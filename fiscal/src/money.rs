@@ -121,8 +121,11 @@ impl Sum for Cents {
 impl fmt::Display for Cents {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.0 < 0 { "-" } else { "" };
-        let abs = self.0.unsigned_abs();
-        formatter.pad(&format!("{sign}{}.{:02}", abs / 100, abs % 100))
+        let (whole, rest) = (self.0.unsigned_abs() / 100, self.0.unsigned_abs() % 100);
+        if formatter.width().is_none() && formatter.precision().is_none() {
+            return write!(formatter, "{sign}{whole}.{rest:02}");
+        }
+        formatter.pad(&format!("{sign}{whole}.{rest:02}"))
     }
 }
 

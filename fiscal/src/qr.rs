@@ -1,7 +1,5 @@
 //! Verification code and QR content of a receipt (docs/FDMS.md section 6).
 
-use std::fmt::Write as _;
-
 use md5::{Digest as _, Md5};
 
 use crate::{DateTime, DeviceId, ReceiptGlobalNo};
@@ -10,12 +8,13 @@ use crate::{DateTime, DeviceId, ReceiptGlobalNo};
 #[must_use]
 pub fn verification_code(signature: &[u8]) -> String {
     let digest = Md5::digest(signature);
-    let mut code = String::with_capacity(16);
-    for byte in digest.iter().take(8) {
-        // Writing to a String cannot fail.
-        let _ = write!(code, "{byte:02X}");
-    }
-    code
+    let digit =
+        |half: u8| char::from_digit(half.into(), 16).map_or('0', |d| d.to_ascii_uppercase());
+    digest
+        .iter()
+        .take(8)
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 0xF)])
+        .collect()
 }
 
 /// The code as it is printed: four groups of four joined by hyphens.
@@ -31,23 +30,22 @@ pub fn grouped(code: &str) -> String {
     grouped
 }
 
-/// What the QR code of a receipt holds.
+/// What the QR code of a receipt holds; `code` is its [`verification_code`].
 #[must_use]
 pub fn content(
     qr_url: &str,
     device: DeviceId,
     date: DateTime,
     global_no: ReceiptGlobalNo,
-    signature: &[u8],
+    code: &str,
 ) -> String {
     let slash = if qr_url.ends_with('/') { "" } else { "/" };
     format!(
-        "{qr_url}{slash}{:010}{:02}{:02}{:04}{:010}{}",
+        "{qr_url}{slash}{:010}{:02}{:02}{:04}{:010}{code}",
         device.get(),
         date.day(),
         date.month(),
         date.year(),
         global_no.get(),
-        verification_code(signature)
     )
 }

@@ -88,7 +88,7 @@ pub fn rows<T>(
 /// The whole body of SubmitReceipt: `{"receipt":{…}}`.
 #[must_use]
 pub fn submit_receipt_body(receipt: &Receipt, signature: &Signature) -> String {
-    let mut out = String::with_capacity(1024);
+    let mut out = String::with_capacity(1024 + 256 * receipt.lines.len());
     out.push_str("{\"receipt\":");
     write_receipt(&mut out, receipt, Some(signature));
     out.push('}');

@@ -183,8 +183,10 @@ fn write_judged(o: &mut Object<'_>, issued: &Issued) {
 fn write_print(o: &mut Object<'_>, blocks: &[Block], columns: usize) {
     o.object("print", |o| {
         // Blocks hold only texts and words: they always serialise.
-        let json = serde_json::to_string(blocks).unwrap_or_default();
-        o.name("blocks").push_str(&json);
+        let mut json = Vec::with_capacity(64 * blocks.len());
+        let _ = serde_json::to_writer(&mut json, blocks);
+        let json = std::str::from_utf8(&json).unwrap_or_default();
+        o.name("blocks").push_str(json);
         o.number("columns", columns);
         o.text("text", &render_text(blocks, columns));
     });

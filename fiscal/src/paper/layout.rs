@@ -30,14 +30,32 @@ pub fn render_block(block: &Block, columns: usize) -> Vec<String> {
     out.lines().map(str::to_owned).collect()
 }
 
+const SPACES: &str = "                                                ";
+const HYPHENS: &str = "------------------------------------------------";
+
 fn width(text: &str) -> usize {
     text.chars().count()
+}
+
+/// Whether a text is ASCII words with one space between each and the next: nearly all are.
+fn is_plain(text: &str) -> bool {
+    let mut last = b' ';
+    for byte in text.bytes() {
+        if !(byte.is_ascii_graphic() || byte == b' ' && last != b' ') {
+            return false;
+        }
+        last = byte;
+    }
+    last != b' '
 }
 
 /// Breaks a text between words into lines of at most `columns` characters, at least one line, and hands
 /// each to `line`.
 fn fold(text: &str, columns: usize, mut line: impl FnMut(&str)) {
     let words = || text.split_whitespace();
+    if text.len() <= columns && is_plain(text) {
+        return line(text);
+    }
     let single_spaced = words().map(str::len).sum::<usize>() + words().count().saturating_sub(1);
     if single_spaced == text.len() && width(text) <= columns {
         return line(text);
@@ -97,7 +115,7 @@ impl<'o> Sheet<'o> {
             Block::Row { left, right, .. } => self.row(left, right),
             Block::Table { head, rows } => self.table(head, rows),
             Block::Rule => {
-                self.out.extend(std::iter::repeat_n('-', self.columns));
+                self.repeat(HYPHENS, self.columns);
                 self.end();
             }
             Block::Qr { .. } => self.aligned("[QR code]", Align::Center),
@@ -116,7 +134,16 @@ impl<'o> Sheet<'o> {
     }
 
     fn spaces(&mut self, count: usize) {
-        self.out.extend(std::iter::repeat_n(' ', count));
+        self.repeat(SPACES, count);
+    }
+
+    /// So many of a letter, taken from a text of it.
+    fn repeat(&mut self, of: &str, mut count: usize) {
+        while count > 0 {
+            let piece = of.get(..count).unwrap_or(of);
+            self.out.push_str(piece);
+            count -= piece.len();
+        }
     }
 
     /// A line of its own.

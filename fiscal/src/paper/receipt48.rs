@@ -54,10 +54,11 @@ impl Proof {
     /// The proof of a receipt, from its signature.
     #[must_use]
     pub fn new(qr_url: &str, device: DeviceId, receipt: &Receipt, signature: &Signature) -> Self {
-        let bytes = &signature.bytes;
+        let verification_code = qr::verification_code(&signature.bytes);
+        let (date, global_no) = (receipt.date, receipt.global_no);
         Self {
-            verification_code: qr::verification_code(bytes),
-            qr_content: qr::content(qr_url, device, receipt.date, receipt.global_no, bytes),
+            qr_content: qr::content(qr_url, device, date, global_no, &verification_code),
+            verification_code,
         }
     }
 }
@@ -79,7 +80,8 @@ pub struct OriginalOnPaper {
 #[must_use]
 pub fn receipt48(paper: &ReceiptOnPaper<'_>) -> Vec<Block> {
     let receipt = paper.receipt;
-    let mut blocks = marks(paper.marks);
+    let mut blocks = Vec::with_capacity(48 + 2 * receipt.lines.len());
+    blocks.extend(marks(paper.marks));
     blocks.extend(seller(paper.taxpayer));
     let mut part = |rows: Vec<Block>| {
         if !rows.is_empty() {
