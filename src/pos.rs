@@ -122,22 +122,14 @@ impl PosPorts {
     /// Until the stop signal: says what the ports' letters do not mean, when the ports start and whenever a
     /// configuration arrives.
     async fn watch(&self, ledger: &Ledger, stop: &CancellationToken) {
-        let mut committed = ledger.committed();
-        let mut known = None;
+        let mut arrived = ledger.tills_changed();
         let mut told: BTreeMap<String, Vec<String>> = BTreeMap::new();
         while !stop.is_cancelled() {
-            committed.mark_unchanged();
-            match ledger.ask(|reader| reader.newest_config()).await {
-                Ok(newest) if known == Some(newest) => {}
-                Ok(newest) => {
-                    known = Some(newest);
-                    self.warn(ledger, &mut told).await;
-                }
-                Err(error) => tracing::warn!(%error, "the ports' letters cannot be looked at"),
-            }
+            arrived.mark_unchanged();
+            self.warn(ledger, &mut told).await;
             tokio::select! {
                 () = stop.cancelled() => return,
-                changed = committed.changed() => if changed.is_err() {
+                changed = arrived.changed() => if changed.is_err() {
                     return stop.cancelled().await;
                 },
             }

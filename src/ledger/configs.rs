@@ -60,18 +60,6 @@ impl Reader {
         })
     }
 
-    /// The number of the configuration that arrived last, of whichever till.
-    ///
-    /// # Errors
-    /// A fault of the storage.
-    pub fn newest_config(&self) -> Result<Option<i64>, LedgerError> {
-        self.with(|conn| {
-            Ok(conn
-                .prepare_cached("SELECT max(config_id) FROM config")?
-                .query_row([], |row| row.get(0))?)
-        })
-    }
-
     /// A till's configurations, newest first.
     ///
     /// # Errors
