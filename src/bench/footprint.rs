@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::load::Sold;
 use super::print::Sink;
-use super::process::{self, Daemon, started};
+use super::process::{self, Daemon, started, started_of};
 use super::report::{Demand, Report};
 use super::scratch;
 use super::store::{LIVE, Tills, add_tills, tick};
@@ -48,6 +48,10 @@ pub(super) struct FootprintArgs {
     /// Folder for the live copy, on another disk than the ledger.
     #[arg(long, value_name = "FOLDER", default_value = LIVE)]
     live: PathBuf,
+    /// What rests: fiscald as a package installs it, without the demo, the benchmarks and the clock of the tests that
+    /// this one has in it. Left out, it is this one.
+    #[arg(long, value_name = "FILE")]
+    packaged: Option<PathBuf>,
 }
 
 /// What was measured.
@@ -178,7 +182,9 @@ async fn at_rest(
     );
     let path = dir.join("shop.toml");
     std::fs::write(&path, config)?;
-    let (daemon, _) = started(&path, None, tills.address).await?;
+    let this = std::env::current_exe()?;
+    let program = args.packaged.as_deref().unwrap_or(&this);
+    let daemon = started_of(program, &path, tills.address).await?;
     let mut sold = Sold::default();
     let mut till = tills.connection(0).await?;
     for _ in 0..BEFORE_REST {

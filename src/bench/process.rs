@@ -29,14 +29,19 @@ impl Drop for Daemon {
 }
 
 impl Daemon {
-    /// Starts it on a configuration, and on the clock that is served at `clock`, or the machine's.
+    /// Starts this program on a configuration, and on the clock that is served at `clock`, or the machine's.
     pub(super) fn start(config: &Path, clock: Option<&Path>) -> anyhow::Result<Self> {
-        let mut command = Command::new(std::env::current_exe()?);
+        Self::start_of(&std::env::current_exe()?, config, clock)
+    }
+
+    fn start_of(program: &Path, config: &Path, clock: Option<&Path>) -> anyhow::Result<Self> {
+        let mut command = Command::new(program);
         command.arg("--config").arg(config).arg("run");
         if let Some(clock) = clock {
             command.arg("--test-clock").arg(clock);
         }
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+        let child = child.with_context(|| format!("{}", program.display()))?;
         Ok(Self { child })
     }
 
@@ -106,6 +111,17 @@ pub(super) async fn started(
     daemon.ready(address).await?;
     let took = SystemClock.boot().saturating_sub(start);
     Ok((daemon, took.as_secs_f64() * 1e3))
+}
+
+/// Starts another build of it on the machine's clock, and waits until it takes sales.
+pub(super) async fn started_of(
+    program: &Path,
+    config: &Path,
+    address: SocketAddr,
+) -> anyhow::Result<Daemon> {
+    let mut daemon = Daemon::start_of(program, config, None)?;
+    daemon.ready(address).await?;
+    Ok(daemon)
 }
 
 /// An address on loopback where nobody listens yet.
