@@ -487,6 +487,7 @@ type Done = Result<ExitCode, Failure>;
 /// Runs the command line.
 #[must_use]
 pub fn main() -> ExitCode {
+    crate::memory::begin();
     end_quietly_on_broken_pipe();
     let cli = Cli::parse();
     #[cfg(feature = "crash-points")]
