@@ -23,7 +23,7 @@ use super::{
 /// A receipt that is numbered and chained, and waits for its signature and its rows.
 struct Pending {
     place: usize,
-    sale: Sale,
+    sale: Arc<Sale>,
     till: Arc<TillInfo>,
     key: Key,
     config: Config,
@@ -36,6 +36,8 @@ struct Pending {
 
 /// The walk through a batch.
 struct Walk {
+    /// How many there are.
+    sales: usize,
     pending: Vec<Pending>,
     /// The signatures of those that are pending, in their order.
     signing: Signing,
@@ -74,11 +76,12 @@ impl Core {
     /// Issues sales within the running transaction. Refused ones leave nothing behind.
     pub(super) fn issue_all(
         &mut self,
-        sales: Vec<Sale>,
+        sales: Vec<Arc<Sale>>,
     ) -> Result<Vec<Result<SaleDone, Refusal>>, StorageError> {
         let mut walk = Walk {
             pending: Vec::new(),
-            signing: self.signers.begin(),
+            sales: sales.len(),
+            signing: self.signers.begin(sales.len()),
             keys: HashSet::new(),
             invoices: HashSet::new(),
             done: Vec::with_capacity(sales.len()),
@@ -107,7 +110,7 @@ impl Core {
         &mut self,
         walk: &mut Walk,
         place: usize,
-        sale: Sale,
+        sale: Arc<Sale>,
     ) -> Result<Option<Seq>, LedgerError> {
         let till_id = sale.till;
         let info = Arc::clone(&self.till(till_id)?.info);
@@ -138,7 +141,7 @@ impl Core {
             sign::receipt_string(info.device_id, &assessed.receipt, previous.as_ref());
         let hash = sign::hash(&signing_string);
         self.move_on(till_id, &assessed.receipt, hash)?;
-        walk.signing.add((Arc::clone(&key.signer), signing_string));
+        walk.signing.add(Arc::clone(&key.signer), signing_string);
         walk.keys.insert((till_id, names.key));
         walk.invoices.insert(names.invoice_no);
         let is_note = assessed.receipt.receipt_type.is_note();
@@ -236,7 +239,7 @@ impl Core {
         let pending = std::mem::take(&mut walk.pending);
         walk.keys.clear();
         walk.invoices.clear();
-        let signing = std::mem::replace(&mut walk.signing, self.signers.begin());
+        let signing = std::mem::replace(&mut walk.signing, self.signers.begin(walk.sales));
         let signatures = signing.finish()?;
         for (pending, bytes) in pending.into_iter().zip(signatures) {
             let place = pending.place;
@@ -308,7 +311,7 @@ impl Core {
             fiscal_day_no: p.day.no,
             receipt,
             signature,
-            print: p.sale.draft.print,
+            print: p.sale.draft.print.clone(),
             original: p.original.map(|original| original.facts),
         })
     }

@@ -232,6 +232,7 @@ impl Core {
         &mut self,
         sales: Vec<Sale>,
     ) -> Result<Vec<Result<SaleDone, Refusal>>, StorageError> {
+        let sales = sales.into_iter().map(Arc::new).collect();
         self.transaction(|core| core.issue_all(sales))
     }
 
@@ -239,7 +240,7 @@ impl Core {
     pub(super) fn run_batch(
         &mut self,
         mut tasks: Vec<Box<dyn Task>>,
-        sales: Vec<Sale>,
+        sales: Vec<Arc<Sale>>,
     ) -> Result<Vec<Result<SaleDone, Refusal>>, StorageError> {
         let clock = Arc::clone(self.time.clock());
         let begun = clock.boot();

@@ -78,6 +78,8 @@ struct Queue {
     tasks: VecDeque<Box<dyn Task>>,
     sales: VecDeque<SaleJob>,
     stopping: bool,
+    /// Nobody works: whoever brings work must wake the writer.
+    sleeps: bool,
 }
 
 impl Queue {
@@ -92,7 +94,7 @@ impl Queue {
 }
 
 struct SaleJob {
-    sale: Sale,
+    sale: Arc<Sale>,
     /// When it was handed in, on the boot clock.
     at: Duration,
     reply: oneshot::Sender<Result<SaleDone, LedgerError>>,
@@ -200,7 +202,9 @@ impl Ledger {
     /// # Errors
     /// The sale is refused, the queue is full, or the storage failed.
     pub async fn issue(&self, sale: Sale) -> Result<SaleDone, LedgerError> {
-        let answer = self.hand_in_sale(sale)?;
+        // Kept, so that memory is given back by who took it: else the threads would wait for each other's allocator.
+        let sale = Arc::new(sale);
+        let answer = self.hand_in_sale(Arc::clone(&sale))?;
         answer.await.unwrap_or(Err(StorageError::Stopping.into()))
     }
 
@@ -209,13 +213,13 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::issue`].
     pub fn issue_blocking(&self, sale: Sale) -> Result<SaleDone, LedgerError> {
-        let answer = self.hand_in_sale(sale)?.blocking_recv();
+        let answer = self.hand_in_sale(Arc::new(sale))?.blocking_recv();
         answer.unwrap_or(Err(StorageError::Stopping.into()))
     }
 
     fn hand_in_sale(
         &self,
-        sale: Sale,
+        sale: Arc<Sale>,
     ) -> Result<oneshot::Receiver<Result<SaleDone, LedgerError>>, StorageError> {
         let (reply, answer) = oneshot::channel();
         let at = self.shared.time.clock().boot();
@@ -229,8 +233,8 @@ impl Ledger {
                 return Err(StorageError::Busy);
             }
             queue.sales.push_back(SaleJob { sale, at, reply });
+            self.shared.ring(queue);
         }
-        self.shared.ring();
         Ok(answer)
     }
 
@@ -277,8 +281,8 @@ impl Ledger {
                 result: None,
                 reply: Some(reply),
             }));
+            self.shared.ring(queue);
         }
-        self.shared.ring();
         Ok(answer)
     }
 
@@ -394,9 +398,13 @@ impl Shared {
         }
     }
 
-    /// There is work.
-    fn ring(&self) {
-        self.wake.notify_one();
+    /// There is work in the queue. A bell that nobody waits for costs a system call all the same.
+    fn ring(&self, queue: MutexGuard<'_, Queue>) {
+        let sleeps = queue.sleeps;
+        drop(queue);
+        if sleeps {
+            self.wake.notify_one();
+        }
         #[cfg(feature = "simulation")]
         if let Some(inline) = &self.inline {
             inline.work(self);
@@ -414,11 +422,13 @@ impl Shared {
             if queue.stopping {
                 return Next::Stop;
             }
+            queue.sleeps = true;
             let (guard, timeout) = self
                 .wake
                 .wait_timeout(queue, patience)
                 .unwrap_or_else(PoisonError::into_inner);
             queue = guard;
+            queue.sleeps = false;
             if timeout.timed_out() {
                 return Next::Idle;
             }
@@ -484,7 +494,8 @@ fn write_loop(shared: &Shared, core: &mut Core, nudge: &std::sync::mpsc::SyncSen
     if let Err(error) = hooked {
         tracing::error!(%error, "the ledger's log cannot be watched");
     }
-    let mut last_sale: Option<Duration> = None;
+    // A start is a rush too.
+    let mut last_sale = Some(shared.time.clock().boot());
     let mut later = Later::default();
     loop {
         shared.heartbeat.fetch_add(1, Ordering::Relaxed);

@@ -69,7 +69,7 @@ impl Ledger {
         self.gather(true);
         let answers: Vec<_> = sales
             .into_iter()
-            .map(|sale| self.hand_in_sale(sale))
+            .map(|sale| self.hand_in_sale(Arc::new(sale)))
             .collect();
         self.gather(false);
         let answers = answers.into_iter().map(|answer| match answer {
