@@ -9,6 +9,10 @@ pub fn shown<'a>(mut values: impl Iterator<Item = &'a [u8]>) -> Option<&'a str> 
     if values.next().is_some() {
         return None;
     }
+    // Letters that look like a blank, or like nothing, are no blanks around a secret: they make it another one.
+    if !value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~')) {
+        return None;
+    }
     let (scheme, secret) = std::str::from_utf8(value).ok()?.split_once(' ')?;
     let secret = secret.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !secret.is_empty()).then_some(secret)
@@ -36,6 +40,9 @@ mod tests {
             b"Basic x",
             b"Bearerx",
             b"Bearer \xff",
+            b"Bearer x\xc2\xa0",
+            b"Bearer x\x0b",
+            b"Bearer x\x7f",
         ] {
             assert_eq!(of(&[bad]), None, "{bad:?}");
         }
