@@ -101,6 +101,7 @@ impl Daemon {
         self.start_api(&mut parts);
         self.start_submitter(&mut parts);
         self.start_epoch(&mut parts);
+        self.start_resting(&mut parts);
         self.start_hq(&mut parts);
         self.start_backups(&mut parts);
         self.start_keepers(&mut parts);
@@ -263,6 +264,15 @@ impl Daemon {
         parts.spawn(async move {
             crate::systemd::keep(ledger, stop).await;
             "telling systemd"
+        });
+    }
+
+    /// What keeps the daemon small while nothing happens.
+    fn start_resting(&self, parts: &mut JoinSet<Part>) {
+        let (ledger, stop) = (self.ledger.clone(), self.stop.clone());
+        parts.spawn(async move {
+            crate::memory::rest(&ledger, &stop).await;
+            "what keeps the memory small"
         });
     }
 

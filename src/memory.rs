@@ -2,7 +2,17 @@
 //!
 //! The allocator keeps what was freed, in as many pools as there were threads, and a shop's machine would
 //! never see it again: after 100,000 sales that is more than the daemon needs to live. And most of what is
-//! resident is the program itself: whatever a start has run through, and what lies beside it.
+//! resident is the program itself: whatever a start has run through, and what lies beside it: the kernel maps sixteen
+//! pages for each that is run.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::ledger::Ledger;
+
+/// So long without an event in the ledger is rest.
+const QUIET: Duration = Duration::from_secs(20);
 
 /// Once, before there are threads: small pieces that were freed are not kept in the allocator's fast bins, which every
 /// larger piece (an answer, a receipt's JSON) has emptied and merged. Each thread has a cache of its own besides.
@@ -22,20 +32,32 @@ pub(crate) fn begin() {
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub(crate) fn begin() {}
 
-/// Gives back what is free, and lets go of code that is not running. It takes a few milliseconds: for a moment of rest.
-pub(crate) fn give_back() {
-    trim();
-    #[cfg(target_os = "linux")]
-    code::let_go();
+/// Lets go of code that is not running, again and again while nothing is written to the ledger, until the stop signal.
+pub(crate) async fn rest(ledger: &Ledger, stop: &CancellationToken) {
+    let committed = ledger.committed();
+    let mut seen = *committed.borrow();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = ledger.time().clock().sleep(QUIET) => {}
+        }
+        let now = *committed.borrow();
+        if now == seen {
+            #[cfg(target_os = "linux")]
+            code::let_go();
+        }
+        seen = now;
+    }
 }
 
+/// Gives back what is free. It takes a few milliseconds: for a moment of rest.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[expect(
     unsafe_code,
     reason = "a call into the C library that takes no pointer, leaves what is in use alone, and may be made \
               by any thread at any time"
 )]
-fn trim() {
+pub(crate) fn give_back() {
     // SAFETY: see the reason above; malloc_trim(3) is thread-safe.
     unsafe {
         libc::malloc_trim(0);
@@ -44,7 +66,7 @@ fn trim() {
 
 /// Other C libraries give back by themselves.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-fn trim() {}
+pub(crate) fn give_back() {}
 
 /// The program's code in memory.
 #[cfg(target_os = "linux")]
