@@ -4,8 +4,8 @@
 //! batch is still being walked, over threads that stand ready; the writer lends a hand when it has nothing
 //! else to do. Signatures are verified with the key's public half before they are handed out: rather stop than give
 //! a shop a signature that FDMS would not accept. That takes four times as long as signing, so in a rush (more sales
-//! in one commit than a shop has tills) it is done to a sample: a key or a processor gone wrong is found all the same,
-//! within the same commit.
+//! in one commit than a shop has tills) it is done to a sample: a key or a processor gone wrong is found soon, not at
+//! once. The sample counts sales, not keys.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, channel};
