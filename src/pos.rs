@@ -120,7 +120,7 @@ impl PosPorts {
     }
 
     /// Until the stop signal: says what the ports' letters do not mean, when the ports start and whenever a
-    /// configuration arrives.
+    /// configuration may have arrived.
     async fn watch(&self, ledger: &Ledger, stop: &CancellationToken) {
         let mut arrived = ledger.tills_changed();
         let mut told: BTreeMap<String, Vec<String>> = BTreeMap::new();

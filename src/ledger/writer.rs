@@ -39,7 +39,7 @@ const MAX_TASKS: usize = 4096;
 const BATCH: usize = 128;
 /// How often an idle writer keeps the trusted time.
 const IDLE: Duration = Duration::from_secs(60);
-/// After so long without a sale the memory that a rush has taken is given back.
+/// After so long without a sale the memory that a start or a rush has taken is given back.
 const REST: Duration = Duration::from_secs(10);
 
 /// The handle to the ledger: give it work, ask its [`Reader`], hear of changes.
