@@ -1,7 +1,7 @@
 //! Batches of sales: from sales to numbered, chained, signed receipts in one transaction.
 //!
 //! A batch is walked in order. Each sale is assessed against the end of its till's chain, which moves on in
-//! memory; signatures are made and checked, and only then are rows written. A sale that depends on one
+//! memory; signatures are made and checked ([`super::signers`]), and only then are rows written. A sale that depends on one
 //! still waiting (same key, same `invoiceNo`, a note) first lets those be written.
 
 use std::collections::HashSet;
@@ -11,11 +11,11 @@ use fiscal::receipt::{Hash, Receipt, Signature};
 use fiscal::{sign, wire};
 use rusqlite::params;
 
-use super::chain::{Config, Key, OpenDay};
+use super::chain::{Config, OpenDay};
 use super::core::Core;
 use super::issue::{DayPlan, Ground, assess};
 use super::read::{self, Original};
-use super::signers::Signing;
+use super::signers::{Key, Signing};
 use super::{
     Issued, LedgerError, Refusal, Sale, SaleDone, Seq, StorageError, TillId, TillInfo, sql,
 };
@@ -141,7 +141,7 @@ impl Core {
             sign::receipt_string(info.device_id, &assessed.receipt, previous.as_ref());
         let hash = sign::hash(&signing_string);
         self.move_on(till_id, &assessed.receipt, hash)?;
-        walk.signing.add(Arc::clone(&key.signer), signing_string);
+        walk.signing.add(&key, signing_string);
         walk.keys.insert((till_id, names.key));
         walk.invoices.insert(names.invoice_no);
         let is_note = assessed.receipt.receipt_type.is_note();
@@ -234,7 +234,7 @@ impl Core {
         Ok(())
     }
 
-    /// Signs what waits, checks the signatures, and writes the rows.
+    /// Has what waits signed, and writes the rows.
     fn flush(&mut self, walk: &mut Walk) -> Result<(), StorageError> {
         let pending = std::mem::take(&mut walk.pending);
         walk.keys.clear();

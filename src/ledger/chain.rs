@@ -10,8 +10,9 @@ use fiscal::{DateTime, DeviceId, FiscalDayNo, ReceiptCounter, ReceiptGlobalNo};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::holds::{Hold, HoldKind, load_gate, load_hold};
+use super::signers::Key;
 use super::{Environment, Refusal, Seq, StorageError, TillId, TillInfo, sql};
-use crate::keys::{DeviceKey, SealedCell, SealingKey, Signer};
+use crate::keys::{DeviceKey, SealedCell, SealingKey};
 
 /// A fiscal day that is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,13 +35,6 @@ pub(super) struct Head {
     pub(super) last_hash: Option<Hash>,
     pub(super) totals: DayTotals,
     pub(super) dirty: bool,
-}
-
-/// A signing key in use.
-#[derive(Debug, Clone)]
-pub(super) struct Key {
-    pub(super) key_id: i64,
-    pub(super) signer: Arc<dyn Signer>,
 }
 
 /// The configuration in use.
@@ -104,7 +98,7 @@ impl Till {
 pub(super) fn load_tills(
     conn: &Connection,
     sealing: &SealingKey,
-    known_keys: &BTreeMap<i64, Arc<dyn Signer>>,
+    known_keys: &BTreeMap<i64, Key>,
 ) -> Result<BTreeMap<TillId, Till>, StorageError> {
     let mut tills = BTreeMap::new();
     for info in till_infos(conn)? {
@@ -154,7 +148,7 @@ fn load_key(
     conn: &Connection,
     till: TillId,
     sealing: &SealingKey,
-    known: &BTreeMap<i64, Arc<dyn Signer>>,
+    known: &BTreeMap<i64, Key>,
 ) -> Result<Option<Key>, StorageError> {
     let row = conn
         .prepare_cached(&format!("SELECT k.key_id, k.sealed {IN_USE}"))?
@@ -165,11 +159,10 @@ fn load_key(
     let Some((key_id, sealed)) = row else {
         return Ok(None);
     };
-    let signer = match known.get(&key_id) {
-        Some(signer) => Arc::clone(signer),
-        None => Arc::new(unseal(sealing, till, &sealed)?),
-    };
-    Ok(Some(Key { key_id, signer }))
+    Ok(Some(match known.get(&key_id) {
+        Some(key) => key.clone(),
+        None => Key::new(key_id, unseal(sealing, till, &sealed)?),
+    }))
 }
 
 /// Opens a till's sealed key.

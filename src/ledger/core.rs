@@ -356,7 +356,7 @@ impl Core {
             .tills
             .values()
             .filter_map(|till| till.key.as_ref())
-            .map(|key| (key.key_id, Arc::clone(&key.signer)))
+            .map(|key| (key.key_id, key.clone()))
             .collect();
         self.tills = chain::load_tills(&self.conn, &self.sealing, &keys)?;
         self.next_seq = next_seq(&self.conn)?;
