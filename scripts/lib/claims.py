@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 # What the gateway is made of. A path that ends in / is a folder with all that is in it.
-CORE = ["Cargo.lock", "fiscal/src/"]
+CORE = [".cargo/config.toml", "Cargo.lock", "fiscal/src/"]
 GATEWAY = [*CORE, "src/", "a4/src/", "clock/src/", "drivers/src/", "meter/src/", "sync/agent/src/", "sync/wire/src/"]
 OFFICE = [*CORE, "a4/src/", "clock/src/", "meter/src/", "sync/central/migrations/", "sync/central/src/", "sync/wire/src/"]
 SANDBOX = ["sandbox/src/"]
